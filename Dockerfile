@@ -1,0 +1,27 @@
+# The service and the function in index.py as an image: for Function Compute's custom containers, or anywhere.
+# docs/deployment.md tells how to build, run and deploy it.
+
+FROM python:3.13-slim-bookworm AS build
+WORKDIR /code
+COPY requirements.lock ./
+# Into a folder of its own, so that the result holds these packages and nothing that installed them.
+RUN python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore --no-compile \
+    --require-hashes --only-binary :all: --target /packages --requirement requirements.lock
+# What .dockerignore lets through: the service, config/, and your files.
+COPY . ./
+# The root may be read-only and the user may write nowhere: byte code is made here, and not checked by time.
+# The user is not root: files that only their owner may read here are readable there.
+RUN python -m compileall -q --invalidation-mode unchecked-hash /packages /code && chmod -R a+rX /packages /code
+
+FROM python:3.13-slim-bookworm
+COPY --from=build /packages /packages
+COPY --from=build /code /code
+# PYTHONFAULTHANDLER: a crash in C code leaves a traceback in the log.
+ENV PYTHONPATH=/packages \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONFAULTHANDLER=1
+WORKDIR /code
+# nobody: no name, home or right of this user is needed.
+USER 65534:65534
+EXPOSE 9000
+CMD ["python", "-m", "service"]

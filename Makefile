@@ -1,0 +1,114 @@
+# The commands of this project. `make` lists them.
+.PHONY: help run dev test test-all proof load bench-attribution lock bundle zip image settings clean
+MAKEFLAGS += --no-print-directory
+PIP = -m pip --disable-pip-version-check --no-input install --quiet
+
+# $(call python,3.12): an interpreter of that version which can make an environment, or nothing. Each is tried by
+# running it: pyenv leaves names on PATH that do not run, and Debian's own Python comes without ensurepip.
+comma := ,
+python = $(shell for p in python$(1) python3 "$$HOME"/.pyenv/versions/$(1).*/bin/python; do \
+	"$$p" -c 'import sys, ssl, ensurepip; sys.exit(sys.version_info[:2] != ($(subst .,$(comma),$(1))))' \
+	2>/dev/null && echo "$$p" && break; done)
+SUPPORTED = 3.13 3.12 3.11
+PYTHON = $(or $(firstword $(foreach v,$(SUPPORTED),$(call python,$(v)))),$(error No Python 3.11, 3.12 or 3.13 \
+	that can make an environment was found. Install one (on Debian with python3-venv), or say make PYTHON=...))
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
+
+run: $(if $(findstring --reload,$(ARGS)),.venv/dev.stamp,.venv/run.stamp) ## serve index.py; ARGS="--port 9001" is passed on
+	@exec .venv/bin/python -m service $(ARGS)
+
+dev: .venv/dev.stamp ## make the environment for work on the project
+
+test: .venv/dev.stamp ## format, lint, types, tests with branch coverage
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/python -m pytest -n 4 -m "not alone and not long" --cov $(ARGS)
+	.venv/bin/python -m pytest -m "alone and not long" $(ARGS)
+
+test-all: ## the tests on each supported Python of this machine
+	@$(MAKE) $(or $(strip $(foreach v,3.11 3.12 3.13,$(if $(call python,$(v)),test-$(v)))),$(error No Python 3.11 to 3.13))
+
+test-%: .venv-%/dev.stamp
+	@echo "== Python $*"
+	@.venv-$*/bin/python -m pytest -n 4 -m "not alone and not long" $(ARGS)
+	@.venv-$*/bin/python -m pytest -m "alone and not long" $(ARGS)
+
+load: .venv/dev.stamp ## a load test that climbs to 200 users; leaves reports/
+	.venv/bin/python tests/load/run.py $(ARGS)
+
+proof: .venv/dev.stamp ## the long proofs: 10,000 calls of each kind, 200 bodies of 32 MiB at once
+	ATTRIBUTION_CALLS=10000 .venv/bin/python -m pytest --timeout 600 -rP tests/system/test_attribution.py
+	.venv/bin/python -m pytest --timeout 600 -rP -m long tests/system/test_isolation.py
+
+bench-attribution: .venv-bench/stamp ## whose log lines are whose, here and in the peers; ARGS="--calls 300"
+	.venv-bench/bin/python benchmarks/attribution.py $(ARGS)
+
+lock: build/uv/bin/uv ## resolve the lock files again; ARGS=--upgrade moves to newer versions
+	$(COMPILE) pyproject.toml --output-file requirements.lock $(ARGS)
+	$(COMPILE) pyproject.toml --extra events --extra load --extra reload --extra workers --group dev --constraints requirements.lock \
+		--output-file requirements-dev.lock $(ARGS)
+
+bundle: build/uv/bin/uv ## build/code for s.yaml: the function, the service, and their dependencies
+	rm -rf build/code && mkdir -p build/code
+	cp -R $(CODE) build/code
+	build/uv/bin/uv pip install --quiet --require-hashes --only-binary :all: --link-mode copy --target build/code/python \
+		--python-version $(BUNDLE) --python-platform x86_64-manylinux_2_28 --requirements requirements.lock
+	rm -rf build/code/python/.lock build/code/python/bin
+	find build/code -name __pycache__ -prune -exec rm -r {} +
+	@# A zip keeps a file's time in steps of two seconds: byte code that is checked by time would be made again.
+	$(or $(call python,$(BUNDLE)),true) -m compileall -q --invalidation-mode unchecked-hash build/code
+
+zip: bundle ## build/code.zip for the console
+	cd build/code && rm -f ../code.zip && $(abspath build/uv)/bin/python -m zipfile -c ../code.zip *
+
+image: ## build the Dockerfile; BUILD="podman build -t TAG" for another tool
+	$(BUILD) .
+
+settings: .venv/dev.stamp ## write config/service.toml and the table of docs/settings.md anew
+	.venv/bin/python tests/test_settings.py
+
+clean: ## remove what these commands made
+	rm -rf .venv .venv-3.* .venv-bench build dist reports *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+BUILD = docker build -t fc-event-service
+# The Python of the runtime in s.yaml, and what is not part of a function.
+BUNDLE = 3.11
+CODE = $(filter-out tests docs benchmarks build dist reports %.egg-info %.md %.lock s.yaml \
+	Dockerfile Makefile LICENSE pyproject.toml,$(wildcard *))
+COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --quiet --no-config --universal \
+	--generate-hashes --python-version 3.11
+
+# A stamp is newer than its lock file when the environment is up to date: then a command starts at once.
+.venv/run.stamp: requirements.lock pyproject.toml
+	@echo "Installing into .venv"
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@.venv/bin/python $(PIP) --require-hashes -r requirements.lock
+	@.venv/bin/python $(PIP) --no-deps -e .
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp requirements-dev.lock
+	@echo "Installing the tools into .venv"
+	@.venv/bin/python $(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PRECIOUS: .venv-%/dev.stamp
+.venv-%/dev.stamp: requirements-dev.lock pyproject.toml
+	@echo "Installing into .venv-$*"
+	@test -x .venv-$*/bin/python || $(call python,$*) -m venv .venv-$*
+	@.venv-$*/bin/python $(PIP) --require-hashes -r requirements-dev.lock
+	@.venv-$*/bin/python $(PIP) --no-deps -e .
+	@touch $@
+
+.venv-bench/stamp: pyproject.toml
+	@echo "Installing the peers into .venv-bench"
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python $(PIP) -e ".[bench]"
+	@touch $@
+
+# uv resolves for other platforms and versions, which pip cannot. It is no dependency of the project.
+build/uv/bin/uv:
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/python $(PIP) uv

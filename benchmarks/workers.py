@@ -1,0 +1,183 @@
+"""Two workers against one on a handler that computes: `python benchmarks/workers.py`.
+
+Both services run for the whole time and are asked in turns, so that whatever else the machine does
+meets both. Each round asks one of them from several connections at once for a few seconds; what
+counts is the median of the rounds. As many bare processes that do nothing but compute show what the
+machine has to give at the time. Loopback only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+HANDLER = """
+def compute(rounds):
+    total = 0
+    for number in range(rounds):
+        total += number * number % 7
+    return total
+
+async def handler(event, context):
+    return compute({rounds})
+"""
+BARE = (
+    HANDLER
+    + """
+import sys, time
+
+end, count = time.perf_counter() + float(sys.argv[1]), 0
+while time.perf_counter() < end:
+    compute({rounds})
+    count += 1
+print(count)
+"""
+)
+REQUEST = (
+    b"POST /invoke HTTP/1.1\r\nHost: a\r\nx-fc-request-id: bench\r\nContent-Length: 2\r\n\r\n{}"
+)
+CALL = 0.010
+"""Seconds that one call computes on one core."""
+
+STARTS_WITHIN = 20.0
+ANSWERS_WITHIN = 30.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each [7]")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of one round [3]")
+    parser.add_argument("--connections", type=int, default=16, help="at once [16]")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="[1 2]")
+    options = parser.parse_args(arguments)
+    rounds = calibrated()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "index.py").write_text(HANDLER.format(rounds=rounds))
+        rates, ceiling = measured(Path(folder), options, rounds)
+    print(*table(rates, ceiling), sep="\n")
+    return 0
+
+
+def calibrated() -> int:
+    """How many steps of the handler's loop take `CALL` here; the best of several tries."""
+    scope: dict[str, object] = {}
+    exec(HANDLER.format(rounds=0), scope)
+    compute, steps = scope["compute"], 20_000
+    assert callable(compute)
+    times = []
+    for _ in range(15):
+        began = time.perf_counter()
+        compute(steps)
+        times.append(time.perf_counter() - began)
+    return round(steps * CALL / min(times))
+
+
+Rates = dict[int, list[float]]
+
+
+def measured(folder: Path, options: argparse.Namespace, rounds: int) -> tuple[Rates, Rates]:
+    """The calls per second of each round, by number of workers; those of bare processes beside."""
+    rates: Rates = {number: [] for number in options.workers}
+    ceiling: Rates = {number: [] for number in options.workers}
+    with services(folder, options.workers) as ports:
+        for port in ports.values():
+            asyncio.run(rate(port, options.connections, 1.0))  # warm
+        for _ in range(options.rounds):
+            for number, port in ports.items():
+                found = asyncio.run(rate(port, options.connections, options.seconds))
+                rates[number].append(found)
+                ceiling[number].append(bare(number, options.seconds, rounds))
+    return rates, ceiling
+
+
+def bare(number: int, seconds: float, rounds: int) -> float:
+    """Calls per second of so many processes without a server around them."""
+    command = [sys.executable, "-c", BARE.format(rounds=rounds), str(seconds)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(number)]
+    counts = [int(each.communicate(timeout=seconds + ANSWERS_WITHIN)[0]) for each in running]
+    return sum(counts) / seconds
+
+
+@contextmanager
+def services(folder: Path, numbers: Sequence[int]) -> Iterator[dict[int, int]]:
+    """The ports of running services with so many workers each."""
+    running = {number: start(folder, number) for number in numbers}
+    try:
+        yield {number: port for number, (_, port) in running.items()}
+    finally:
+        for process, _ in running.values():
+            process.terminate()
+        for process, _ in running.values():
+            process.wait(30)
+
+
+def start(folder: Path, workers: int) -> tuple[subprocess.Popen[str], int]:
+    """Start a service; its log goes to a file, as a reader of it would take time of the cores."""
+    log = folder / f"{workers}.log"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service", "--port", "0", "--workers", str(workers)],
+        cwd=folder,
+        stdout=log.open("w"),
+        text=True,
+    )
+    end = time.monotonic() + STARTS_WITHIN
+    while not (match := re.search(r" serves \S+ on http://[^:]+:(\d+)", log.read_text())):
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            raise SystemExit(f"the service did not start: {log.read_text()}")
+        time.sleep(0.02)
+    return process, int(match[1])
+
+
+async def rate(port: int, connections: int, seconds: float) -> float:
+    """Calls per second over all connections, each of which asks again once it is answered."""
+    async with asyncio.timeout(seconds + ANSWERS_WITHIN):
+        opened = [asyncio.open_connection("127.0.0.1", port) for _ in range(connections)]
+        pairs = await asyncio.gather(*opened)
+        began = time.perf_counter()
+        end = began + seconds
+        counts = await asyncio.gather(*(caller(*pair, end) for pair in pairs))
+        took = time.perf_counter() - began
+        for _, writer in pairs:
+            writer.close()
+        return sum(counts) / took
+
+
+async def caller(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, end: float) -> int:
+    """Ask until the time is up; return how often it was answered."""
+    count = 0
+    while time.perf_counter() < end:
+        writer.write(REQUEST)
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = re.search(rb"Content-Length: (\d+)", head)
+        if not head.startswith(b"HTTP/1.1 200") or size is None:
+            raise SystemExit(f"a call failed: {head!r}")
+        await reader.readexactly(int(size[1]))
+        count += 1
+    return count
+
+
+def table(rates: Rates, ceiling: Rates) -> Iterator[str]:
+    """The medians, and how many times the first one's each is."""
+    yield "| | workers | calls/s, median | lowest | highest | ratio |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    for kind, measures in (("service", rates), ("bare processes", ceiling)):
+        first = statistics.median(next(iter(measures.values())))
+        for number, found in measures.items():
+            median = statistics.median(found)
+            cells = " | ".join(f"{value:.1f}" for value in (median, min(found), max(found)))
+            yield f"| {kind} | {number} | {cells} | {median / first:.2f} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

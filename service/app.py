@@ -1,0 +1,364 @@
+"""The web application: what each path does, top-down. Start reading here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp.web_urldispatcher import (
+    AbstractResource,
+    AbstractRoute,
+    ResourceRoute,
+    UrlMappingMatchInfo,
+)
+from yarl import URL
+
+from service import frames, protocol, spawned
+from service.admission import Admission, Budget
+from service.body import EventStream, too_large
+from service.calls import Call, Calls
+from service.codec import encode
+from service.context import RUNNING, Context, Platform
+from service.errors import ServiceError
+from service.handler import Function, Handlers, run
+from service.health import Figures, summed
+from service.lifecycle import Hook, Lifecycle
+from service.logs import NOWHERE, Logs
+from service.middleware import CONTEXT, answer, framed, path_of, report, reported
+from service.settings import Settings
+from service.threads import ThreadPool
+from service.watchdog import Watchdog
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Duty = Callable[[], Awaitable[Any]]
+Ask = Callable[[str, Duty], Awaitable[list[Any]]]
+"""Has a duty done in every worker of the instance, in this one as the second argument does it;
+returns what each said, or raises the first failure.
+"""
+
+
+async def alone(_duty: str, own: Duty) -> list[Any]:
+    """Do a duty where there is one worker."""
+    return [await own()]
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything that serves calls, assembled once."""
+
+    settings: Settings
+    platform: Platform
+    handlers: Handlers
+    logs: Logs
+    calls: Calls
+    admission: Admission
+    budget: Budget
+    threads: ThreadPool
+    lifecycle: Lifecycle
+    watchdog: Watchdog
+    started: float
+    ask: Ask
+
+
+SHORTEST_HOOK = 5.0
+"""Seconds that `pre_stop` has at least, where the drain was told to wait for no call."""
+
+SERVICE = web.AppKey("service", Service)
+
+
+# --- what each path does
+
+
+async def invoke(request: web.Request) -> web.StreamResponse:
+    """Run one event: a slot, the initializer, the event, the handler, its result; all before the
+    deadline.
+    """
+    service = request.app[SERVICE]
+    context = request[CONTEXT]
+    call = Call(context.deadline)
+    stream = _stream(service, request)
+    result = await service.calls.run(call, run_event(service, call, context, stream))
+    return answer(result, content_type="application/octet-stream")
+
+
+async def run_event(service: Service, call: Call, context: Context, stream: EventStream) -> bytes:
+    """Return the answer to one event. Raises ServiceError for whatever keeps it from having one."""
+    lifecycle = service.lifecycle
+    call.stage = "waiting for a free slot"
+    await service.admission.enter()
+    try:
+        call.stage = "waiting for the initializer"
+        await lifecycle.initialized()
+        lifecycle.check_open()
+        function = service.handlers.handler
+        call.stage = "receiving the event"
+        event = function.decode(await stream.read()) if function.decode else stream
+        left = spawned.track()
+        try:
+            result = await run(function, service.threads, call, event, context)
+        finally:
+            await spawned.settle(left, "warn" if call.over else service.settings.background)
+        return encode(result)
+    finally:
+        stream.close()
+        service.admission.leave()
+
+
+def _stream(service: Service, request: web.Request) -> EventStream:
+    chunked = "Transfer-Encoding" in request.headers
+    size = None if chunked else request.content_length or 0
+    limit = service.settings.max_body
+    if size is not None and size > limit:
+        raise too_large(limit)
+    return EventStream(
+        request.content, size=size, limit=limit, budget=service.budget, begin=_continue(request)
+    )
+
+
+def _continue(request: web.Request) -> Callable[[], None] | None:
+    """Return what asks for the body where the sender waits to be asked: nothing is sent that would
+    be refused.
+    """
+    if not request.headers.get("Expect") or request.version < (1, 1):
+        return None
+
+    def send() -> None:
+        if request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    return send
+
+
+async def initialize(request: web.Request) -> web.StreamResponse:
+    """Answer once the initializer has succeeded; it started with the service."""
+    service = request.app[SERVICE]
+    await service.ask("initialize", service.lifecycle.initialized)
+    return answer(b"")
+
+
+async def pre_stop(request: web.Request) -> web.StreamResponse:
+    """Drain, run the user's `pre_stop` once, answer."""
+    service = request.app[SERVICE]
+    await service.ask("pre_stop", service.lifecycle.stop_for_request)
+    return answer(b"")
+
+
+async def pre_freeze(request: web.Request) -> web.StreamResponse:
+    """Run the user's `pre_freeze`; its log is out before the answer."""
+    service = request.app[SERVICE]
+    await service.ask("pre_freeze", _pre_freeze(service))
+    return answer(b"")
+
+
+async def health(request: web.Request) -> web.StreamResponse:
+    """Tell how the instance is: 200 when it can take calls, else 503."""
+    service = request.app[SERVICE]
+    state = summed(await service.ask("health", partial(figures, service, asking=1)))
+    status = 200 if state["healthy"] else 503
+    return answer(orjson.dumps(state, option=orjson.OPT_APPEND_NEWLINE), status)
+
+
+async def figures(service: Service, asking: int = 0) -> Figures:
+    """Return what `/health` tells of this worker; `asking` requests are not counted."""
+    began = time.monotonic()
+    await asyncio.sleep(0)
+    now = time.monotonic()
+    lost, threads = service.calls.lost, service.settings.concurrency
+    return {
+        "ready": service.lifecycle.ready,
+        "healthy": service.lifecycle.ready
+        and not service.lifecycle.refusing
+        and lost <= threads // 2,
+        "draining": service.lifecycle.draining.is_set(),
+        "inFlight": max(0, service.lifecycle.in_flight - asking),
+        "running": service.admission.running,
+        "queued": service.admission.queued,
+        "refused": service.admission.refused,
+        "lost": lost,
+        "stalls": service.watchdog.stalls,
+        "bodyBytes": service.budget.used,
+        "logLinesLost": service.logs.sink.lost,
+        "loopLagSeconds": round(now - began, 6),
+        "uptimeSeconds": round(now - service.started, 3),
+    }
+
+
+def duties(service: Service) -> dict[str, Duty]:
+    """Return what this worker does when another one was asked."""
+    return {
+        "initialize": service.lifecycle.initialized,
+        "pre_stop": service.lifecycle.stop,
+        "pre_freeze": _pre_freeze(service),
+        "health": partial(figures, service),
+    }
+
+
+def _pre_freeze(service: Service) -> Hook:
+    return hook(service.handlers.pre_freeze, service, service.settings.drain_timeout)
+
+
+# --- how a path is found
+
+
+class Paths(AbstractResource):
+    """The service's paths. `x-fc-control-path`, where the platform sends it, wins over the URL's
+    path.
+
+    aiohttp's own resources know the URL alone (fc-platform.md section 1.2).
+    """
+
+    def __init__(self, handlers: dict[str, tuple[tuple[str, ...], Handler]]) -> None:
+        super().__init__(name="function-compute")
+        self._routes = {
+            path: {m: ResourceRoute(m, handler, self, expect_handler=_expect) for m in methods}
+            for path, (methods, handler) in handlers.items()
+        }
+
+    async def resolve(self, request: web.Request) -> tuple[UrlMappingMatchInfo | None, set[str]]:
+        """Return the route for the path that counts, or the methods that it takes."""
+        routes = self._routes.get(path_of(request), {})
+        route = routes.get(request.method)
+        return (UrlMappingMatchInfo({}, route) if route else None), set(routes)
+
+    @property
+    def canonical(self) -> str:
+        """Return "/": every request is resolved here."""
+        return "/"
+
+    def url_for(self, **_parts: str) -> URL:
+        """Return the root's URL; no link is made to this service."""
+        return URL("/")
+
+    def add_prefix(self, prefix: str) -> None:
+        """Refuse: Function Compute's paths are fixed."""
+        raise RuntimeError("the paths of Function Compute have no prefix")
+
+    def get_info(self) -> Any:
+        """Return the paths."""
+        return {"path": ", ".join(self._routes)}
+
+    def raw_match(self, path: str) -> bool:
+        """Return True for a path of the service."""
+        return path in self._routes
+
+    def __len__(self) -> int:
+        return sum(map(len, self._routes.values()))
+
+    def __iter__(self) -> Iterator[AbstractRoute]:
+        return (route for routes in self._routes.values() for route in routes.values())
+
+
+async def _expect(_request: web.Request) -> None:
+    """Send nothing yet: 100-continue is answered when the body is first read.
+
+    aiohttp calls this outside of the middlewares, and answers at once by itself.
+    """
+
+
+# --- assembly
+
+
+def create_app(
+    settings: Settings, platform: Platform, handlers: Handlers, logs: Logs, ask: Ask = alone
+) -> web.Application:
+    """Return the application that serves `handlers`. Its `on_startup` signal starts the
+    initializer. `ask` reaches the other workers of the instance, if there are any.
+    """
+    calls = Calls()
+    lifecycle = Lifecycle(drain_timeout=settings.drain_timeout, hurry=calls.cut_all)
+    service = Service(
+        settings=settings,
+        platform=platform,
+        handlers=handlers,
+        logs=logs,
+        calls=calls,
+        admission=Admission(settings.concurrency, settings.queue),
+        budget=Budget(settings.body_budget),
+        threads=ThreadPool(settings.concurrency),
+        lifecycle=lifecycle,
+        watchdog=_watchdog(settings, lifecycle, logs),
+        started=time.monotonic(),
+        ask=ask,
+    )
+    service.lifecycle.initialize = hook(handlers.initializer, service, settings.initialize_timeout)
+    service.lifecycle.pre_stop = hook(
+        handlers.pre_stop, service, max(settings.drain_timeout, SHORTEST_HOOK)
+    )
+    app = web.Application(
+        middlewares=[
+            framed(logs, platform, settings.timeout, settings.deadline_margin),
+            reported(error_trace=settings.error_trace),
+        ]
+    )
+    app[SERVICE] = service
+    app.router.register_resource(Paths(_paths()))
+    app.on_startup.append(_start)
+    app.on_cleanup.append(_close)
+    return app
+
+
+def _paths() -> dict[str, tuple[tuple[str, ...], Handler]]:
+    handlers: dict[protocol.Operation, Handler] = {
+        protocol.INVOKE: invoke,
+        protocol.INITIALIZE: initialize,
+        protocol.PRE_STOP: pre_stop,
+        protocol.PRE_FREEZE: pre_freeze,
+    }
+    paths = {o.path: (o.methods, handler) for o, handler in handlers.items()}
+    return paths | {protocol.HEALTH_PATH: (("GET", "HEAD"), health)}
+
+
+def _watchdog(settings: Settings, lifecycle: Lifecycle, logs: Logs) -> Watchdog:
+    def report(place: frames.Place | None, request_id: str | None, seconds: float) -> None:
+        where = f"at {place}" if place else "outside of the function's code"
+        waiting = max(0, lifecycle.in_flight - 1)
+        logs.line(
+            "WARNING",
+            f"the event loop has been blocked for {seconds:.1f} s {where}; {waiting} other calls"
+            " wait: await there, use asyncio.to_thread, or make the handler a plain def",
+            request_id or NOWHERE,
+        )
+
+    watchdog = Watchdog(settings.stall_after, lambda: lifecycle.in_flight > 0, report)
+    lifecycle.arrived = watchdog.wake
+    return watchdog
+
+
+async def _start(app: web.Application) -> None:
+    app[SERVICE].logs.sink.attach()
+    app[SERVICE].lifecycle.start()
+    app[SERVICE].watchdog.start()
+    app[SERVICE].watchdog.wake()  # the initializer may block the loop too
+
+
+async def _close(app: web.Application) -> None:
+    app[SERVICE].watchdog.stop()
+    app[SERVICE].threads.close()
+    app[SERVICE].logs.sink.detach()
+
+
+def hook(function: Function | None, service: Service, seconds: float) -> Hook:
+    """Return what runs a hook of the user's, within `seconds`; its failure is logged here, once.
+
+    Outside of a request the hook gets a context of its own, with a generated request id.
+    """
+
+    async def call_hook() -> None:
+        if function is None:
+            return
+        if RUNNING.get(None) is None:
+            RUNNING.set(Context({}, protocol.new_request_id(), None, service.platform))
+        call = Call(time.monotonic() + seconds)
+        try:
+            await service.calls.run(call, run(function, service.threads, call, RUNNING.get()))
+        except ServiceError as failure:
+            report(failure)
+            raise
+
+    return call_hook

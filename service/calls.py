@@ -1,0 +1,150 @@
+"""The calls that run: each is cut at its deadline, whatever its handler does then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from service import frames
+from service.context import RUNNING, Context
+from service.errors import FunctionTimeout
+
+T = TypeVar("T")
+
+_log = logging.getLogger("service")
+
+
+class Call:
+    """One call's work.
+
+    `stage` says what it does now; `thread` is set while a plain `def` handler runs; `over` is true
+    once the call was answered as a time-out.
+    """
+
+    __slots__ = ("cut", "deadline", "limit", "over", "stage", "thread")
+
+    def __init__(self, deadline: float | None) -> None:
+        """`deadline` is a time of the monotonic clock, None for no limit."""
+        self.deadline = deadline
+        self.limit = 0.0 if deadline is None else deadline - time.monotonic()
+        self.stage = "starting"
+        self.thread: int | None = None
+        self.over = False
+        self.cut: Callable[[], None] = _nothing
+
+
+def _nothing() -> None:
+    """Stand in for `cut` while the work is not waited for."""
+
+
+class Calls:
+    """Runs each call's work in a task of its own, so that nobody waits for it beyond its deadline.
+
+    `lost` counts the work that went on after its answer: a handler that swallows its cancellation,
+    or a thread that has not come back.
+    """
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self._running: set[Call] = set()
+        self._left: set[asyncio.Task[Any]] = set()
+
+    async def run(self, call: Call, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns or raise what it raises.
+
+        Raises FunctionTimeout at the deadline, or when `cut_all` is called.
+        """
+        loop = asyncio.get_running_loop()
+        task = _start(work, loop)
+        if task.done():
+            return task.result()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def end(_: object = None) -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        task.add_done_callback(end)
+        call.cut = end
+        timer = None
+        if call.deadline is not None:
+            timer = loop.call_later(max(0.0, call.deadline - time.monotonic()), end)
+        self._running.add(call)
+        try:
+            await ended
+        except asyncio.CancelledError:
+            task.cancel()
+            task.add_done_callback(_ask)
+            raise
+        finally:
+            self._running.discard(call)
+            if timer is not None:
+                timer.cancel()
+        if task.done():
+            return task.result()
+        raise self._give_up(call, task)
+
+    def _give_up(self, call: Call, task: asyncio.Task[Any]) -> FunctionTimeout:
+        in_thread = call.thread is not None
+        where = (
+            frames.running_in(call.thread) if call.thread else frames.awaited_by(task.get_coro())
+        )
+        _log.error("FunctionTimeout while %s%s", call.stage, f", at {where}" if where else "")
+        call.over = True
+        self.lost += 1
+        self._left.add(task)
+        task.add_done_callback(self._came_back)
+        if not in_thread:
+            task.cancel()
+        return FunctionTimeout(_explain(call))
+
+    def _came_back(self, task: asyncio.Task[Any]) -> None:
+        self.lost -= 1
+        self._left.discard(task)
+        _ask(task)
+
+    def cut_all(self) -> None:
+        """End every call now, as if its deadline had come."""
+        for call in tuple(self._running):
+            call.deadline = None
+            call.cut()
+
+
+def _ask(task: asyncio.Task[Any]) -> None:
+    """Ask for the failure of work that nobody waits for, which asyncio would log as never asked."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _explain(call: Call) -> str:
+    if call.deadline is None:
+        return f"the service stops and the call was not done in time (it was {call.stage})"
+    return f"the call was not done within {call.limit:.3g} seconds (it was {call.stage})"
+
+
+def _start(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> asyncio.Task[T]:
+    if sys.version_info >= (3, 12):
+        # Runs up to its first wait at once: a call that never waits costs no turn of the loop.
+        return asyncio.Task(work, loop=loop, eager_start=True)
+    return loop.create_task(work)
+
+
+_CONTEXTS: WeakKeyDictionary[asyncio.Task[Any], Context] = WeakKeyDictionary()
+
+
+def note_task(task: asyncio.Task[Any]) -> None:
+    """Let `context_of` know a new task: Python 3.11 has no `Task.get_context`."""
+    if sys.version_info < (3, 12) and (context := RUNNING.get(None)) is not None:
+        _CONTEXTS[task] = context
+
+
+def context_of(task: asyncio.Task[Any]) -> Context | None:
+    """Return the context of the call that a task belongs to."""
+    if sys.version_info >= (3, 12):
+        return task.get_context().get(RUNNING)
+    return _CONTEXTS.get(task)

@@ -1,0 +1,251 @@
+"""The command line: `serve` and `invoke`, their help, and the exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from service import __version__, invoke, settings
+from service.app import SERVICE, create_app
+from service.errors import StartError, UsageError
+from service.handler import Handlers
+from service.loader import load
+from service.logs import Logs, Sink, route_all
+from service.protocol import INITED
+from service.reload import end_with_parent, supervise
+from service.server import check_parser, listen, serve
+from service.settings import Loaded
+from service.spawned import inherit_in_threads
+from service.workers import Seat, how_many, share, supervise_workers
+
+PROGRAM = "python -m service"
+COMMANDS = {
+    "serve": "serve the handler (what is done when no command is named)",
+    "invoke": "call the handler once: result on stdout, log on stderr",
+}
+EXAMPLES = f"""\
+examples:
+  {PROGRAM}                              serve index.py's handler on port 9000
+  {PROGRAM} --handler app.main --reload  serve app.py's main, anew after each change
+  {PROGRAM} invoke --event '{{"name":"x"}}'  call the handler once, without a server
+  {PROGRAM} --show-config                each setting, its value, and where it came from
+
+Each setting can also stand in config/service.toml, or in the environment as SERVICE_<NAME>.
+Exit codes: 0 stopped, 1 function error (invoke), 2 wrong usage or settings, 3 could not start.
+"""
+LAST_THREADS = 2.0
+"""Seconds for threads of the function's own to end by themselves once the service has stopped."""
+
+
+class Stopped(BaseException):
+    """SIGTERM or SIGINT arrived before there was a loop to handle it."""
+
+
+def main() -> NoReturn:
+    """Run a command and exit: the process's own entry point."""
+    try:
+        code = run(sys.argv[1:], Path.cwd())
+    except StartError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks here
+        code = error.exit_code
+    except Stopped:
+        code = 0
+    _leave(code)
+
+
+def run(arguments: Sequence[str], cwd: Path) -> int:
+    """Run the command that `arguments` name and return its exit code. Raises StartError and
+    UsageError.
+    """
+    named = arguments[0] if arguments and arguments[0] in COMMANDS else ""
+    flags = _parser(named).parse_args(arguments[1:] if named else arguments)
+    loaded = settings.load(vars(flags), os.environ, cwd)
+    if flags.show_config:
+        print(settings.show(loaded))  # noqa: T201
+        return 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop_early)
+    if named == "invoke":
+        return _invoke(loaded, flags, cwd)
+    workers = how_many(loaded.settings)
+    if flags.reload:
+        if workers > 1:
+            raise UsageError("--reload serves with one worker: leave it out, or say --workers 1")
+        return supervise(listen(loaded.settings), arguments, cwd)
+    if workers > 1:
+        check_parser(loaded.settings)
+        return supervise_workers(
+            workers, loaded.settings, lambda seat: _serve_with_others(loaded, cwd, seat)
+        )
+    return _serve(loaded, flags, cwd)
+
+
+def _stop_early(_number: int, _frame: object) -> NoReturn:
+    raise Stopped
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    commands = "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {command}".rstrip(),
+        description="Serves an event function of Alibaba Cloud Function Compute,"
+        f" many calls at once.\n\ncommands:\n{commands}\n\n"
+        f"{PROGRAM} COMMAND --help tells more of each.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"fc-event-service {__version__}")
+    parser.add_argument(
+        "--show-config", action="store_true", help="print each setting, its value and its source"
+    )
+    if command == "invoke":
+        invoke.add_flags(parser)
+    else:
+        parser.add_argument(
+            "--reload",
+            action="store_true",
+            help="for work at the desk: serve changed files at once",
+        )
+        parser.add_argument("--socket", type=int, help=argparse.SUPPRESS)
+        parser.add_argument("--ready", type=int, help=argparse.SUPPRESS)
+        parser.add_argument("--alive", type=int, help=argparse.SUPPRESS)
+    settings.add_flags(parser)
+    return parser
+
+
+def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
+    """Import the user's module. Raises StartError."""
+    wanted = loaded.settings
+    return load(
+        wanted.handlers,
+        cwd,
+        initializer=wanted.initializer or "",
+        pre_stop=wanted.pre_stop or "",
+        pre_freeze=wanted.pre_freeze or "",
+    )
+
+
+def _serve(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
+    check_parser(loaded.settings)
+    if flags.alive is not None:
+        end_with_parent(flags.alive)
+    logs = Logs(Sink(1), loaded.settings.log_format)
+    undo = route_all(logs, loaded.settings.log_level)
+    inherit_in_threads()
+    try:
+        handlers = load_handlers(loaded, cwd)
+        sock = (
+            socket.socket(fileno=flags.socket)
+            if flags.socket is not None
+            else listen(loaded.settings)
+        )
+        app = create_app(loaded.settings, loaded.platform, handlers, logs)
+        return serve(app, sock, _announcer(loaded, handlers, logs, flags.ready))
+    finally:
+        logs.close()
+        undo()
+
+
+def _serve_with_others(loaded: Loaded, cwd: Path, seat: Seat) -> int:
+    """Be one worker of several."""
+    mine = share(loaded.settings, seat.place, seat.number)
+    logs = Logs(Sink(1), mine.log_format)
+    undo = route_all(logs, mine.log_level)
+    inherit_in_threads()
+    try:
+        handlers = load_handlers(loaded, cwd)
+        peers = seat.peers(mine)
+        app = create_app(mine, loaded.platform, handlers, logs, peers.ask)
+        seat.join(app, peers)
+
+        def announce(url: str) -> None:
+            seat.serves(banner(loaded, handlers, url, seat.number))
+
+        return serve(app, seat.sock, announce, seat.site)
+    finally:
+        logs.close()
+        undo()
+
+
+def _announcer(
+    loaded: Loaded, handlers: Handlers, logs: Logs, ready: int | None
+) -> Callable[[str], None]:
+    def announce(url: str) -> None:
+        logs.marker(INITED)
+        for line in banner(loaded, handlers, url):
+            logs.marker(line)
+        if ready is not None:
+            os.write(ready, b"ready\n")
+            os.close(ready)
+
+    return announce
+
+
+def banner(loaded: Loaded, handlers: Handlers, url: str, workers: int = 1) -> list[str]:
+    """Return the lines that say what is served, where, with which limits, and how to try it."""
+    s, handler = loaded.settings, handlers.handler
+    kinds = {
+        "async": "async: calls share the event loop",
+        "sync": f"plain def: each call has a thread, up to {s.concurrency}",
+        "stream": "async generator: its parts are joined into one answer",
+    }
+    shown = url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
+    timeout = "the platform's" if s.timeout is None else f"{s.timeout:g} s"
+    lines = [
+        f"fc-event-service {__version__} serves {handler.name} on {url}",
+        f"  handler  {kinds[handler.kind]}",
+        f"  limits   {s.concurrency} calls at once, {s.queue} in the queue, time limit {timeout},"
+        f" {settings.size_text(s.max_body)} an event",
+        f'  try      curl -d \'{{"name":"you"}}\' {shown.rstrip("/")}/invoke',
+        "  stop     Ctrl-C: calls in flight are finished",
+    ]
+    hooks = [f.name for f in (handlers.initializer, handlers.pre_stop, handlers.pre_freeze) if f]
+    if hooks:
+        lines.insert(2, f"  hooks    {', '.join(hooks)}")
+    if workers > 1:
+        lines.insert(-2, f"  workers  {workers} processes, which share these limits")
+    return lines
+
+
+def _invoke(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
+    logs = Logs(Sink(2), loaded.settings.log_format)
+    undo = route_all(logs, loaded.settings.log_level)
+    try:
+        event = invoke.event_bytes(flags.event, cwd, sys.stdin.buffer)
+        if flags.url:
+            result, failed = invoke.remote(flags.url, event, loaded.settings)
+        else:
+            app = create_app(loaded.settings, loaded.platform, load_handlers(loaded, cwd), logs)
+            result, failed = invoke.local(app[SERVICE], event)
+    finally:
+        logs.close()
+        undo()
+    sys.stdout.buffer.write(result)
+    sys.stdout.buffer.flush()
+    if result and not result.endswith(b"\n") and sys.stdout.isatty():
+        print()  # noqa: T201
+    return 1 if failed else 0
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit, even where a thread of the function's never ends: the interpreter would wait for it for
+    ever.
+    """
+    end = time.monotonic() + LAST_THREADS
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, end - time.monotonic()))
+            if thread.is_alive():
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+    sys.exit(code)

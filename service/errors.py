@@ -1,0 +1,169 @@
+"""Every way a call or the start of the service can fail, each with its status and a stable code."""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """A failure that a caller is told about: `status` and `code` go on the wire, the message says
+    what to do.
+
+    Subclasses are grouped by whose fault it is. The statuses follow design section 2: never 5xx,
+    because Function Compute's handling of it is not documented and a 500 on a hook restarts the
+    instance.
+    """
+
+    status = 404
+    code = "ServiceError"
+    headers: tuple[tuple[str, str], ...] = ()
+    closes = False
+    """True when the connection cannot serve another request after this one."""
+    logged = False
+    """True once the log has it."""
+
+
+class CallerError(ServiceError):
+    """The request itself is at fault."""
+
+    status = 400
+
+
+class BadRequest(CallerError):
+    """The request is not one that can be read without guessing."""
+
+    code = "BadRequest"
+
+
+class BadFraming(BadRequest):
+    """Where this request ends, or what it means, is not certain: nothing after it on its connection
+    is read.
+    """
+
+    closes = True
+
+
+class ClientGone(CallerError):
+    """The sender closed the connection before its request was complete. Nobody reads the answer."""
+
+    code = "ClientGone"
+    closes = True
+
+
+class InvalidEvent(CallerError):
+    """The body is not what the handler's annotation asks for."""
+
+    code = "InvalidEvent"
+
+
+class NotAnEventFunction(CallerError):
+    """An HTTP-trigger request reached an event function."""
+
+    code = "NotAnEventFunction"
+
+
+class NotFound(CallerError):
+    """No such path."""
+
+    status = 404
+    code = "NotFound"
+
+
+class MethodNotAllowed(CallerError):
+    """The path exists and does not take this method; `allowed` are the methods it takes."""
+
+    status = 405
+    code = "MethodNotAllowed"
+
+    def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.headers = (("Allow", ", ".join(allowed)),)
+
+
+class RequestTimeout(CallerError):
+    """The head or the body of the request stopped arriving."""
+
+    status = 408
+    code = "RequestTimeout"
+    closes = True
+
+
+class PayloadTooLarge(CallerError):
+    """The body is over the limit."""
+
+    status = 413
+    code = "PayloadTooLarge"
+    closes = True
+
+
+class FieldsTooLarge(CallerError):
+    """The request line or a header field is over the limit, or there are too many fields."""
+
+    status = 431
+    code = "BadRequest"
+    closes = True
+
+
+class Overloaded(ServiceError):
+    """Every slot and every place in the queue is taken."""
+
+    status = 429
+    code = "Overloaded"
+    headers = (("Retry-After", "1"),)
+
+
+class Stopping(ServiceError):
+    """The user's `pre_stop` has begun: no further call is run."""
+
+    code = "Stopping"
+
+
+class FunctionFault(ServiceError):
+    """The user's function is at fault, without an exception of its own to show."""
+
+
+class FunctionTimeout(FunctionFault):
+    """The deadline passed before the handler was done."""
+
+    code = "FunctionTimeout"
+
+
+class HandlerFailed(FunctionFault):
+    """User code raised: `failure` is its exception, whose class name is the code on the wire."""
+
+    def __init__(self, failure: BaseException) -> None:
+        super().__init__(text_of(failure))
+        self.failure = failure
+        self.code = type(failure).__name__
+
+
+def text_of(failure: BaseException) -> str:
+    """Return the exception's text, whatever its `__str__` does."""
+    try:
+        return str(failure)
+    except BaseException as reason:
+        return f"<no text: {type(failure).__name__}.__str__ raised {type(reason).__name__}>"
+
+
+class InitializationError(FunctionFault):
+    """The initializer failed or timed out."""
+
+    code = "InitializationError"
+
+
+class UnserializableResult(FunctionFault):
+    """The handler's result cannot become bytes."""
+
+    code = "UnserializableResult"
+
+
+class StartError(Exception):
+    """The service cannot start. The message is one line for stderr: what is wrong, where, and what
+    to do.
+    """
+
+    exit_code = 3
+
+
+class UsageError(StartError):
+    """A flag, a variable or a settings file is wrong."""
+
+    exit_code = 2

@@ -1,0 +1,67 @@
+"""An HTTP trigger's request as a built-in runtime gets it, and the answer to it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Self
+
+from msgspec import Struct
+
+
+class HttpRequest(Struct, frozen=True, rename="camel"):
+    """The request's line, and who sent it."""
+
+    method: str
+    path: str = ""
+    protocol: str = ""
+    source_ip: str = ""
+    user_agent: str = ""
+
+
+class HttpRequestContext(Struct, frozen=True, rename="camel"):
+    """What the platform knows about the request."""
+
+    http: HttpRequest
+    account_id: str = ""
+    domain_name: str = ""
+    domain_prefix: str = ""
+    request_id: str = ""
+    time: datetime | None = None
+    time_epoch: str = ""
+
+
+class HttpEvent(Struct, frozen=True, rename="camel"):
+    """What an HTTP trigger sends to an event function."""
+
+    raw_path: str
+    request_context: HttpRequestContext
+    version: str = ""
+    body: str = ""
+    is_base64_encoded: bool = False
+    headers: dict[str, str] = {}
+    query_parameters: dict[str, str] = {}
+
+    def content(self) -> bytes:
+        """The body's bytes, decoded when the platform sends base64."""
+        return content(self.body, self.is_base64_encoded)
+
+
+class HttpAnswer(Struct, frozen=True, rename="camel"):
+    """The answer of an event function to an HTTP request: return it from the handler."""
+
+    body: str = ""
+    status_code: int = 200
+    headers: dict[str, str] = {}
+    is_base64_encoded: bool = False
+
+    @classmethod
+    def of(cls, body: bytes, status_code: int = 200, headers: Mapping[str, str] = {}) -> Self:
+        """The answer that brings these bytes, as base64."""
+        return cls(base64.b64encode(body).decode(), status_code, dict(headers), True)
+
+
+def content(body: str, is_base64_encoded: bool) -> bytes:
+    """The bytes that a body in JSON stands for."""
+    return base64.b64decode(body) if is_base64_encoded else body.encode()

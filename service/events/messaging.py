@@ -1,0 +1,100 @@
+"""Messages of Kafka, RocketMQ, RabbitMQ and MQTT, as EventBridge delivers them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from service.events.cloudevents import CloudEvent, EventBatch
+
+
+class KafkaData(Struct, frozen=True):
+    """One Kafka message."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int = 0
+    headers: Any = None
+    key: Any = None
+    value: Any = None
+
+
+class KafkaEvent(CloudEvent[KafkaData], frozen=True, kw_only=True):
+    """A CloudEvent around one Kafka message."""
+
+
+class KafkaEvents(EventBatch[KafkaEvent]):
+    """What the Kafka trigger sends."""
+
+
+class RocketMqData(Struct, frozen=True, rename="camel"):
+    """One RocketMQ message."""
+
+    topic: str
+    body: Any = None
+    system_properties: dict[str, Any] = {}
+    user_properties: dict[str, Any] = {}
+
+
+class RocketMqEvent(CloudEvent[RocketMqData], frozen=True, kw_only=True):
+    """A CloudEvent around one RocketMQ message."""
+
+
+class RocketMqEvents(EventBatch[RocketMqEvent]):
+    """What the RocketMQ trigger sends."""
+
+
+class RocketMqMessage(RocketMqData, frozen=True, rename="camel", kw_only=True):
+    """One message of a self-managed RocketMQ, which comes without a CloudEvent around it."""
+
+    msg_id: str
+
+
+class RocketMqMessages(EventBatch[RocketMqMessage]):
+    """What the trigger of a self-managed RocketMQ sends."""
+
+
+class RabbitMqEnvelope(Struct, frozen=True, rename="camel"):
+    """How the message came."""
+
+    delivery_tag: int = 0
+    exchange: str = ""
+    redeliver: bool = False
+    routing_key: str = ""
+
+
+class RabbitMqData(Struct, frozen=True):
+    """One RabbitMQ message."""
+
+    body: Any
+    envelope: RabbitMqEnvelope = RabbitMqEnvelope()
+    props: dict[str, Any] = {}
+
+
+class RabbitMqEvent(CloudEvent[RabbitMqData], frozen=True, kw_only=True):
+    """A CloudEvent around one RabbitMQ message."""
+
+
+class RabbitMqEvents(EventBatch[RabbitMqEvent]):
+    """What the RabbitMQ trigger sends."""
+
+
+class MqttProps(Struct, frozen=True, rename="camel"):
+    """Who sent the message, and to which topic."""
+
+    first_topic: str
+    second_topic: str = ""
+    client_id: str = ""
+
+
+class MqttMessage(Struct, frozen=True):
+    """One MQTT message, which comes without a CloudEvent around it."""
+
+    props: MqttProps
+    body: Any = None
+
+
+class MqttMessages(EventBatch[MqttMessage]):
+    """What the MQTT trigger sends."""

@@ -1,0 +1,75 @@
+"""The triggers of Message Service (MNS): topics, in two formats, and queues."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import msgspec
+from msgspec import Struct, field
+
+from service.events.cloudevents import CloudEvent, EventBatch
+
+
+class MnsTopicEvent(Struct, frozen=True, rename="pascal"):
+    """A topic's message in the JSON format."""
+
+    message: str
+    topic_name: str = ""
+    topic_owner: str = ""
+    subscriber: str = ""
+    subscription_name: str = ""
+    publish_time: int = 0
+    message_id: str = ""
+    message_md5: str = field(default="", name="MessageMD5")
+    attributes: dict[str, Any] = field(default={}, name="")
+    """The message's attributes, which the platform mixes in with the fields above."""
+
+    @classmethod
+    def __from_event__(cls, body: bytes) -> Self:
+        found = msgspec.json.decode(body, type=dict[str, Any])
+        known = set(cls.__struct_encode_fields__) - {""}
+        attributes = {name: value for name, value in found.items() if name not in known}
+        fields = {name: value for name, value in found.items() if name in known}
+        return msgspec.convert(fields | {"": attributes}, cls)
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as the platform sends it."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return {**fields.pop(""), **fields}
+
+
+class MnsStreamEvent(Struct, frozen=True):
+    """A topic's message in the STREAM format: the bare bytes, and the attributes if it has any."""
+
+    body: bytes
+    attrs: dict[str, Any] = {}
+
+    @classmethod
+    def __from_event__(cls, body: bytes) -> Self:
+        # Nothing marks which one it is: JSON of exactly two fields is the one with attributes.
+        try:
+            found = msgspec.json.decode(body, type=_StreamWithAttributes)
+        except (ValueError, msgspec.DecodeError, RecursionError):
+            return cls(body)
+        return cls(found.body.encode(), found.attrs)
+
+
+class _StreamWithAttributes(Struct, forbid_unknown_fields=True):
+    body: str
+    attrs: dict[str, Any]
+
+
+class MnsQueueData(Struct, frozen=True, rename="camel"):
+    """One message of a queue."""
+
+    message_id: str
+    message_body: Any
+    request_id: str = ""
+
+
+class MnsQueueEvent(CloudEvent[MnsQueueData], frozen=True, kw_only=True):
+    """A CloudEvent around one message of a queue."""
+
+
+class MnsQueueEvents(EventBatch[MnsQueueEvent]):
+    """What the queue trigger sends."""

@@ -1,0 +1,28 @@
+"""The Simple Log Service trigger: new logs are there to be pulled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class SlsSource(Struct, frozen=True, rename="camel"):
+    """Where the logs are: from `begin_cursor` up to `end_cursor` of one shard."""
+
+    project_name: str
+    logstore_name: str
+    shard_id: int
+    begin_cursor: str
+    end_cursor: str
+    endpoint: str = ""
+
+
+class SlsEvent(Struct, frozen=True, rename="camel"):
+    """What the log trigger sends; the logs themselves are not in it."""
+
+    source: SlsSource
+    parameter: dict[str, Any] = {}
+    job_name: str = ""
+    task_id: str = ""
+    cursor_time: int = 0

@@ -1,0 +1,104 @@
+"""Which stack frames are the user's, and how an error or a time-out shows them."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from traceback import walk_tb
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+_OURS = str(Path(__file__).parent) + "/"
+_LIBRARY = sysconfig.get_path("stdlib") + "/"
+_MAX_FRAMES = 50
+
+
+class Place(NamedTuple):
+    """A line of code that runs, or waits."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} in {self.function}"
+
+
+def _place(code: CodeType, line: int | None) -> Place:
+    return Place(code.co_filename, line or code.co_firstlineno, code.co_name)
+
+
+def _is_users(place: Place) -> bool:
+    file = place.file
+    library = file.startswith((_OURS, _LIBRARY, "<")) or "/site-packages/" in file
+    return not library
+
+
+def _users(places: list[Place]) -> list[Place]:
+    """Keep the user's frames; where there are none, all but ours."""
+    users = [place for place in places if _is_users(place)]
+    return users or [place for place in places if not place.file.startswith(_OURS)]
+
+
+def of_failure(failure: BaseException) -> list[Place]:
+    """Return the user's frames of an exception, outermost first."""
+    return _users([_place(frame.f_code, line) for frame, line in walk_tb(failure.__traceback__)])
+
+
+def as_strings(places: list[Place]) -> list[list[str]]:
+    """Return frames the way the built-in runtime's `stackTrace` nests them (fc-platform.md section
+    3.1).
+    """
+    return [
+        [f'File "{p.file}"', f"line {p.line}", f"in {p.function}", _source(p)]
+        for p in places[-_MAX_FRAMES:]
+    ]
+
+
+def _source(place: Place) -> str:
+    return linecache.getline(place.file, place.line).strip()
+
+
+def as_text(places: list[Place]) -> str:
+    """Return frames as Python's own traceback shows them."""
+    shown = [
+        f'  File "{p.file}", line {p.line}, in {p.function}\n    {_source(p)}'.rstrip()
+        for p in places[-_MAX_FRAMES:]
+    ]
+    return "\n".join(shown)
+
+
+def awaited_by(coroutine: Any) -> Place | None:
+    """Return the user's innermost line that a suspended coroutine waits on."""
+    return _innermost([_place(frame.f_code, frame.f_lineno) for frame in _suspended(coroutine)])
+
+
+def running_in(thread: int) -> Place | None:
+    """Return the user's innermost line that runs in the thread with this identifier."""
+    frame = sys._current_frames().get(thread)
+    places = []
+    while frame is not None:
+        places.append(_place(frame.f_code, frame.f_lineno))
+        frame = frame.f_back
+    return _innermost(places[::-1])
+
+
+def _innermost(places: list[Place]) -> Place | None:
+    users = [place for place in places if _is_users(place)]
+    return users[-1] if users else None
+
+
+def _suspended(awaitable: Any) -> Iterator[FrameType]:
+    """Yield the frames of a coroutine that waits for a coroutine that waits..., outermost first."""
+    while awaitable is not None:
+        for prefix, waits_for in (("cr", "cr_await"), ("gi", "gi_yieldfrom"), ("ag", "ag_await")):
+            frame = getattr(awaitable, f"{prefix}_frame", None)
+            if frame is not None:
+                yield frame
+                awaitable = getattr(awaitable, waits_for)
+                break
+        else:
+            return

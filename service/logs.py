@@ -1,0 +1,449 @@
+"""Where log lines go: one sink, and routes into it for `logging`, `print` and `stderr`, each line
+with its request id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import logging
+import os
+import re
+import select
+import stat
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import orjson
+
+from service.context import RUNNING
+from service.protocol import MAX_LOG_LINE
+
+NOWHERE = "-"
+"""Stands for the request id in lines that no call causes."""
+
+PATIENCE = 0.2
+"""Seconds for which a call's answer waits for a slow reader of the log to take the call's lines."""
+
+
+class Sink:
+    """Writes whole lines to a file descriptor. Never raises and never blocks.
+
+    What a slow pipe does not take yet is kept up to `capacity` bytes; beyond that, and when the
+    pipe is closed, lines are dropped and counted in `lost`. What is kept, and the count, are
+    written once the pipe takes lines again: by the loop, where one is attached, else with the next
+    line.
+    """
+
+    def __init__(self, descriptor: int, capacity: int = 1024 * 1024) -> None:
+        # A copy: a handler that closes fd 1 does not close the log.
+        self._descriptor, self._step = _open(descriptor)
+        self._ready = select.poll()
+        self._ready.register(self._descriptor, select.POLLOUT)
+        self._lock = threading.RLock()  # a signal handler may print while a line is being written
+        self._pending: deque[bytes] = deque()
+        self._pending_size = 0
+        self._capacity = capacity
+        self._unreported = 0
+        self._writing = False
+        self._moved = time.monotonic()  # when the reader last took something
+        self._gone = 0  # bytes that were pending and are not any more
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watched = False
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self.lost = 0
+
+    def write(self, lines: bytes) -> None:
+        """Write `lines`, which end in a newline, after all earlier ones."""
+        with self._lock:
+            if self._pending or self._unreported:
+                self._flush()
+            if self._pending or self._writing:
+                self._keep(lines)
+            elif rest := self._put(lines):
+                self._keep(rest, begun=len(rest) < len(lines))
+
+    def flush(self, seconds: float = 0.0) -> bool:
+        """Write what is pending, waiting up to `seconds` for the reader; return True when nothing
+        is left.
+        """
+        end = time.monotonic() + seconds
+        with self._lock:
+            self._flush()
+            while self._pending and (left := end - time.monotonic()) > 0:
+                self._ready.poll(left * 1000)
+                self._flush()
+            return not self._pending
+
+    # --- a reader that is slow
+
+    def attach(self) -> None:
+        """From now on the running loop writes what is pending as soon as the reader takes more."""
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            if self._pending:
+                self._watch()
+
+    def detach(self) -> None:
+        """Let go of the loop."""
+        with self._lock:
+            if self._loop is not None and self._watched:
+                self._loop.remove_writer(self._descriptor)
+            self._loop, self._watched = None, False
+
+    async def drained(self) -> None:
+        """Wait until all that is written by now is out, without holding up the loop.
+
+        The wait ends after PATIENCE seconds; there is none when the reader has taken nothing for
+        as long.
+        """
+        if not self._pending and not self._unreported:
+            return
+        with self._lock:
+            self._flush()
+            patience = self._moved + PATIENCE - time.monotonic()
+            if not self._pending or self._loop is None or patience <= 0:
+                return
+            out = self._loop.create_future()
+            self._waiting.append((self._gone + self._pending_size, out))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await out
+
+    def _watch(self) -> None:
+        if self._loop is None or self._watched:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._add_writer)
+            self._watched = True
+
+    def _add_writer(self) -> None:
+        if self._loop is not None and self._watched:
+            self._loop.add_writer(self._descriptor, self._on_room)
+
+    def _on_room(self) -> None:
+        with self._lock:
+            self._flush()
+            if not self._pending and self._loop is not None:
+                self._loop.remove_writer(self._descriptor)
+                self._watched = False
+            for size, out in self._waiting:
+                if size <= self._gone and not out.done():
+                    out.set_result(None)
+            self._waiting = [entry for entry in self._waiting if not entry[1].done()]
+
+    # --- what is pending
+
+    def _flush(self) -> None:
+        while self._pending and not self._writing:
+            lines = self._pending.popleft()
+            rest = self._put(lines)
+            self._gone += len(lines) - len(rest)
+            self._pending_size -= len(lines) - len(rest)
+            if rest:
+                self._pending.appendleft(rest)
+                return
+        if self._unreported and not self._writing:
+            self._report()
+
+    def _report(self) -> None:
+        notice = f"{stamp()} {NOWHERE} [WARNING] {self._unreported} log lines were lost: "
+        try:
+            rest = self._try((notice + "the log pipe was full or closed\n").encode())
+        except OSError:  # still broken: the count stands until it is not
+            return
+        self._unreported = 0
+        if rest:
+            self._keep(rest, begun=True)
+
+    def _keep(self, lines: bytes, *, begun: bool = False) -> None:
+        """Keep the whole lines that there is room for. A line that is `begun` is kept in any
+        case, in front of what came while it was being written.
+        """
+        room = max(0, self._capacity - self._pending_size)
+        if len(lines) > room:
+            first = lines.index(b"\n") + 1 if begun else 0
+            end = max(first, lines.rfind(b"\n", 0, room) + 1)
+            self._drop(lines.count(b"\n", end))
+            lines = lines[:end]
+        if lines:
+            (self._pending.appendleft if begun else self._pending.append)(lines)
+            self._pending_size += len(lines)
+            self._watch()
+
+    def _drop(self, count: int) -> None:
+        self.lost += count
+        self._unreported += count
+
+    def _put(self, lines: bytes) -> bytes:
+        """Write as much as the descriptor takes now; return the rest. A broken one loses all."""
+        try:
+            return self._try(lines)
+        except OSError:
+            self._drop(lines.count(b"\n"))
+            return b""
+
+    def _try(self, lines: bytes) -> bytes:
+        self._writing = True  # a finalizer or a signal handler may print in the middle of a line
+        try:
+            while lines:
+                if self._step is not None and not self._ready.poll(0):
+                    break
+                written = os.write(self._descriptor, lines[: self._step])
+                self._moved = time.monotonic()
+                lines = lines[written:]
+        except BlockingIOError:
+            pass
+        finally:
+            self._writing = False
+        return lines
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        with self._lock:
+            os.close(self._descriptor)
+
+
+def _open(descriptor: int) -> tuple[int, int | None]:
+    """Return a descriptor to write to without blocking, and how many bytes at a time it takes
+    (None: any).
+
+    A pipe can be opened again with O_NONBLOCK for ourselves alone. Where that is not allowed, a
+    pipe that polls as writable has room for PIPE_BUF bytes. Setting O_NONBLOCK on the descriptor we
+    were given would change it for every process that shares it, the user's shell among them.
+    """
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        try:
+            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK), None
+        except OSError:
+            pass
+    return os.dup(descriptor), select.PIPE_BUF
+
+
+_second = (0, "")
+
+
+def stamp(now: float | None = None) -> str:
+    """Return the time as the platform's docs write it in log lines: UTC, milliseconds (fc-
+    platform.md section 4).
+    """
+    global _second
+    now = time.time() if now is None else now
+    whole = int(now)
+    second = _second  # another thread may be a second ahead
+    if second[0] != whole:
+        second = _second = (whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)))
+    return f"{second[1]}.{int(now * 1000) % 1000:03d}Z"
+
+
+_UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    """Return `text` with the characters escaped that could forge a line, or move a terminal's
+    cursor.
+    """
+    if text.isprintable():
+        return text
+    return _UNSAFE.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def _text_line(head: str, line: str) -> bytes:
+    # Cut before it is escaped: escaping megabytes would hold up every other call.
+    written = f"{head}{plain(line[:MAX_LOG_LINE])}\n".encode()
+    if len(line) <= MAX_LOG_LINE and len(written) <= MAX_LOG_LINE:
+        return written
+    size = len(line.encode("utf-8", "surrogatepass"))
+    note = f"... [cut: the line had {size} bytes]\n".encode()
+    kept = written[: MAX_LOG_LINE - len(note)].removesuffix(b"\n")
+    return kept.decode("utf-8", "ignore").encode() + note  # no half of a character
+
+
+def text_lines(request_id: str, level: str, message: str) -> bytes:
+    """Return the message as text lines, one for each of its own: `time id [level] line`."""
+    head = f"{stamp()} {request_id} [{level}] "
+    lines = message.split("\n") if "\n" in message else (message,)
+    return b"".join(_text_line(head, line) for line in lines)
+
+
+def json_lines(request_id: str, level: str, message: str) -> bytes:
+    """Return the message as one JSON line."""
+    entry = {"time": stamp(), "level": level, "requestId": request_id}
+    line = _json_line(entry, message)
+    kept = len(message)
+    while len(line) > MAX_LOG_LINE:  # an escaped character takes up to seven bytes: cut by result
+        kept = kept * (MAX_LOG_LINE - 512) // len(line)
+        note = f"... [cut: the message had {len(message)} characters]"
+        line = _json_line(entry, message[:kept] + note)
+    return line
+
+
+def _json_line(entry: dict[str, str], message: str) -> bytes:
+    try:
+        return orjson.dumps(entry | {"message": message}) + b"\n"
+    except orjson.JSONEncodeError:  # a lone surrogate
+        return orjson.dumps(entry | {"message": plain(message)}) + b"\n"
+
+
+FORMATS: dict[str, Callable[[str, str, str], bytes]] = {"text": text_lines, "json": json_lines}
+
+
+class Logs:
+    """The service's log: formats lines, knows which call they belong to, and hands them to the
+    sink.
+    """
+
+    def __init__(self, sink: Sink, log_format: str = "text") -> None:
+        self.sink = sink
+        self._format = FORMATS[log_format]
+        self._open: dict[tuple[str, str, int], str] = {}
+
+    def marker(self, line: str) -> None:
+        """Write one of the platform's own lines, as it is (fc-platform.md section 4)."""
+        self.sink.write(f"{line}\n".encode())
+
+    def line(self, level: str, message: str, request_id: str | None = None) -> None:
+        """Write `message` for the call that runs here, or for `request_id`."""
+        self.sink.write(self._format(request_id or _running(), level, message))
+
+    def part(self, level: str, text: str) -> None:
+        """Take text that may end in the middle of a line; write the lines that are complete."""
+        key = (_running(), level, threading.get_ident())
+        text = self._open.pop(key, "") + text
+        whole, newline, rest = text.rpartition("\n")
+        if newline:
+            self.line(level, whole, key[0])
+        if len(rest) > MAX_LOG_LINE:
+            self.line(level, rest, key[0])
+        elif rest:
+            self._open[key] = rest
+
+    def end(self, request_id: str) -> None:
+        """Write what the call left without a line end, so that its End line is its last."""
+        if self._open:
+            for key in [key for key in tuple(self._open) if key[0] == request_id]:
+                if rest := self._open.pop(key, ""):
+                    self.line(key[1], rest, request_id)
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Write all that is left, waiting up to `seconds` for the reader."""
+        for request_id in {key[0] for key in tuple(self._open)}:
+            self.end(request_id)
+        self.sink.flush(seconds)
+
+
+def _running() -> str:
+    context = RUNNING.get(None)
+    return NOWHERE if context is None else context.request_id
+
+
+class Route(io.TextIOBase):
+    """A stand-in for `sys.stdout` or `sys.stderr` that writes attributed lines."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def __init__(self, logs: Logs, level: str, original: Any) -> None:
+        super().__init__()
+        self._logs = logs
+        self._level = level
+        self._original = original
+        self.buffer = RouteBytes(self)
+        self.name = getattr(original, "name", f"<{level.lower()}>")
+
+    def write(self, text: str) -> int:
+        """Take text; raises TypeError for anything else, as any text stream does."""
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        self._logs.part(self._level, text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[Any]) -> None:
+        """Take several pieces of text."""
+        for line in lines:
+            self.write(line)
+
+    def writable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def isatty(self) -> bool:
+        """Say no: lines are prefixed, and colours would be escaped."""
+        return False
+
+    def fileno(self) -> int:
+        """Return the original descriptor, which child processes inherit."""
+        return int(self._original.fileno())
+
+    def reconfigure(self, **_options: object) -> None:
+        """Accept what code does to standard streams at start; lines are written whole in any
+        case.
+        """
+
+    def close(self) -> None:
+        """Stay open: other calls write here too."""
+
+
+class RouteBytes(io.RawIOBase):
+    """The `buffer` of a Route, for code that writes bytes to a standard stream."""
+
+    def __init__(self, route: Route) -> None:
+        super().__init__()
+        self._route = route
+
+    def write(self, data: Any) -> int:
+        """Take bytes; what is not UTF-8 is escaped."""
+        view = bytes(data)
+        self._route.write(view.decode("utf-8", "backslashreplace"))
+        return len(view)
+
+    def writable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def close(self) -> None:
+        """Stay open: other calls write here too."""
+
+
+class RouteRecords(logging.Handler):
+    """The root logger's handler."""
+
+    def __init__(self, logs: Logs) -> None:
+        super().__init__()
+        self._logs = logs
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record. A record that cannot be formatted is a line that says so, never an
+        error of the call.
+        """
+        try:
+            message = self.format(record)
+        except Exception as reason:
+            message = (
+                f"a log record of {record.pathname}:{record.lineno} cannot be formatted: {reason!r}"
+            )
+        self._logs.line(record.levelname, message)
+
+
+def route_all(logs: Logs, level: str) -> Callable[[], None]:
+    """Route `logging`, `sys.stdout` and `sys.stderr` to `logs`, once, at start. Returns what undoes
+    it.
+    """
+    root = logging.getLogger()
+    before = (sys.stdout, sys.stderr, root.handlers[:], root.level)
+    sys.stdout = Route(logs, "STDOUT", before[0])
+    sys.stderr = Route(logs, "STDERR", before[1])
+    root.handlers[:] = [RouteRecords(logs)]
+    root.setLevel(level)
+
+    def undo() -> None:
+        sys.stdout, sys.stderr, root.handlers[:] = before[:3]
+        root.setLevel(before[3])
+
+    return undo

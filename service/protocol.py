@@ -1,0 +1,163 @@
+"""What Function Compute prescribes, as data and pure functions. Knows neither aiohttp nor which
+side it plays.
+
+The facts and their sources are in fc-platform.md: paths in section 1, headers in 2, answers in 3,
+log lines in 4.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+REQUEST_ID = "x-fc-request-id"
+CONTROL_PATH = "x-fc-control-path"
+FUNCTION_TIMEOUT = "x-fc-function-timeout"
+STATUS = "x-fc-status"
+
+IDENTITY = (
+    REQUEST_ID,
+    CONTROL_PATH,
+    FUNCTION_TIMEOUT,
+    "x-fc-access-key-id",
+    "x-fc-access-key-secret",
+    "x-fc-security-token",
+)
+"""Headers that say whose call this is: two different values of one of them make the call ambiguous.
+"""
+
+MAX_LOG_LINE = 32 * 1024
+"""Bytes of one log line that the platform keeps (fc-platform.md section 8)."""
+
+MAX_MESSAGE = 16 * 1024
+"""Characters of an exception's text that an answer carries: the rest says how much was cut."""
+
+INITED = "FunctionCompute fc-event-service runtime inited."
+"""The line that marks a cold start in the platform's logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing the platform asks of an instance. `name` is how its log lines call it."""
+
+    name: str
+    path: str
+    methods: tuple[str, ...]
+
+
+INVOKE = Operation("Invoke", "/invoke", ("POST",))
+INITIALIZE = Operation("Initialize", "/initialize", ("POST",))
+PRE_STOP = Operation("PreStop", "/pre-stop", ("GET", "POST"))
+PRE_FREEZE = Operation("PreFreeze", "/pre-freeze", ("GET", "POST"))
+OPERATIONS = {o.path: o for o in (INVOKE, INITIALIZE, PRE_STOP, PRE_FREEZE)}
+
+HEALTH_PATH = "/health"
+HTTP_INVOKE_PATH = "/http-invoke"
+
+
+def logical_path(control_path: str, path: str) -> str:
+    """Return the path that counts: the control path where the platform sends one, else the
+    URL's.
+    """
+    return control_path or path
+
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+
+
+def request_id(values: Sequence[str]) -> tuple[str, str]:
+    """Return the request id to use, and why it is not the one that was sent ("" when it is)."""
+    sent = [value for value in values if value]
+    if not sent:
+        return new_request_id(), "the request has no request id"
+    if len(sent) > 1 and len(set(sent)) > 1:
+        return new_request_id(), "the request has two different request ids"
+    if not _REQUEST_ID.fullmatch(sent[0]):
+        return new_request_id(), "the request id is over 128 characters or has characters no id has"
+    return sent[0], ""
+
+
+def new_request_id() -> str:
+    """Return a request id of the platform's own form: its second field is the Unix time in hex."""
+    return f"1-{int(time.time()):08x}-{secrets.token_hex(4)}-{secrets.token_hex(6)}"
+
+
+def time_limit(header: str, default: float | None, margin: float) -> float | None:
+    """Return the seconds a call may take: the header's, else `default`, less `margin`; None for no
+    limit.
+
+    At least half of the limit is left where `margin` is larger than that.
+    """
+    limit = _positive(header) or default
+    return None if limit is None else max(limit - margin, limit / 2)
+
+
+def _positive(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+def common_headers(
+    request_id: str, operation: Operation = INVOKE, *, handler: str, timeout: float | None = None
+) -> dict[str, str]:
+    """Return the headers that the platform sends with every request (fc-platform.md section 2), for
+    a local call.
+    """
+    return {
+        REQUEST_ID: request_id,
+        CONTROL_PATH: operation.path,
+        "x-fc-function-name": "local",
+        "x-fc-function-handler": handler,
+        "x-fc-function-memory": "512",
+        FUNCTION_TIMEOUT: "" if timeout is None else f"{timeout:g}",
+        "x-fc-region": "local",
+        "x-fc-account-id": "0",
+        "x-fc-qualifier": "LATEST",
+        "x-fc-version-id": "",
+        "x-fc-retry-count": "0",
+    }
+
+
+def start_line(operation: Operation, request_id: str) -> str:
+    """Return the line that opens a call in the platform's log."""
+    return f"FC {operation.name} Start RequestId: {request_id}"
+
+
+def end_line(operation: Operation, request_id: str, *, failed: bool) -> str:
+    """Return the line that closes a call in the platform's log."""
+    suffix = ", Error: Unhandled function error" if failed else ""
+    return f"FC {operation.name} End RequestId: {request_id}{suffix}"
+
+
+def error_body(code: str, message: str, request_id: str, stack: list[list[str]]) -> bytes:
+    """Return the error JSON, with the built-in runtime's keys (fc-platform.md section 3.1)."""
+    if len(message) > MAX_MESSAGE:
+        message = f"{message[:MAX_MESSAGE]}... [{len(message) - MAX_MESSAGE} characters cut]"
+    body: dict[str, Any] = {
+        "errorMessage": message,
+        "errorType": code,
+        "requestId": request_id,
+        "stackTrace": stack,
+    }
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:  # a lone surrogate, from a file name for example
+        return orjson.dumps(_encodable(body))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    return {key: _encodable(item) for key, item in value.items()}

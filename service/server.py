@@ -1,0 +1,299 @@
+"""One worker: the socket, the loop, the signals, the drain, the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import errno
+import faulthandler
+import logging
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from aiohttp import http_parser, web
+
+from service import frames
+from service.app import SERVICE
+from service.calls import context_of
+from service.connection import Limits, Runner, Server, log_rarely
+from service.context import RUNNING, Context
+from service.errors import ServiceError, StartError
+from service.lifecycle import Lifecycle
+from service.logs import Logs
+from service.settings import Settings
+from service.spawned import task_factory
+
+BACKLOG = 1024
+"""Connections that may wait to be accepted: aiohttp's 128 lets a burst of 250 wait for a second try
+(F13).
+"""
+
+SPARE_DESCRIPTORS = 32
+"""File descriptors that are left to the handlers and to ourselves when clients take all they may.
+"""
+
+SAME_SIGNAL = 0.5
+"""Seconds in which a second signal is taken for the first one's echo: a container's init or
+`timeout` may send it to the process and to its group.
+"""
+
+READING_TURNS = 10
+"""Turns of the loop from an accepted connection to its request being in flight, with some to spare:
+after a freeze requests and the signal may come in the same moment.
+"""
+
+LAST_BYTES = 5.0
+"""Seconds in which clients may read the last answers before their connections are cut."""
+
+_log = logging.getLogger("service")
+
+
+def check_parser(settings: Settings) -> None:
+    """Refuse aiohttp's pure-Python parser, which most of its request-smuggling faults were in
+    (F15).
+    """
+    if "_http_parser" in http_parser.HttpRequestParser.__module__ or settings.python_parser:
+        return
+    raise StartError(
+        "aiohttp has no C parser here (an install without its extension, or"
+        " AIOHTTP_NO_EXTENSIONS is set):"
+        " install a wheel of aiohttp for this platform, or start with --python-parser"
+    )
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return the listening socket. Raises StartError that names the port."""
+    host, port = settings.host, settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as reason:
+        sock.close()
+        raise StartError(_cannot_listen(host, port, reason)) from reason
+    return sock
+
+
+def _cannot_listen(host: str, port: int, reason: OSError) -> str:
+    if reason.errno == errno.EADDRINUSE:
+        return f"port {port} is in use: stop what listens there, or choose another with --port"
+    if reason.errno == errno.EACCES:
+        return f"port {port} is not allowed to this user: choose one above 1023 with --port"
+    return f"cannot listen on {host} port {port}: {reason.strerror or reason}"
+
+
+class Site(Protocol):
+    """What takes connections from a listening socket."""
+
+    @property
+    def name(self) -> str:
+        """The URL."""
+
+    async def start(self) -> None:
+        """Take connections from now on."""
+
+    async def stop(self) -> None:
+        """Take no more, and close the socket."""
+
+
+MakeSite = Callable[[Runner, socket.socket, Lifecycle], Site]
+
+
+def own_site(runner: Runner, sock: socket.socket, _lifecycle: Lifecycle) -> Site:
+    """Return what takes connections from a socket that no other process has."""
+    return web.SockSite(runner, sock, backlog=BACKLOG)
+
+
+def serve(
+    app: web.Application,
+    sock: socket.socket,
+    announce: Callable[[str], None] = lambda _: None,
+    make_site: MakeSite = own_site,
+) -> int:
+    """Serve `app` on `sock` until SIGTERM or SIGINT, then drain; return the exit code.
+
+    `announce` is called with the URL once the port answers.
+    """
+    service = app[SERVICE]
+    faulthandler.enable(file=os.dup(2))
+    limits = Limits(
+        header_timeout=service.settings.header_timeout,
+        body_timeout=service.settings.body_timeout,
+        connections=_raise_descriptor_limit() - SPARE_DESCRIPTORS,
+    )
+    loop = new_loop(service.settings.loop)
+    loop.set_exception_handler(on_loop_error)
+    loop.set_task_factory(task_factory)
+    asyncio.set_event_loop(loop)
+    try:
+        main = loop.create_task(_serve(app, sock, limits, announce, make_site))
+        return _run(loop, main)
+    finally:
+        _wind_up(loop)
+        service.logs.close()
+
+
+def new_loop(kind: str) -> asyncio.AbstractEventLoop:
+    """Return an event loop: uvloop's for `uvloop`, and for `auto` where it is installed."""
+    if kind != "asyncio":
+        try:
+            import uvloop  # not on every platform
+        except ImportError as reason:
+            if kind == "uvloop":
+                raise StartError(
+                    "uvloop is not installed: install it, or start with --loop auto"
+                ) from reason
+        else:
+            return uvloop.new_event_loop()
+    return asyncio.SelectorEventLoop()
+
+
+def _run(loop: asyncio.AbstractEventLoop, main: asyncio.Task[int]) -> int:
+    """Run `main` to its end, whatever tasks of user code raise beside it.
+
+    A task that ends with SystemExit or KeyboardInterrupt makes the loop stop and raise it (F8).
+    """
+    while True:
+        try:
+            return loop.run_until_complete(main)
+        except (SystemExit, KeyboardInterrupt) as reason:
+            if main.done():
+                raise
+            _log.error(
+                "a task of the function raised %s: the service goes on", type(reason).__name__
+            )
+
+
+async def _serve(
+    app: web.Application,
+    sock: socket.socket,
+    limits: Limits,
+    announce: Callable[[str], None],
+    make_site: MakeSite,
+) -> int:
+    service = app[SERVICE]
+    lifecycle = service.lifecycle
+    _on_signals(service.logs, lifecycle)
+    runner = Runner(app, lifecycle, limits)
+    await runner.setup()
+    site = make_site(runner, sock, lifecycle)
+    await site.start()
+    closing = asyncio.ensure_future(_close_when_draining(site, sock, lifecycle))
+    announce(site.name)
+    await lifecycle.ending.wait()
+    lifecycle.draining.set()
+    await closing
+    for _ in range(READING_TURNS):
+        await asyncio.sleep(0)
+    with contextlib.suppress(ServiceError):  # its hook's failure is logged, and the stop goes on
+        await lifecycle.stop()
+    await _end(runner, lifecycle)
+    return 0
+
+
+async def _close_when_draining(site: Site, sock: socket.socket, lifecycle: Lifecycle) -> None:
+    """Listen no more once the drain begins. What the kernel holds is accepted first: closing would
+    reset it.
+    """
+    await lifecycle.draining.wait()
+    held = select.poll()
+    held.register(sock, select.POLLIN)
+    for _ in range(BACKLOG):
+        await asyncio.sleep(0)
+        if not held.poll(0):
+            break
+    await site.stop()
+
+
+async def _end(runner: Runner, lifecycle: Lifecycle) -> None:
+    """Let the last answers leave, then close. aiohttp's clean-up drops half-received bodies: it
+    comes last (F1).
+    """
+    server = runner.server
+    assert isinstance(server, Server)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_BYTES):
+            await lifecycle.idle()
+            await runner.cleanup()
+            await server.empty.wait()
+
+
+def _on_signals(logs: Logs, lifecycle: Lifecycle) -> None:
+    """Begin to end at the first SIGTERM or SIGINT. The second ends the process at once."""
+    loop = asyncio.get_running_loop()
+    first: float | None = None
+
+    def on_signal(number: signal.Signals) -> None:
+        nonlocal first
+        if first is not None:
+            if time.monotonic() - first < SAME_SIGNAL:
+                return
+            logs.line("WARNING", f"{number.name} again: ended with calls in flight")
+            logs.close()
+            os._exit(128 + number)
+        logs.line(
+            "INFO", f"{number.name}: stopping, no new connections, calls in flight are finished"
+        )
+        first = time.monotonic()
+        lifecycle.ending.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+
+
+def _raise_descriptor_limit() -> int:
+    """Raise the soft limit of open files to the hard one; return how many there may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1 << 20 if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return wanted if soft == resource.RLIM_INFINITY else soft
+
+
+def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what went wrong outside of any call, with the request id of the call that caused it where
+    that is known.
+    """
+    failure = context.get("exception")
+    task = context.get("task") or context.get("future")
+    if isinstance(failure, OSError) and failure.errno in (errno.EMFILE, errno.ENFILE):
+        log_rarely("descriptors", "no file descriptor is left: new connections wait")
+        return
+    message = context.get("message")
+    if failure is not None:
+        places = frames.as_text(frames.of_failure(failure))
+        message = f"{message}\n{places}\n{type(failure).__name__}: {failure}"
+    call = context_of(task) if isinstance(task, asyncio.Task) else None
+    # A task that is collected reports from within whatever call runs then: not as that one's.
+    contextvars.Context().run(_log_for, call, message)
+
+
+def _log_for(call: Context | None, message: object) -> None:
+    if call is not None:
+        RUNNING.set(call)
+    _log.error("%s", message)
+
+
+def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what user code left running, give it a moment, and close the loop."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    with contextlib.suppress(BaseException):
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=1.0))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    asyncio.set_event_loop(None)
+    loop.close()

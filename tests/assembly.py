@@ -1,0 +1,107 @@
+"""What the unit tests are made of: a log that can be read back, and an application around a
+function written in the test.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import inspect
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from service import handler
+from service.app import create_app
+from service.body import EventStream
+from service.codec import decoder
+from service.context import Platform
+from service.logs import Logs, Sink, route_all
+from service.settings import Settings
+
+
+class Pipe:
+    """A pipe with the service's sink at one end, to read back at the other what was logged."""
+
+    def __init__(self, capacity: int = 1024 * 1024, size: int = 1024 * 1024) -> None:
+        self.reader, self.writer = os.pipe()
+        fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, size)
+        os.set_blocking(self.reader, False)
+        self.sink = Sink(self.writer, capacity)
+
+    def read(self) -> bytes:
+        """Everything that is in the pipe now."""
+        parts = []
+        try:
+            while part := os.read(self.reader, 1 << 20):
+                parts.append(part)
+        except BlockingIOError:
+            pass
+        return b"".join(parts)
+
+    def lines(self) -> list[str]:
+        """The lines that are in the pipe now; the last one is whole."""
+        text = self.read().decode()
+        assert not text or text.endswith("\n")
+        return text.split("\n")[:-1]
+
+    def close_reader(self) -> None:
+        """Break the pipe."""
+        os.close(self.reader)
+        self.reader = -1
+
+    def close(self) -> None:
+        """Give all descriptors back."""
+        self.sink.close()
+        os.close(self.writer)
+        if self.reader >= 0:
+            os.close(self.reader)
+
+
+@contextmanager
+def logged(log_format: str = "text", level: str = "INFO") -> Iterator[tuple[Logs, Pipe]]:
+    """The process's `logging`, stdout and stderr routed into a pipe."""
+    pipe = Pipe()
+    logs = Logs(pipe.sink, log_format)
+    undo = route_all(logs, level)
+    access = logging.getLogger("aiohttp.access")  # of aiohttp's test server: the service has none
+    access.disabled = True
+    try:
+        yield logs, pipe
+    finally:
+        access.disabled = False
+        undo()
+        pipe.close()
+
+
+def function(call: Callable[..., Any], name: str = "index.handler") -> handler.Function:
+    """What the loader makes of a function."""
+    kind: handler.Kind = "async" if inspect.iscoroutinefunction(call) else "sync"
+    if inspect.isasyncgenfunction(call):
+        kind = "stream"
+    annotation = inspect.get_annotations(call, eval_str=True).get("event", bytes)
+    decode = None if annotation is EventStream else decoder(annotation)
+    return handler.Function(name, call, kind, decode)
+
+
+def assembled(
+    logs: Logs,
+    call: Callable[..., Any],
+    settings: Settings | None = None,
+    **hooks: Callable[..., Any],
+) -> web.Application:
+    """The service's application around `call` and its hooks."""
+    found = {name: function(hook, f"index.{name}") for name, hook in hooks.items()}
+    handlers = handler.Handlers(function(call), **found)
+    return create_app(settings or Settings(), Platform(), handlers, logs)
+
+
+def error_of(body: bytes) -> tuple[str, str]:
+    """The code and the message of an error's JSON."""
+    value = orjson.loads(body)
+    assert set(value) == {"errorMessage", "errorType", "requestId", "stackTrace"}
+    return value["errorType"], value["errorMessage"]

@@ -1,0 +1,167 @@
+"""What a family of triggers can do beyond its fields."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.codec import decoder, encode
+from service.errors import InvalidEvent
+from service.events import (
+    ApiGatewayAnswer,
+    ApiGatewayEvent,
+    CloudEvent,
+    DtsEvents,
+    EventBatch,
+    HttpEvent,
+    KafkaEvents,
+    MnsStreamEvent,
+    MnsTopicEvent,
+    RocketMqEvents,
+    TablestoreEvent,
+)
+from service.events.dts import DtsField, DtsImage, DtsSchema, DtsValue
+from service.events.sample import sample
+
+
+class Order(msgspec.Struct):
+    number: int
+
+
+class Orders(EventBatch[CloudEvent[Order]]):
+    """Orders of a source of one's own."""
+
+
+def order(number: object) -> dict[str, Any]:
+    return {"id": "1", "source": "shop", "type": "order", "data": {"number": number}}
+
+
+def test_batch_of_own() -> None:
+    """A batch of one's own type takes a list, one event and texts alike."""
+    one = order(7)
+    for body in (one, [one], [json.dumps(one)]):
+        (event,) = decoder(Orders)(json.dumps(body).encode())
+        assert event.data == Order(7)
+
+
+TEXTS = {
+    "a-field": (json.dumps(order("x")), "$[1].data.number: Expected `int`, got `str`"),
+    "the-whole": ("[]", "$[1]: Expected `object`, got `array`"),
+    "not-json": ("{hunter2", "$[1]: JSON is malformed"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), TEXTS.values(), ids=TEXTS)
+def test_batch_of_bad_texts(text: str, message: str) -> None:
+    """A bad text in a batch is InvalidEvent with its place in the batch."""
+    with pytest.raises(InvalidEvent) as caught:
+        decoder(Orders)(json.dumps([json.dumps(order(1)), text]).encode())
+    assert str(caught.value).startswith(message)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_batch_is_a_list() -> None:
+    """A batch is a list, of a type that tells what is in it."""
+    assert isinstance(decoder(KafkaEvents)(b"[]"), KafkaEvents)
+    assert decoder(RocketMqEvents)(b"[]") == []
+
+
+def test_unparametrised_batch() -> None:
+    """A batch of no particular type has the JSON values."""
+    assert decoder(EventBatch)(b'[{"a":1}]') == [{"a": 1}]
+
+
+def test_topic_as_sent() -> None:
+    """A topic's event becomes the same flat JSON again."""
+    body = sample("mns.topic.attributes")
+    assert json.loads(encode(decoder(MnsTopicEvent)(body))) == json.loads(body)
+
+
+STREAMS = {
+    "bytes": b"\xff",
+    "nothing": b"",
+    "other-json": b'{"body":"x","attrs":{},"more":1}',
+    "deep-json": b'{"body":' + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("body", STREAMS.values(), ids=STREAMS)
+def test_stream(body: bytes) -> None:
+    """A STREAM message that has no attributes is the bytes as they are."""
+    assert decoder(MnsStreamEvent)(body) == MnsStreamEvent(body)
+
+
+def test_dts_rows() -> None:
+    """A DTS row is column names and values, text decoded."""
+    (event,) = decoder(DtsEvents)(sample("dts"))
+    assert event.data.before_image.row() == {"id": 42, "status": "NEW"}
+    assert event.data.after_image.row() == {"id": 42, "status": "PAID"}
+
+
+VALUES: dict[str, tuple[DtsValue | None, object]] = {
+    "null": (None, None),
+    "number": (DtsValue(7), 7),
+    "text": (DtsValue({"hb": [-28, -67, -96], "offset": 0, "limit": 3}, "utf8"), "你"),
+    "other-charset": (DtsValue({"hb": [-60, -29]}, "gbk"), "你"),
+    "part-of-a-buffer": (
+        DtsValue({"hb": [65, 66, 67, 68], "offset": 1, "limit": 2}, "ascii"),
+        "BC",
+    ),
+    "binary": (DtsValue({"hb": [-1, 0]}, "binary"), b"\xff\x00"),
+    "no-charset": (DtsValue({"hb": [1]}), b"\x01"),
+    "other-object": (DtsValue({"year": 2026}), {"year": 2026}),
+}
+
+
+@pytest.mark.parametrize(("value", "plain"), VALUES.values(), ids=VALUES)
+def test_dts_values(value: DtsValue | None, plain: object) -> None:
+    """A DTS value is what the column holds; Java's signed bytes are read as they are meant."""
+    image = DtsImage([value], DtsSchema([DtsField("a", 0)]))
+    assert image.row() == {"a": plain}
+
+
+def test_content() -> None:
+    """The body of an HTTP request is bytes, whichever way it was sent."""
+    assert decoder(ApiGatewayEvent)(sample("apigateway")).content() == b'{"status":"PAID"}'
+    assert decoder(HttpEvent)(sample("http")).content() == b"Hi"
+
+
+def test_answer() -> None:
+    """An answer becomes the JSON that API Gateway wants."""
+    assert json.loads(encode(ApiGatewayAnswer("gone", 404))) == {
+        "body": "gone",
+        "statusCode": 404,
+        "headers": {},
+        "isBase64Encoded": False,
+    }
+
+
+def test_binary_answer() -> None:
+    """An answer of bytes is base64."""
+    answer = ApiGatewayAnswer.of(b"\xff", headers={"Content-Type": "image/png"})
+    assert json.loads(encode(answer)) == {
+        "body": "/w==",
+        "statusCode": 200,
+        "headers": {"Content-Type": "image/png"},
+        "isBase64Encoded": True,
+    }
+
+
+def test_not_cbor() -> None:
+    """A Tablestore event that is not CBOR is InvalidEvent."""
+    with pytest.raises(InvalidEvent, match="not CBOR: CBORDecodeEOF"):
+        decoder(TablestoreEvent)(sample("tablestore")[:-1])
+
+
+def test_without_cbor2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without cbor2 a Tablestore handler is refused at load, not at its first event."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "cbor2" else find(name)
+    )
+    with pytest.raises(TypeError, match=r"TablestoreEvent needs cbor2, .* pip install cbor2"):
+        decoder(TablestoreEvent)

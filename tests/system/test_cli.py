@@ -1,0 +1,234 @@
+"""The command line as a person types it: real processes, their output and their exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.conftest import Serve
+from tests.harness import request
+
+HELLO = """
+    import logging
+
+    def handler(event, context):
+        print("a print")
+        logging.getLogger("mine").info("a record")
+        return {"size": len(event), "id": context.request_id}
+"""
+
+
+def service(
+    folder: Path, *arguments: str, source: str = HELLO, stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `python -m service` to its end."""
+    (folder / "index.py").write_text(textwrap.dedent(source))
+    command = [sys.executable, "-m", "service", *arguments]
+    return subprocess.run(command, cwd=folder, input=stdin, capture_output=True, timeout=20)
+
+
+# --- invoke
+
+
+def test_invoke_prints_the_result_on_stdout_and_the_log_on_stderr(tmp_path: Path) -> None:
+    """`invoke` keeps the result and the log apart, so that the result can be piped on."""
+    done = service(tmp_path, "invoke", "--event", '{"name":"x"}')
+    assert done.returncode == 0
+    assert orjson.loads(done.stdout)["size"] == 12
+    start, printed, record, end = done.stderr.decode().splitlines()
+    request_id = orjson.loads(done.stdout)["id"]
+    assert start == f"FC Invoke Start RequestId: {request_id}"
+    assert printed.endswith(f" {request_id} [STDOUT] a print")
+    assert record.endswith(f" {request_id} [INFO] a record")
+    assert end == f"FC Invoke End RequestId: {request_id}"
+
+
+def test_invoke_exits_with_1_and_the_error_json_when_the_function_fails(tmp_path: Path) -> None:
+    """A function error is exit code 1; stdout has the JSON that a caller would get."""
+    done = service(tmp_path, "invoke", source="def handler(event, context): 1 / 0")
+    assert done.returncode == 1
+    assert orjson.loads(done.stdout)["errorType"] == "ZeroDivisionError"
+    log = done.stderr.decode()
+    assert "index.py" in log
+    assert "1 / 0" in log
+    assert ", Error: Unhandled function error" in log
+
+
+@pytest.mark.parametrize(
+    ("argument", "stdin", "size"),
+    [("event.bin", b"", 5), ("-", b"123", 3), ('"text"', b"", 6), ("@timer", b"", None)],
+    ids=["a file", "stdin", "JSON", "a sample"],
+)
+def test_invoke_takes_its_event_from(
+    tmp_path: Path, argument: str, stdin: bytes, size: int | None
+) -> None:
+    """`--event` is a file, stdin, JSON text or a sample's name."""
+    (tmp_path / "event.bin").write_bytes(b"\x00\x01\x02\x03\x04")
+    done = service(tmp_path, "invoke", "--event", argument, stdin=stdin)
+    assert done.returncode == 0
+    got = orjson.loads(done.stdout)["size"]
+    assert got == size if size is not None else got > 20
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("nofile.json", "neither a file nor JSON"),
+        ("@no.such", "@no.such"),
+        ("x" * 9000, "neither a file nor JSON"),
+    ],
+    ids=["missing file", "unknown sample", "very long"],
+)
+def test_invoke_refuses_an_event_that_it_cannot_find(
+    tmp_path: Path, argument: str, told: str
+) -> None:
+    """A wrong `--event` is exit code 2 and one line that says what is allowed."""
+    done = service(tmp_path, "invoke", "--event", argument)
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert told in line
+
+
+async def test_invoke_sends_the_event_to_a_running_service(serve: Serve, tmp_path: Path) -> None:
+    """`--url` calls over HTTP with the platform's headers; a function error is exit code 1."""
+    server = serve(
+        """
+        def handler(event, context):
+            if event == b'"fail"':
+                raise ValueError("no")
+            return [context.function.name, context.function.memory, event.decode()]
+        """
+    )
+    port = await asyncio.to_thread(lambda: server.port)
+    url = f"http://127.0.0.1:{port}"
+    for target in (url, f"{url}/", f"{url}/invoke"):
+        done = await asyncio.to_thread(service, tmp_path, "invoke", "--url", target)
+        assert (done.returncode, orjson.loads(done.stdout)) == (0, ["local", 512, "{}"])
+    done = await asyncio.to_thread(service, tmp_path, "invoke", "--url", url, "--event", '"fail"')
+    assert done.returncode == 1
+    assert orjson.loads(done.stdout)["errorMessage"] == "no"
+
+
+def test_invoke_says_when_nothing_answers_at_the_url(tmp_path: Path) -> None:
+    """A URL at which nothing listens is exit code 2 and one line."""
+    done = service(tmp_path, "invoke", "--url", "http://127.0.0.1:9")
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert "is the service running there?" in line
+
+
+# --- help, settings, start
+
+
+def test_help_tells_a_newcomer_what_to_type(tmp_path: Path) -> None:
+    """`--help` has the commands, examples, every group of settings and the exit codes."""
+    text = service(tmp_path, "--help").stdout.decode()
+    for word in (
+        "serve",
+        "invoke",
+        "examples:",
+        "--port",
+        "--concurrency",
+        "--reload",
+        "Exit codes",
+    ):
+        assert word in text
+
+
+def test_show_config_has_one_setting_a_line_with_its_source(tmp_path: Path) -> None:
+    """`--show-config` prints name, value and source, and serves nothing."""
+    done = service(tmp_path, "--show-config", "--port", "9001")
+    assert done.returncode == 0
+    lines = {line.split()[0]: line.split(None, 2)[1:] for line in done.stdout.decode().splitlines()}
+    assert lines["port"] == ["9001", "flag --port"]
+    assert lines["concurrency"][0] == "100"
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [(["--port", "x"], "--port"), (["--concurrency", "0"], "1-200"), (["--nope"], "--nope")],
+    ids=["wrong type", "out of range", "unknown flag"],
+)
+def test_a_wrong_flag_is_exit_code_2(tmp_path: Path, flags: list[str], told: str) -> None:
+    """A wrong flag ends the start with exit code 2 and names the flag or what is allowed."""
+    done = service(tmp_path, *flags)
+    assert done.returncode == 2
+    assert told in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("def handler(event, context):\n    return (", "index.py line 2: syntax error"),
+        ("import nosuchmodule\ndef handler(event, context): ...", "index.py line 1"),
+        ("import sys\nsys.exit(0)", "index.py line 2"),
+        ("def other(event, context): ...", "has no 'handler'"),
+        ("def handler(event): ...", "a handler takes (event, context)"),
+        ("def handler(event, context):\n    yield b''", "is a generator"),
+    ],
+    ids=["syntax", "import", "exit at import", "missing", "signature", "generator"],
+)
+def test_a_handler_that_cannot_be_served_is_exit_code_3(
+    tmp_path: Path, source: str, told: str
+) -> None:
+    """A start that fails is exit code 3 and one line on stderr: where, what, and what to do."""
+    done = service(tmp_path, "--port", "0", source=source)
+    assert done.returncode == 3
+    (line,) = done.stderr.decode().splitlines()
+    assert told in line
+
+
+def test_the_banner_says_what_is_served_where_and_how_to_try_it(serve: Serve) -> None:
+    """The start prints the handler, its kind, its hooks, the limits and a curl line that works."""
+    server = serve("def handler(e, c): return b'hi'\ndef pre_stop(c): ...", "--concurrency", "7")
+    port = server.port
+    line = server.wait_for(r"^  try ")
+    banner = "\n".join(server.lines)
+    assert "serves index.handler on" in banner
+    assert "plain def" in banner
+    assert "index.pre_stop" in banner
+    assert "7 calls at once" in banner
+    assert f"http://127.0.0.1:{port}/invoke" in line
+    done = subprocess.run(
+        ["sh", "-c", f"curl -s {line.split('curl', 1)[1]}"], capture_output=True, timeout=10
+    )
+    assert done.stdout == b"hi"
+
+
+# --- reload
+
+
+async def test_reload_serves_a_changed_file_and_finishes_calls_on_the_old_code(
+    serve: Serve,
+) -> None:
+    """With --reload a call in flight ends on the old code, and the next one runs the new code."""
+    source = """
+        import asyncio, pathlib
+
+        async def handler(event, context):
+            if event == b"wait":
+                print("waiting")
+                while not pathlib.Path("go.txt").exists():
+                    await asyncio.sleep(0.01)
+            return "VERSION"
+    """
+    server = serve(source.replace("VERSION", "old"), "--reload")
+    old = asyncio.create_task(server.ask(request(b"wait")))
+    await asyncio.to_thread(server.wait_for, "waiting")
+    index = server.folder / "index.py"
+    text = index.read_text()
+    index.write_text(text.replace('"old"', '"new"'))
+    await asyncio.to_thread(server.wait_for, "SIGTERM: stopping")
+    assert (await server.ask(request())).body == b"new"
+    index.write_text("def handler(")
+    await asyncio.to_thread(server.wait_for, "syntax error")
+    assert (await server.ask(request())).body == b"new"
+    (server.folder / "go.txt").touch()
+    assert (await old).body == b"old"
+    assert await asyncio.to_thread(server.stop) == 0

@@ -1,0 +1,612 @@
+"""Several workers on one socket: real processes that are killed, frozen and stopped (section H)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import Serve
+from tests.harness import Answer, Client, ServerProcess, request
+
+SOURCE = """
+    import asyncio, os, pathlib, signal
+
+    print("imported", os.getpid())
+
+    def initialize(context):
+        if pathlib.Path("crash").exists():
+            os._exit(5)
+        print("initialized", os.getpid())
+
+    def pre_stop(context):
+        print("stopping", os.getpid(), context.function.name)
+
+    def pre_freeze(context):
+        print("freezing", os.getpid(), context.function.name)
+
+    async def handler(event, context):
+        if event == b"wait":
+            print("running")
+            while not pathlib.Path("go").exists():
+                await asyncio.sleep(0.02)
+        if event == b"exit":
+            os._exit(3)
+        if event == b"crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return {"pid": os.getpid()}
+"""
+FIRST = """
+    import asyncio, os, pathlib
+
+    try:
+        os.close(os.open("first", os.O_CREAT | os.O_EXCL))
+        FIRST = True
+    except FileExistsError:
+        FIRST = False
+
+"""
+"""Code that knows which of two workers was first."""
+
+HEALTH = request(b"", path="/health", method="GET")
+SERVES_AGAIN = r"worker \d serves again"
+
+
+class Service:
+    """A service of two workers."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self.server = server
+        self._known: set[int] = set()
+
+    @property
+    def parent(self) -> int:
+        """The process that was started."""
+        return self.server.process.pid
+
+    def pids(self) -> list[int]:
+        """The workers that there are now."""
+        found = [child.pid for child in psutil.Process(self.parent).children()]
+        self._known.update(found)
+        return found
+
+    async def until(self, pattern: str, count: int = 1) -> str:
+        """Wait for lines of the log."""
+        return await asyncio.to_thread(self.server.wait_for, pattern, count=count)
+
+    async def serves(self) -> list[int]:
+        """Wait until both workers serve; return them."""
+        await asyncio.to_thread(lambda: self.server.port)
+        return self.pids()
+
+    async def health(self) -> dict[str, Any]:
+        """What `/health` says."""
+        state: dict[str, Any] = (await self.server.ask(HEALTH)).json()
+        return state
+
+    def end(self) -> None:
+        """Leave no worker behind, frozen ones included."""
+        with suppress(psutil.NoSuchProcess):
+            self.pids()
+        self.server.process.kill()  # first: it would replace the others
+        for pid in self._known:
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                if "service" in process.cmdline():
+                    process.kill()
+        self.server.kill()
+
+
+Two = Callable[..., Service]
+
+
+@pytest.fixture
+def two(serve: Serve) -> Iterator[Two]:
+    """Starts services of two workers; leaves no process of theirs behind."""
+    started: list[Service] = []
+
+    def start(source: str = SOURCE, *flags: str, **options: Any) -> Service:
+        started.append(Service(serve(source, "--workers", "2", *flags, **options)))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.end()
+
+
+def pid_of(answer: Answer) -> int:
+    """The worker that answered."""
+    return int(answer.json()["pid"])
+
+
+async def connections(service: Service, stack: AsyncExitStack, count: int) -> list[Client]:
+    """Connections that are opened at once."""
+    opened = [stack.enter_async_context(service.server.client()) for _ in range(count)]
+    return await asyncio.gather(*opened)
+
+
+async def refused(port: int) -> None:
+    """Wait until nothing listens on the port any more."""
+    async with asyncio.timeout(10):
+        with suppress(ConnectionError):
+            while True:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                await asyncio.sleep(0.01)
+
+
+async def gone(pid: int) -> None:
+    """Wait for the end of a process that is not our child."""
+    with suppress(psutil.NoSuchProcess):
+        await asyncio.to_thread(psutil.Process(pid).wait, 10)
+
+
+# --- connections
+
+
+async def test_a_burst_of_connections_is_shared_out(two: Two, loop_kind: str) -> None:
+    """Of 100 connections opened at once neither worker has more than 65."""
+    service = two(SOURCE, "--loop", loop_kind)
+    await service.serves()
+    for _ in range(3):
+        async with AsyncExitStack() as stack:
+            clients = await connections(service, stack, 100)
+            answers = await asyncio.gather(*(client.ask(request()) for client in clients))
+        spread = Counter(pid_of(answer) for answer in answers)
+        assert max(spread.values()) <= 65, spread
+
+
+async def test_the_queue_of_a_killed_worker_is_served_by_the_other(
+    two: Two, loop_kind: str
+) -> None:
+    """F12: 40 connections wait in the kernel while both workers stand still; the kill of one of
+    them loses none.
+    """
+    service = two(SOURCE, "--loop", loop_kind)
+    dead, alive = await service.serves()
+    for pid in (dead, alive):
+        os.kill(pid, signal.SIGSTOP)
+    async with AsyncExitStack() as stack:
+        clients = await connections(service, stack, 40)
+        for client in clients:
+            await client.send(request())
+        os.kill(dead, signal.SIGKILL)
+        await service.until("was killed by SIGKILL")
+        os.kill(alive, signal.SIGCONT)
+        answers = await asyncio.gather(*(client.answer() for client in clients))
+    assert [answer.status for answer in answers] == [200] * 40
+    assert dead not in {pid_of(answer) for answer in answers}
+
+
+async def test_a_hung_worker_takes_no_connections_and_is_told_of(two: Two, loop_kind: str) -> None:
+    """New connections go to the worker that runs, `/health` is 503 meanwhile, nothing is killed."""
+    service = two(SOURCE, "--loop", loop_kind)
+    hung, other = await service.serves()
+    await service.until("initialized", count=2)
+    os.kill(hung, signal.SIGSTOP)
+    async with AsyncExitStack() as stack:
+        clients = await connections(service, stack, 40)
+        answers = await asyncio.gather(*(client.ask(request()) for client in clients))
+    assert {pid_of(answer) for answer in answers} == {other}
+    health = await service.server.ask(HEALTH)
+    assert health.status == 503
+    assert sorted(each["answers"] for each in health.json()["each"]) == [False, True]
+    os.kill(hung, signal.SIGCONT)
+    assert (await service.server.ask(HEALTH)).status == 200
+    assert set(service.pids()) == {hung, other}
+
+
+# --- workers that die
+
+
+@pytest.mark.parametrize("event", [b"", b"exit", b"crash"], ids=["SIGKILL", "os._exit", "segfault"])
+async def test_a_dead_worker_is_replaced_within_a_second(
+    two: Two, loop_kind: str, event: bytes
+) -> None:
+    """Only the dead worker's own calls are lost, and another one serves in its place at once."""
+    service = two(SOURCE, "--loop", loop_kind)
+    await service.serves()
+    async with AsyncExitStack() as stack:
+        clients = await connections(service, stack, 41)
+        first, *others = clients
+        places = [pid_of(await client.ask(request())) for client in clients]
+        for client in others:
+            await client.send(request(b"wait"))
+        await service.until("running", count=40)
+        began = time.monotonic()
+        if event:
+            await first.send(request(event))
+        else:
+            os.kill(places[0], signal.SIGKILL)
+        await service.until(SERVES_AGAIN)
+        assert time.monotonic() - began < 1.0
+        (service.server.folder / "go").touch()
+        results = await asyncio.gather(*(c.answer() for c in others), return_exceptions=True)
+    for place, result in zip(places[1:], results, strict=True):
+        assert isinstance(result, Answer) == (place != places[0])
+    assert (await service.health())["workers"] == 2
+    assert places[0] not in service.pids()
+
+
+async def test_a_worker_that_cannot_start_stops_the_whole_with_its_reason(two: Two) -> None:
+    """A module that fails ends the instance with exit code 3 and one line; nothing is retried."""
+    service = two('print("imported")\nraise ValueError("no such thing")')
+    assert await service.server.ends() == 3
+    (line,) = (each for each in service.server.errors if "no such thing" in each)
+    assert line.startswith("python -m service: ")
+    imported = [each for each in service.server.lines if "imported" in each]
+    assert 1 <= len(imported) <= 2
+    assert " serves " not in service.server.log()
+
+
+async def test_one_worker_that_cannot_start_is_enough(two: Two) -> None:
+    """The worker that did start is stopped as well."""
+    service = two(FIRST + "    if not FIRST:\n        1 / 0\n    def handler(event, context): ...")
+    assert await service.server.ends() == 3
+    assert "ZeroDivisionError" in service.server.log()
+
+
+async def test_a_worker_that_dies_at_start_stops_the_whole(two: Two) -> None:
+    """An import that ends the process is exit code 3 with what is known of it."""
+    service = two("import os\nos._exit(7)")
+    assert await service.server.ends() == 3
+    (line,) = service.server.errors
+    assert "a worker ended with code 7 before it served" in line
+
+
+async def test_a_crash_loop_ends_the_instance(two: Two) -> None:
+    """Workers that die right after their start are tried again more and more slowly, then the
+    instance ends with exit code 3 and the reason.
+    """
+    service = two()
+    victim, _ = await service.serves()
+    await service.until("initialized", count=2)
+    (service.server.folder / "crash").touch()
+    os.kill(victim, signal.SIGKILL)
+    assert await service.server.ends() == 3
+    (line,) = service.server.errors
+    assert re.search(
+        r"ended \d times in a row right after its start \(it ended with code 5\)", line
+    )
+    assert 6 <= service.server.log().count("imported") <= 9
+
+
+async def test_workers_drain_when_their_parent_is_killed(two: Two, loop_kind: str) -> None:
+    """SIGKILL of the parent: calls in flight are finished, the workers end, the port is free."""
+    service = two(SOURCE, "--loop", loop_kind)
+    workers = await service.serves()
+    port = service.server.port
+    async with AsyncExitStack() as stack:
+        clients = await connections(service, stack, 20)
+        for client in clients:
+            await client.send(request(b"wait"))
+        await service.until("running", count=20)
+        os.kill(service.parent, signal.SIGKILL)
+        await refused(port)
+        (service.server.folder / "go").touch()
+        answers = [await client.answer() for client in clients]
+    assert {(answer.status, answer.closes) for answer in answers} == {(200, True)}
+    for pid in workers:
+        await gone(pid)
+    await service.server.ends()
+    assert service.server.log().count("the parent process is gone: stopping") == 2
+
+
+# --- all workers at once
+
+
+async def test_initialize_waits_for_every_worker(two: Two) -> None:
+    """`/initialize` is answered once the last worker's initializer has succeeded."""
+    service = two(
+        FIRST
+        + """
+    async def initialize(context):
+        print("began")
+        while not FIRST and not pathlib.Path("go").exists():
+            await asyncio.sleep(0.02)
+
+    def handler(event, context): ...
+    """
+    )
+    await service.serves()
+    await service.until("began", count=2)
+    states = [(await service.health()) for _ in range(2)]
+    for state in states:
+        assert not state["ready"]
+        assert sorted(each["ready"] for each in state["each"]) == [False, True]
+    asked = [
+        asyncio.create_task(service.server.ask(request(b"", path="/initialize"))) for _ in range(6)
+    ]
+    assert not (await service.health())["ready"]
+    assert not any(task.done() for task in asked)
+    (service.server.folder / "go").touch()
+    assert {answer.status for answer in await asyncio.gather(*asked)} == {200}
+    assert (await service.health())["ready"]
+
+
+async def test_initialize_reports_the_worker_that_failed(two: Two) -> None:
+    """One worker's failure is the answer, whichever worker is asked."""
+    service = two(
+        FIRST
+        + """
+    def initialize(context):
+        if not FIRST:
+            raise LookupError("no table")
+
+    def handler(event, context):
+        return FIRST
+    """
+    )
+    await service.serves()
+    for _ in range(8):
+        answer = await service.server.ask(request(b"", path="/initialize"))
+        assert answer.status == 404
+        assert answer.json()["errorType"] == "InitializationError"
+        assert answer.json()["errorMessage"] == "the initializer failed: LookupError: no table"
+
+
+async def test_pre_stop_and_pre_freeze_run_once_in_every_worker(two: Two) -> None:
+    """Both hooks run in both workers before the answer, under the request's id and with its
+    headers; `pre_stop` runs once though it is asked for twice and followed by SIGTERM.
+    """
+    service = two()
+    workers = await service.serves()
+    port = service.server.port
+    named: dict[str, str] = {"x_fc_function_name": "fun"}
+    async with service.server.client() as client:
+        for request_id in ("f1", "f2"):
+            data = request(b"", path="/pre-freeze", request_id=request_id, **named)
+            assert (await client.ask(data)).status == 200
+        stop = request(b"", path="/pre-stop", request_id="s1", **named)
+        async with service.server.client() as second:
+            answers = await asyncio.gather(client.ask(stop), second.ask(stop))
+    assert [answer.status for answer in answers] == [200, 200]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 5)
+    assert await asyncio.to_thread(service.server.stop) == 0
+    lines = service.server.lines
+    for what, request_id in (("freezing", "f1"), ("freezing", "f2"), ("stopping", "s1")):
+        end = next(i for i, line in enumerate(lines) if f"End RequestId: {request_id}" in line)
+        ran = [line for line in lines[:end] if f" {request_id} [STDOUT] {what} " in line]
+        assert {line.split(what)[1] for line in ran} == {f" {pid} fun" for pid in workers}
+    assert service.server.log().count("stopping ") == 2
+
+
+async def test_pre_stop_is_answered_by_a_dead_workers_successor(two: Two) -> None:
+    """A worker that dies while it drains does not leave `/pre-stop` without an answer."""
+    service = two()
+    await service.serves()
+    async with AsyncExitStack() as stack:
+        clients = await connections(service, stack, 20)
+        places = {pid_of(await client.ask(request())): client for client in clients}
+        (asked, caller), (dead, busy) = places.items()
+        await busy.send(request(b"wait"))
+        await service.until("running")
+        stop = asyncio.create_task(caller.ask(request(b"", path="/pre-stop")))
+        await service.until(f"stopping {asked}")
+        os.kill(dead, signal.SIGKILL)
+        assert (await stop).status == 200
+    assert await asyncio.to_thread(service.server.stop) == 0
+
+
+async def test_health_sums_up_all_workers(two: Two) -> None:
+    """The figures of an instance are those of its workers together, each of which is listed."""
+    service = two()
+    await service.serves()
+    async with AsyncExitStack() as stack:
+        for client in await connections(service, stack, 30):
+            await client.send(request(b"wait"))
+        await service.until("running", count=30)
+        state = await service.health()
+        (service.server.folder / "go").touch()
+    assert (state["workers"], len(state["each"])) == (2, 2)
+    assert (state["running"], state["inFlight"]) == (30, 30)
+    assert sum(each["running"] for each in state["each"]) == 30
+    assert state["uptimeSeconds"] == max(each["uptimeSeconds"] for each in state["each"])
+
+
+async def test_the_limits_hold_for_the_instance(two: Two) -> None:
+    """Three slots and a queue of one are three slots and a queue of one, over both workers."""
+    service = two(SOURCE, "--concurrency", "3", "--queue", "1")
+    await service.serves()
+    async with AsyncExitStack() as stack:
+        clients = await connections(service, stack, 40)
+        answers = [asyncio.create_task(client.ask(request(b"wait"))) for client in clients]
+        await service.until("Overloaded", count=36)
+        state = await service.health()
+        (service.server.folder / "go").touch()
+        statuses = Counter(answer.status for answer in await asyncio.gather(*answers))
+    assert (state["running"], state["queued"], state["refused"]) == (3, 1, 36)
+    assert statuses == {200: 4, 429: 36}
+
+
+# --- the end
+
+
+async def test_a_stop_finishes_every_call_in_every_worker(two: Two, loop_kind: str) -> None:
+    """A1, A2 over two workers: 200 calls and 50 half-sent bodies at SIGTERM, none is lost."""
+    service = two(SOURCE, "--concurrency", "200", "--queue", "100", "--loop", loop_kind)
+    await service.serves()
+    port = service.server.port
+    async with AsyncExitStack() as stack:
+        clients = await connections(service, stack, 250)
+        halves, whole = clients[:50], clients[50:]
+        for half in halves:
+            await half.send(request(b"0123456789")[:-5])
+        for client in whole:
+            await client.send(request(b"wait"))
+        await service.until("running", count=150)  # the halves hold slots too
+        service.server.signal(signal.SIGTERM)
+        await refused(port)  # both workers drain
+        for half in halves:
+            await half.send(b"56789")
+        (service.server.folder / "go").touch()
+        answers = await asyncio.gather(*(client.answer() for client in clients))
+    assert {(answer.status, answer.closes) for answer in answers} == {(200, True)}
+    assert await service.server.ends() == 0
+
+
+async def test_what_waits_in_the_kernel_at_a_stop_is_served(two: Two, loop_kind: str) -> None:
+    """100 connections that no worker had taken yet at SIGTERM are answered, none is reset."""
+    service = two(SOURCE, "--loop", loop_kind)
+    workers = await service.serves()
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    async with AsyncExitStack() as stack:
+        clients = await connections(service, stack, 100)
+        for client in clients:
+            await client.send(request())
+        service.server.signal(signal.SIGTERM)
+        await service.until("SIGTERM: stopping")
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        answers = [await client.answer() for client in clients]
+    assert {answer.status for answer in answers} == {200}
+    assert await service.server.ends() == 0
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["parent first", "workers first"])
+async def test_a_signal_to_the_whole_group_is_one_signal(two: Two, order: int) -> None:
+    """H5: SIGTERM to the parent and to each worker, as to a group: all drain, none is killed."""
+    service = two()
+    workers = await service.serves()
+    async with AsyncExitStack() as stack:
+        clients = await connections(service, stack, 20)
+        for client in clients:
+            await client.send(request(b"wait"))
+        await service.until("running", count=20)
+        for pid in [service.parent, *workers][::order]:
+            os.kill(pid, signal.SIGTERM)
+        await service.until("SIGTERM: stopping", count=3)
+        (service.server.folder / "go").touch()
+        answers = [await client.answer() for client in clients]
+    assert {answer.status for answer in answers} == {200}
+    assert await service.server.ends() == 0
+    assert service.server.log().count("stopping ") == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_at_once(two: Two, number: signal.Signals) -> None:
+    """With calls in flight that never end, the second signal ends the parent and its workers."""
+    service = two()
+    workers = await service.serves()
+    async with service.server.client() as client:
+        await client.send(request(b"wait"))
+        await service.until("running")
+        service.server.signal(number)
+        await service.until(f"{number.name}: stopping")
+        await asyncio.sleep(0.6)  # what comes sooner is the first one's echo
+        service.server.signal(number)
+        assert await service.server.ends(5) == 128 + number
+        assert await client.ended()
+    for pid in workers:
+        await gone(pid)
+
+
+async def test_a_stop_while_workers_start_ends_them(two: Two) -> None:
+    """SIGTERM during the import of the function is exit code 0, at once."""
+    service = two("import time\nprint('importing')\ntime.sleep(60)")
+    await service.until("importing", count=2)
+    service.server.signal(signal.SIGTERM)
+    assert await service.server.ends(5) == 0
+    assert "Traceback" not in service.server.log()
+
+
+async def test_a_frozen_instance_loses_no_worker(two: Two, loop_kind: str) -> None:
+    """SIGSTOP of all processes for longer than any of their own waits: the same workers go on."""
+    service = two(SOURCE, "--loop", loop_kind)
+    workers = await service.serves()
+    async with AsyncExitStack() as stack:
+        clients = await connections(service, stack, 20)
+        for client in clients:
+            await client.ask(request())
+        for pid in (service.parent, *workers):
+            os.kill(pid, signal.SIGSTOP)
+        for client in clients:
+            await client.send(request())
+        await asyncio.sleep(2.5)  # gunicorn's own loop wakes up each second
+        for pid in (*workers, service.parent):
+            os.kill(pid, signal.SIGCONT)
+        answers = [await client.answer() for client in clients]
+    assert {answer.status for answer in answers} == {200}
+    assert (await service.health())["healthy"]
+    assert set(service.pids()) == set(workers)
+    assert "another one" not in service.server.log()
+
+
+# --- one log, one start
+
+
+async def test_the_start_is_told_once(two: Two) -> None:
+    """The platform's line and the banner are written once, when both workers serve; the parent
+    does not import the function; nothing warns of a fork.
+    """
+    service = two(SOURCE, options=["-W", "error"])
+    workers = await service.serves()
+    assert service.server.stop() == 0
+    log = service.server.log()
+    assert log.count("FunctionCompute fc-event-service runtime inited.") == 1
+    assert log.count(" serves index.handler on ") == 1
+    assert "  workers  2 processes" in log
+    imported = {int(line.rsplit(" ", 1)[1]) for line in service.server.lines if "imported" in line}
+    assert imported == set(workers)
+    assert service.parent not in imported
+    assert service.server.errors == []
+
+
+async def test_the_lines_of_two_workers_are_whole(two: Two) -> None:
+    """Two workers write 4,000 lines at once to one pipe, and each line is one line."""
+    service = two(
+        """
+        async def handler(event, context):
+            for number in range(20):
+                print("x" * 900, context.request_id)
+        """
+    )
+    await service.serves()
+    async with AsyncExitStack() as stack:
+        clients = await connections(service, stack, 20)
+        for turn in range(10):
+            asked = [
+                client.ask(request(request_id=f"r{turn}-{number}"))
+                for number, client in enumerate(clients)
+            ]
+            assert {answer.status for answer in await asyncio.gather(*asked)} == {200}
+    assert await asyncio.to_thread(service.server.stop) == 0
+    printed = [line for line in service.server.lines if "[STDOUT]" in line]
+    whole = re.compile(r"\S+Z (\S+) \[STDOUT\] x{900} (\S+)")
+    found = [whole.fullmatch(line) for line in printed]
+    assert len(found) == 4000
+    assert all(match and match[1] == match[2] for match in found)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "told"),
+    [
+        (["--reload"], 2, "--reload serves with one worker"),
+        ([], 3, "install the extra `workers`"),
+    ],
+    ids=["with --reload", "without gunicorn"],
+)
+async def test_what_cannot_be_is_refused(
+    two: Two, tmp_path: Path, flags: list[str], code: int, told: str
+) -> None:
+    """Two workers with `--reload` are exit code 2, without gunicorn exit code 3, in one line."""
+    folder = tmp_path / "function"
+    (folder / "gunicorn").mkdir(parents=True)
+    (folder / "gunicorn" / "__init__.py").write_text("raise ImportError")
+    service = two(SOURCE, *flags, folder=folder)
+    assert await service.server.ends() == code
+    (line,) = service.server.errors
+    assert told in line

@@ -1,0 +1,508 @@
+"""What each path does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from aiohttp import HttpVersion10, TCPConnector, web
+from aiohttp.test_utils import TestClient, make_mocked_request
+from pytest_aiohttp.plugin import AiohttpClient
+
+from service.app import SERVICE, Paths, _continue
+from service.body import EventStream
+from service.context import Context, current_context
+from service.logs import Logs
+from service.settings import Settings
+from tests.assembly import Pipe, assembled, error_of, logged
+
+Client = TestClient[web.Request, web.Application]
+Logged = tuple[Logs, Pipe]
+
+
+@pytest.fixture
+def log() -> Iterator[Logged]:
+    """The service's log."""
+    with logged() as pair:
+        yield pair
+
+
+async def echo(event: bytes, context: Context) -> bytes:
+    """A handler that answers with its event."""
+    return event
+
+
+def ids(name: str) -> dict[str, str]:
+    """The header of a request id."""
+    return {"x-fc-request-id": name}
+
+
+async def test_an_event_is_answered_with_the_handlers_result(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """`POST /invoke` answers 200 with the platform's headers and the result's bytes."""
+    client = await aiohttp_client(assembled(log[0], echo))
+    got = await client.post("/invoke", data=b"\x00\xff", headers=ids("r1"))
+    assert (got.status, await got.read()) == (200, b"\x00\xff")
+    assert got.headers["x-fc-status"] == "200"
+    assert got.headers["x-fc-request-id"] == "r1"
+    assert got.headers["Content-Type"] == "application/octet-stream"
+    assert log[1].lines() == ["FC Invoke Start RequestId: r1", "FC Invoke End RequestId: r1"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_the_event_is_what_the_annotation_asks(
+    aiohttp_client: AiohttpClient, log: Logged, chunked: bool
+) -> None:
+    """A typed event is decoded, from an announced body and from a chunked one."""
+
+    def handler(event: dict[str, int], context: Any) -> Any:
+        return {"sum": sum(event.values()), "id": context.request_id}
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"a": 1,'
+        yield b' "b": 2}'
+
+    client = await aiohttp_client(assembled(log[0], handler))
+    data: Any = body() if chunked else b'{"a": 1, "b": 2}'
+    got = await client.post("/invoke", data=data, headers=ids("r1"))
+    assert json.loads(await got.read()) == {"sum": 3, "id": "r1"}
+    refused = await client.post("/invoke", data=b'{"a": "x"}')
+    assert (refused.status, error_of(await refused.read())[0]) == (400, "InvalidEvent")
+
+
+async def test_a_stream_is_read_while_it_arrives(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """An EventStream handler gets the first chunk before the last one is sent."""
+    met = asyncio.Event()
+
+    async def handler(event: EventStream, context: Any) -> Any:
+        found = []
+        async for line in event.lines():
+            found.append(line.decode())
+            met.set()
+        return found
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"one\n"
+        await met.wait()
+        yield b"two\n"
+
+    client = await aiohttp_client(assembled(log[0], handler))
+    got = await client.post("/invoke", data=body())
+    assert json.loads(await got.read()) == ["one", "two"]
+
+
+async def test_200_async_handlers_wait_for_each_other(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """200 async calls are all in flight together, each with its own context."""
+    barrier = asyncio.Barrier(200)
+
+    async def handler(event: bytes, context: Context) -> Any:
+        await barrier.wait()
+        return [event.decode(), context.request_id, current_context().request_id]
+
+    app = assembled(log[0], handler, Settings(concurrency=200, queue=0))
+    client = await aiohttp_client(app, connector=TCPConnector(limit=0))
+
+    async def ask(number: int) -> Any:
+        got = await client.post("/invoke", data=str(number), headers=ids(f"r{number}"))
+        return json.loads(await got.read())
+
+    answers = await asyncio.gather(*(ask(number) for number in range(200)))
+    assert answers == [[str(n), f"r{n}", f"r{n}"] for n in range(200)]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_a_hundred_calls_keep_their_lines_apart(
+    aiohttp_client: AiohttpClient, plain: bool
+) -> None:
+    """Each line of `print` and `logging` of 100 calls at once stands between its call's own Start
+    and End, with its id.
+    """
+    barrier, threads = asyncio.Barrier(100), threading.Barrier(100)
+    user = logging.getLogger("user")
+
+    async def on_loop(event: bytes, context: Context) -> None:
+        for number in range(3):
+            print("p", event.decode(), end=" ")  # noqa: T201 - that is what is tested
+            await barrier.wait()
+            user.info("l %s", event.decode())
+            print(number)  # noqa: T201
+
+    def in_thread(event: bytes, context: Context) -> None:
+        for number in range(3):
+            print("p", event.decode(), end=" ")  # noqa: T201
+            threads.wait()
+            user.info("l %s", event.decode())
+            print(number)  # noqa: T201
+
+    with logged() as (logs, pipe):
+        client = await aiohttp_client(assembled(logs, in_thread if plain else on_loop))
+        await asyncio.gather(
+            *(client.post("/invoke", data=f"r{n}", headers=ids(f"r{n}")) for n in range(100))
+        )
+        lines = pipe.lines()
+    assert len(lines) == 100 * (2 + 6)
+    state = dict.fromkeys((f"r{n}" for n in range(100)), "new")
+    for line in lines:
+        if found := re.fullmatch(r"FC Invoke (Start|End) RequestId: (r\d+)", line):
+            assert state[found[2]] == {"Start": "new", "End": "Start"}[found[1]]
+            state[found[2]] = found[1]
+        else:
+            parts = re.fullmatch(r"\S+Z (r\d+) \[(INFO|STDOUT)\] [pl] (r\d+)( \d)?", line)
+            assert parts, line
+            assert parts[1] == parts[3]
+            assert state[parts[1]] == "Start"
+    assert set(state.values()) == {"End"}
+
+
+async def test_a_failed_call_harms_no_other(aiohttp_client: AiohttpClient, log: Logged) -> None:
+    """A handler that exits fails its own call; the one beside it goes on."""
+    both, go = asyncio.Barrier(2), asyncio.Event()
+
+    async def handler(event: bytes, context: Context) -> bytes:
+        await both.wait()
+        if event == b"exit":
+            raise SystemExit(3)
+        await go.wait()
+        return b"fine"
+
+    client = await aiohttp_client(assembled(log[0], handler))
+    good = asyncio.ensure_future(client.post("/invoke", data=b"good"))
+    bad = await client.post("/invoke", data=b"exit")
+    go.set()
+    assert (bad.status, error_of(await bad.read())) == (404, ("SystemExit", "3"))
+    assert await (await good).read() == b"fine"
+
+
+async def test_a_result_that_cannot_become_bytes_is_named(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """A set is UnserializableResult, with its type."""
+
+    async def handler(event: bytes, context: Context) -> Any:
+        return {1}
+
+    client = await aiohttp_client(assembled(log[0], handler))
+    got = await client.post("/invoke")
+    code, message = error_of(await got.read())
+    assert (got.status, code) == (404, "UnserializableResult")
+    assert "set" in message
+
+
+async def test_calls_beyond_slots_and_queue_get_429(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """The call for which there is no room is refused with `Retry-After`; the others are served."""
+    go, runs = asyncio.Event(), asyncio.Event()
+
+    async def handler(event: bytes, context: Context) -> bytes:
+        runs.set()
+        await go.wait()
+        return b"ran"
+
+    app = assembled(log[0], handler, Settings(concurrency=1, queue=1))
+    client = await aiohttp_client(app)
+    first = asyncio.ensure_future(client.post("/invoke"))
+    await runs.wait()
+    others = [asyncio.ensure_future(client.post("/invoke")) for _ in range(2)]
+    done, waiting = await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
+    (refused,) = [task.result() for task in done]
+    assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+    assert error_of(await refused.read())[0] == "Overloaded"
+    go.set()
+    for task in (first, *waiting):
+        assert (await task).status == 200
+    service = app[SERVICE]
+    assert (service.admission.running, service.budget.used) == (0, 0)
+
+
+@pytest.mark.parametrize("where", ["slot", "initializer", "handler"])
+async def test_a_call_ends_at_its_deadline_wherever_it_waits(
+    aiohttp_client: AiohttpClient, log: Logged, where: str
+) -> None:
+    """FunctionTimeout tells what the call was waiting for, and it holds nothing afterwards."""
+    go, runs = asyncio.Event(), asyncio.Event()
+
+    async def handler(event: bytes, context: Context) -> bytes:
+        runs.set()
+        await go.wait()
+        return b"ran"
+
+    async def initialize(context: Context) -> None:
+        if where == "initializer":
+            await go.wait()
+
+    settings = Settings(concurrency=1, deadline_margin=0.0)
+    app = assembled(log[0], handler, settings, initializer=initialize)
+    client = await aiohttp_client(app)
+    first = asyncio.ensure_future(client.post("/invoke")) if where == "slot" else None
+    if first:
+        await runs.wait()
+    got = await client.post("/invoke", headers={"x-fc-function-timeout": "0.05"})
+    code, message = error_of(await got.read())
+    assert (got.status, code) == (404, "FunctionTimeout")
+    stage = {
+        "slot": "waiting for a free slot",
+        "initializer": "waiting for the initializer",
+        "handler": "running index.handler",
+    }[where]
+    told = rf"the call was not done within 0\.0\d+ seconds \(it was {re.escape(stage)}\)"
+    assert re.fullmatch(told, message)
+    go.set()
+    if first:
+        assert (await first).status == 200
+    assert (await client.post("/invoke")).status == 200
+    assert app[SERVICE].admission.running == 0
+    assert app[SERVICE].calls.lost == 0
+
+
+async def test_a_body_over_the_limit_is_refused_at_once(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """413 from `Content-Length` alone, and once a chunked body passes the limit."""
+    client = await aiohttp_client(assembled(log[0], echo, Settings(max_body=10)))
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"123456"
+        yield b"789012"
+
+    for data in (b"12345678901", body()):
+        got = await client.post("/invoke", data=data)
+        assert (got.status, error_of(await got.read())[0]) == (413, "PayloadTooLarge")
+    assert await (await client.post("/invoke", data=b"1234567890")).read() == b"1234567890"
+
+
+async def test_a_sender_that_waits_is_asked_for_its_body(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """`Expect: 100-continue` is answered when the body is read."""
+    client = await aiohttp_client(assembled(log[0], echo))
+    async with asyncio.timeout(10):
+        got = await client.post("/invoke", data=b"x", expect100=True)
+        assert await got.read() == b"x"
+
+
+def test_a_sender_that_has_left_is_not_asked() -> None:
+    """Nothing is sent where the connection is gone; HTTP/1.0 knows no expectation."""
+    request = make_mocked_request("POST", "/invoke", headers={"Expect": "100-continue"})
+    request.protocol.transport = None
+    ask = _continue(request)
+    assert ask is not None
+    ask()
+    old = make_mocked_request(
+        "POST", "/invoke", headers={"Expect": "100-continue"}, version=HttpVersion10
+    )
+    assert _continue(old) is None
+
+
+async def test_another_expectation_is_refused(aiohttp_client: AiohttpClient, log: Logged) -> None:
+    """An expectation that is not served is a 400 with our JSON."""
+    client = await aiohttp_client(assembled(log[0], echo))
+    got = await client.post("/invoke", headers={"Expect": "a miracle"})
+    assert (got.status, error_of(await got.read())[0]) == (400, "BadRequest")
+
+
+async def test_initialize_waits_for_the_initializer(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """The initializer starts with the service, once; `/initialize` answers when it is done."""
+    go, contexts = asyncio.Event(), list[Context]()
+
+    async def initialize(context: Context) -> None:
+        contexts.append(context)
+        assert current_context() is context
+        await go.wait()
+
+    app = assembled(log[0], echo, initializer=initialize)
+    client = await aiohttp_client(app)
+    asking = asyncio.ensure_future(client.post("/initialize", headers=ids("r1")))
+    health = await client.get("/health")
+    assert (health.status, health.headers["x-fc-status"]) == (503, "404")
+    go.set()
+    got = await asking
+    assert (got.status, await got.read()) == (200, b"")
+    assert len(contexts) == 1
+    assert contexts[0].request_id.startswith("1-")
+    assert (await client.get("/health")).status == 200
+
+
+async def test_a_failed_initializer_fails_its_callers(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """Each demand runs it anew until it succeeds; its error names the user's exception."""
+    runs, begun = list[int](), asyncio.Event()
+
+    async def initialize(context: Context) -> None:
+        runs.append(1)
+        begun.set()
+        if len(runs) < 3:
+            raise ConnectionError("no database")
+
+    app = assembled(log[0], echo, initializer=initialize)
+    client = await aiohttp_client(app)
+    await begun.wait()
+    task = app[SERVICE].lifecycle._started
+    assert task is not None
+    await asyncio.wait([task])
+    got = await client.post("/initialize", headers=ids("r1"))
+    assert (got.status, error_of(await got.read())) == (
+        404,
+        ("InitializationError", "the initializer failed: ConnectionError: no database"),
+    )
+    assert await (await client.post("/invoke", data=b"x")).read() == b"x"
+    assert len(runs) == 3
+
+
+async def test_pre_stop_drains_and_runs_the_hook_once(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """GET and POST are taken; the hook runs once; calls after it are refused with Stopping."""
+    runs: list[str] = []
+
+    def pre_stop(context: Context) -> None:
+        runs.append(context.request_id)
+
+    client = await aiohttp_client(assembled(log[0], echo, pre_stop=pre_stop))
+    assert (await client.get("/pre-stop", headers=ids("r1"))).status == 200
+    assert (await client.post("/pre-stop", headers=ids("r2"))).status == 200
+    got = await client.post("/invoke")
+    assert (got.status, error_of(await got.read())[0]) == (404, "Stopping")
+    assert runs == ["r1"]
+    health = await client.get("/health")
+    assert health.status == 503
+    assert (await health.json())["draining"] is True
+
+
+async def test_a_failed_pre_stop_is_told(aiohttp_client: AiohttpClient, log: Logged) -> None:
+    """A hook that fails answers 404 with its error, and is logged once."""
+
+    def pre_stop(context: Context) -> None:
+        raise ValueError("no")
+
+    client = await aiohttp_client(assembled(log[0], echo, pre_stop=pre_stop))
+    got = await client.get("/pre-stop", headers=ids("r1"))
+    assert (got.status, error_of(await got.read())) == (404, ("ValueError", "no"))
+    lines = log[1].lines()
+    assert sum(line.endswith("[ERROR] ValueError: no") for line in lines) == 1
+    assert lines[-1].endswith("End RequestId: r1, Error: Unhandled function error")
+
+
+async def test_pre_freeze_runs_each_time(aiohttp_client: AiohttpClient, log: Logged) -> None:
+    """The hook runs at every `/pre-freeze`; without one there is nothing to do."""
+    runs: list[str] = []
+
+    async def pre_freeze(context: Context) -> None:
+        runs.append(context.request_id)
+
+    client = await aiohttp_client(assembled(log[0], echo, pre_freeze=pre_freeze))
+    for name in ("r1", "r2"):
+        assert (await client.get("/pre-freeze", headers=ids(name))).status == 200
+    assert runs == ["r1", "r2"]
+    bare = await aiohttp_client(assembled(log[0], echo))
+    assert (await bare.post("/pre-freeze")).status == 200
+
+
+async def test_a_hook_has_a_time_limit(aiohttp_client: AiohttpClient, log: Logged) -> None:
+    """An initializer that hangs fails with what it was doing."""
+
+    async def initialize(context: Context) -> None:
+        await asyncio.Event().wait()
+
+    settings = Settings(initialize_timeout=0.05)
+    client = await aiohttp_client(assembled(log[0], echo, settings, initializer=initialize))
+    got = await client.post("/initialize")
+    code, message = error_of(await got.read())
+    assert (got.status, code) == (404, "InitializationError")
+    assert "FunctionTimeout: the call was not done within 0.0" in message
+
+
+async def test_health_tells_how_the_instance_is(aiohttp_client: AiohttpClient, log: Logged) -> None:
+    """`/health` is JSON with its counters; HEAD has no body."""
+    client = await aiohttp_client(assembled(log[0], echo))
+    await client.post("/initialize")
+    state = await (await client.get("/health")).json()
+    assert state.pop("loopLagSeconds") >= 0
+    assert state.pop("uptimeSeconds") >= 0
+    assert (
+        state
+        | {
+            "ready": True,
+            "draining": False,
+            "inFlight": 0,
+            "running": 0,
+            "queued": 0,
+            "refused": 0,
+            "lost": 0,
+            "bodyBytes": 0,
+            "logLinesLost": 0,
+        }
+        == state
+    )
+    head = await client.head("/health")
+    assert (head.status, await head.read()) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "why"),
+    [
+        ("GET", "/invoke", 405, "MethodNotAllowed", "/invoke takes POST"),
+        ("POST", "/health", 405, "MethodNotAllowed", "/health takes GET and HEAD"),
+        ("DELETE", "/pre-stop", 405, "MethodNotAllowed", "GET and POST"),
+        ("POST", "/", 404, "NotFound", "/invoke, /initialize, /pre-stop, /pre-freeze, /health"),
+        ("POST", "/invoke/", 404, "NotFound", "no such path"),
+        ("POST", "/http-invoke", 400, "NotAnEventFunction", "has no HTTP handler"),
+        ("GET", "/http-invoke", 400, "NotAnEventFunction", "has no HTTP handler"),
+    ],
+)
+async def test_what_is_not_served_is_told(
+    aiohttp_client: AiohttpClient,
+    log: Logged,
+    method: str,
+    path: str,
+    status: int,
+    code: str,
+    why: str,
+) -> None:
+    """Unknown paths and wrong methods are JSON errors; a 405 has `Allow`."""
+    client = await aiohttp_client(assembled(log[0], echo))
+    got = await client.request(method, path)
+    found, message = error_of(await got.read())
+    assert (got.status, found, got.headers["x-fc-status"]) == (status, code, "404")
+    assert why in message
+    assert ("Allow" in got.headers) == (status == 405)
+
+
+async def test_the_control_path_wins_over_the_url(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """A request is served by `x-fc-control-path` where it is sent; an empty one is absent."""
+    client = await aiohttp_client(assembled(log[0], echo))
+    for url, control in (("/any", "/invoke"), ("/health", "/invoke"), ("/invoke", "")):
+        got = await client.post(url, data=b"x", headers={"x-fc-control-path": control})
+        assert await got.read() == b"x"
+    got = await client.post("/invoke", headers={"x-fc-control-path": "/http-invoke"})
+    assert error_of(await got.read())[0] == "NotAnEventFunction"
+
+
+def test_the_paths_are_an_aiohttp_resource(log: Logged) -> None:
+    """What aiohttp asks of a resource is answered; a prefix is refused."""
+    app = assembled(log[0], echo)
+    (paths,) = app.router.resources()
+    assert isinstance(paths, Paths)
+    assert (paths.canonical, str(paths.url_for())) == ("/", "/")
+    assert paths.raw_match("/invoke")
+    assert not paths.raw_match("/other")
+    assert len(paths) == len(list(paths)) == 8
+    assert "/invoke" in paths.get_info()["path"]
+    with pytest.raises(RuntimeError, match="no prefix"):
+        paths.add_prefix("/x")

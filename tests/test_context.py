@@ -1,0 +1,196 @@
+"""What a handler can know about its call."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import pickle
+import threading
+import time
+from typing import Any
+
+import pytest
+from multidict import CIMultiDict
+
+from service.context import RUNNING, Context, Platform, current_context
+from service.threads import ThreadPool
+
+BAGGAGE = base64.b64encode(b'{"tenant": "a"}').decode()
+HEADERS = {
+    "X-Fc-Function-Name": "resize",
+    "X-Fc-Function-Handler": "index.handler",
+    "X-Fc-Function-Memory": "512",
+    "X-Fc-Function-Timeout": "60",
+    "X-Fc-Version-Id": "7",
+    "X-Fc-Qualifier": "prod",
+    "X-Fc-Service-Name": "shop",
+    "X-Fc-Service-Logproject": "logs",
+    "X-Fc-Service-Logstore": "calls",
+    "X-Fc-Region": "cn-hangzhou",
+    "X-Fc-Account-Id": "1357902468013579",
+    "X-Fc-Access-Key-Id": "STS.KEY",
+    "X-Fc-Access-Key-Secret": "HUSH",
+    "X-Fc-Security-Token": "TOKEN",
+    "X-Fc-Retry-Count": "2",
+    "X-Fc-Tracing-Opentracing-Span-Context": "span",
+    "X-Fc-Tracing-Opentracing-Span-Baggages": BAGGAGE,
+    "X-Fc-Tracing-Jaeger-Endpoint": "http://jaeger",
+}
+FIELDS = {
+    "request_id": "r1",
+    "function.name": "resize",
+    "function.handler": "index.handler",
+    "function.memory": 512,
+    "function.timeout": 60,
+    "function.version_id": "7",
+    "function.qualifier": "prod",
+    "service.name": "shop",
+    "service.log_project": "logs",
+    "service.log_store": "calls",
+    "service.qualifier": "prod",
+    "service.version_id": "7",
+    "region": "cn-hangzhou",
+    "account_id": "1357902468013579",
+    "credentials.access_key_id": "STS.KEY",
+    "credentials.access_key_secret": "HUSH",
+    "credentials.security_token": "TOKEN",
+    "retry_count": 2,
+    "tracing.span_context": "span",
+    "tracing.span_baggages": {"tenant": "a"},
+    "tracing.jaeger_endpoint": "http://jaeger",
+    "instance_id": "c-1",
+}
+NO_PLATFORM = Platform()
+NUMBERS = ("function.memory", "function.timeout", "retry_count")
+
+
+def context(headers: dict[str, str], platform: Platform = NO_PLATFORM, **fields: Any) -> Context:
+    """A call's context, its headers as aiohttp holds them."""
+    return Context(CIMultiDict(headers), "r1", platform=platform, **fields)
+
+
+def field(of: Context, path: str) -> Any:
+    """The field that a dotted path names."""
+    value: Any = of
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_a_field_of_the_built_in_runtime_is_there(path: str) -> None:
+    """Each field has the built-in runtime's name, and its header's value in the right type."""
+    assert field(context(HEADERS, Platform(instance_id="c-1")), path) == FIELDS[path]
+
+
+@pytest.mark.parametrize("path", [path for path in FIELDS if path != "request_id"])
+def test_an_absent_field_is_empty(path: str) -> None:
+    """Absent text is "", an absent number None, absent baggage {}."""
+    absent: Any = None if path in NUMBERS else {} if path.endswith("baggages") else ""
+    assert field(context({}), path) == absent
+    assert field(context(dict.fromkeys(HEADERS, "")), path) == absent
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "1.5", "²", "٣", "9" * 19, " 1"])
+def test_a_number_that_is_none_is_absent(text: str) -> None:
+    """What is not a plain number counts as not sent."""
+    assert context({"x-fc-function-memory": text}).function.memory is None
+
+
+@pytest.mark.parametrize(
+    "baggage",
+    [b"{", b"[1]", b"null", b"\xff", b"[" * 200_000],
+    ids=["broken", "list", "null", "binary", "deep"],
+)
+def test_baggage_that_cannot_be_read_is_empty(baggage: bytes) -> None:
+    """Broken baggage never fails a call."""
+    header = base64.b64encode(baggage).decode()
+    name = "x-fc-tracing-opentracing-span-baggages"
+    assert context({name: header}).tracing.span_baggages == {}
+    assert context({name: "not base64!"}).tracing.span_baggages == {}
+
+
+def test_a_context_cannot_be_changed() -> None:
+    """Neither a field of the context nor one beneath it can be set or deleted."""
+    call = context(HEADERS)
+    with pytest.raises(AttributeError, match=r"Context\.request_id cannot be set"):
+        call.request_id = "other"
+    with pytest.raises(AttributeError, match=r"Context\.deadline cannot be deleted"):
+        del call.deadline
+    with pytest.raises(AttributeError, match=r"Context\.mine cannot be set"):
+        call.mine = 1
+    with pytest.raises(AttributeError, match=r"Credentials\.access_key_id cannot be set"):
+        call.credentials.access_key_id = "x"  # type: ignore[misc]  # tested
+
+
+@pytest.mark.parametrize("show", [repr, str, "{}".format])
+def test_what_a_context_shows_has_no_secret(show: Any) -> None:
+    """No credential is in any text form of the context or of a part of it."""
+    call = context(HEADERS, Platform("c-1", "ENVKEY", "ENVHUSH", "ENVTOKEN"))
+    parts = (call, call.function, call.service, call.credentials, call.tracing, call._platform)
+    text = "".join(show(part) for part in parts)
+    for secret in ("STS.KEY", "HUSH", "TOKEN", "ENVKEY"):
+        assert secret not in text
+    assert show(call) == "Context(request_id='r1', function='resize')"
+    assert show(call.credentials) == "Credentials(***)"
+    assert "memory=512" in show(call.function)
+
+
+@pytest.mark.parametrize("leave", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_context_does_not_leave_the_process(leave: Any) -> None:
+    """Context and credentials refuse to be pickled, and say why."""
+    for value in (context(HEADERS), context(HEADERS).credentials):
+        with pytest.raises(TypeError, match="not pickled: it may hold credentials"):
+            leave(value)
+
+
+def test_credentials_come_from_the_environment_where_no_header_brings_them() -> None:
+    """On images whose platform sends none, the ALIBABA_CLOUD_* variables serve."""
+    found = context({}, Platform("", "EK", "ES", "ET")).credentials
+    assert (found.access_key_id, found.access_key_secret, found.security_token) == (
+        "EK",
+        "ES",
+        "ET",
+    )
+
+
+def test_credentials_are_never_mixed() -> None:
+    """A key from a header never goes with a secret or a token from the environment."""
+    found = context({"x-fc-access-key-id": "HK"}, Platform("", "EK", "ES", "ET")).credentials
+    assert (found.access_key_id, found.access_key_secret, found.security_token) == ("HK", "", "")
+
+
+def test_the_logger_has_both_spellings() -> None:
+    """`logger` and the older `getLogger()` are the same logger."""
+    call = context({})
+    assert call.logger is call.getLogger()
+    assert call.logger.name == "fc"
+
+
+def test_remaining_counts_down_to_zero() -> None:
+    """`remaining()` is what is left until the deadline, never below 0, None without one."""
+    assert context({}).remaining() is None
+    left = context({}, deadline=time.monotonic() + 60).remaining()
+    assert left is not None
+    assert 50 < left <= 60
+    assert context({}, deadline=time.monotonic() - 1).remaining() == 0.0
+
+
+def test_there_is_no_current_context_outside_of_a_call() -> None:
+    """Outside of a call `current_context()` is a LookupError that says where it works."""
+    with pytest.raises(LookupError, match="inside a handler or a hook"):
+        current_context()
+
+
+async def test_a_thread_of_the_pool_knows_its_call() -> None:
+    """`current_context()` is the call's own in the thread that runs it, and not in others."""
+    pool = ThreadPool(1)
+    call = context({})
+    RUNNING.set(call)
+    assert (await pool.run(current_context)).result is call
+    outside: list[str] = []
+    thread = threading.Thread(target=lambda: outside.append(repr(RUNNING.get(None))))
+    thread.start()
+    thread.join()
+    assert outside == ["None"]
+    pool.close()

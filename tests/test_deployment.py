@@ -1,0 +1,248 @@
+"""What the deployment's files promise to the platform, to the settings and to each other."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+
+from service import protocol
+from service.settings import Loaded, Settings, load
+
+ROOT = Path(__file__).parent.parent
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+FILES = (*LOCKS, "Dockerfile", ".dockerignore", "s.yaml", "Makefile", ".ci/run")
+
+
+def text(name: str) -> str:
+    """A file of the project."""
+    return (ROOT / name).read_text()
+
+
+def strict(schema: Any) -> Any:
+    """The same schema, refusing every key that it does not name."""
+    if isinstance(schema, list):
+        return [strict(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    # "if" asks a question of some keys: there the others have to be let through.
+    parts = {key: value if key == "if" else strict(value) for key, value in schema.items()}
+    if isinstance(parts.get("properties"), dict) and parts.get("type") == "object":
+        parts.setdefault("additionalProperties", False)
+    return parts
+
+
+def complaints(props: dict[str, Any]) -> list[str]:
+    """What the strict schema says against a function's `props`."""
+    validator = Draft7Validator(strict(json.loads(text("tests/fc3-schema.json"))))
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(props)]
+
+
+@pytest.fixture
+def spec() -> dict[str, Any]:
+    """The whole of s.yaml, with its variables put in."""
+    raw = yaml.safe_load(text("s.yaml"))
+    filled = re.sub(r"\$\{vars\.(\w+)\}", lambda name: str(raw["vars"][name[1]]), text("s.yaml"))
+    return dict(yaml.safe_load(filled))
+
+
+@pytest.fixture
+def props(spec: dict[str, Any]) -> dict[str, Any]:
+    """The function of s.yaml."""
+    (resource,) = spec["resources"].values()
+    return dict(resource["props"])
+
+
+@pytest.fixture
+def told(props: dict[str, Any], tmp_path: Path) -> Loaded:
+    """What the service reads on an instance of this function."""
+    platform = {
+        "FC_CUSTOM_LISTEN_PORT": str(props["customRuntimeConfig"]["port"]),
+        "FC_FUNCTION_HANDLER": props["handler"],
+        "FC_FUNCTION_MEMORY_SIZE": str(props["memorySize"]),
+    }
+    return load({}, platform | props["environmentVariables"], tmp_path)
+
+
+class TestSpec:
+    """s.yaml."""
+
+    def test_is_for_the_component_fc3(self, spec: dict[str, Any]) -> None:
+        """Serverless Devs 3 deploys it with the component fc3."""
+        (resource,) = spec["resources"].values()
+        assert (spec["edition"], resource["component"]) == ("3.0.0", "fc3")
+
+    def test_satisfies_the_schema(self, props: dict[str, Any]) -> None:
+        """The platform's schema has nothing against it, and knows every key."""
+        assert complaints(props) == []
+
+    @pytest.mark.parametrize(
+        ("change", "complaint"),
+        [
+            ({"instanceConcurency": 5}, "$: Additional properties"),
+            ({"instanceConcurrency": 201}, "$.instanceConcurrency: 201 is greater"),
+            ({"instanceLifecycleConfig": {"preFreeze": {}}}, "$.instanceLifecycleConfig: Add"),
+            ({"customRuntimeConfig": {"prt": 1}}, "$.customRuntimeConfig: Additional"),
+            ({"environmentVariables": {"A": 1}}, "$.environmentVariables.A: 1 is not"),
+            ({"runtime": "custom.debian99"}, "$.runtime: 'custom.debian99' is not one of"),
+        ],
+    )
+    def test_schema_is_strict(
+        self, props: dict[str, Any], change: dict[str, Any], complaint: str
+    ) -> None:
+        """A key that is misspelt and a value out of range would be found."""
+        assert any(each.startswith(complaint) for each in complaints(props | change))
+
+    def test_serves_a_hundred_calls_at_once(self, props: dict[str, Any], told: Loaded) -> None:
+        """The platform's concurrency and the service's are the same."""
+        assert props["instanceConcurrency"] == told.settings.concurrency == 100
+        assert told.sources["concurrency"] == "environment SERVICE_CONCURRENCY"
+
+    def test_starts_this_service(self, props: dict[str, Any], told: Loaded) -> None:
+        """The runtime's own Python runs the service on the default port."""
+        runtime = props["customRuntimeConfig"]
+        assert runtime["command"] + runtime["args"] == ["python3", "-m", "service"]
+        assert runtime["port"] == told.settings.port == Settings().port
+        assert told.settings.host == "0.0.0.0"
+
+    def test_names_the_sample_handler(self, told: Loaded) -> None:
+        """What is deployed first is the sample in index.py."""
+        assert told.settings.handlers == ("index.handler",)
+        assert (ROOT / "index.py").is_file()
+
+    def test_is_bundled_for_its_runtime(self, props: dict[str, Any], spec: dict[str, Any]) -> None:
+        """`s deploy` bundles packages for the runtime's Python to where PYTHONPATH looks."""
+        (resource,) = spec["resources"].values()
+        assert resource["actions"]["pre-deploy"] == [{"run": "make bundle", "path": "./"}]
+        assert props["runtime"] == "custom.debian12"
+        assert re.search(r"^BUNDLE = 3\.11$", text("Makefile"), re.MULTILINE)
+        assert props["code"] == "./build/code"
+        assert "--target build/code/python" in text("Makefile")
+        assert props["environmentVariables"]["PYTHONPATH"] == "/code/python"
+
+    def test_hooks_outlast_the_service(self, props: dict[str, Any], told: Loaded) -> None:
+        """Each hook's time-out is longer than the service's own, and allowed by the platform."""
+        hooks = props["instanceLifecycleConfig"]
+        assert told.settings.initialize_timeout < hooks["initializer"]["timeout"] <= 300
+        assert told.settings.drain_timeout < hooks["preStop"]["timeout"] <= 90
+
+    def test_stop_waits_for_the_longest_call(self, props: dict[str, Any], told: Loaded) -> None:
+        """A call may take its whole time while the instance stops."""
+        assert props["timeout"] <= told.settings.drain_timeout
+
+    def test_health_is_asked_where_it_is_answered(self, props: dict[str, Any]) -> None:
+        """The health check asks the service's path, within the platform's limits."""
+        check = props["customRuntimeConfig"]["healthCheckConfig"]
+        assert check["httpGetUrl"] == protocol.HEALTH_PATH
+        assert 1 <= check["timeoutSeconds"] <= 3
+        assert 1 <= check["periodSeconds"] <= 120
+
+    def test_memory_holds_the_budget(self, props: dict[str, Any], told: Loaded) -> None:
+        """Half of the memory is left beside the events, and there is 1 to 4 GB for each vCPU."""
+        assert told.settings.body_budget <= props["memorySize"] * 1024**2 // 2
+        assert 1 <= props["memorySize"] / 1024 / props["cpu"] <= 4
+        assert props["diskSize"] in (512, 10240)
+
+    def test_has_no_http_trigger(self, props: dict[str, Any]) -> None:
+        """It is an event function."""
+        triggers = [each["triggerType"] for each in props.get("triggers", [])]
+        assert "http" not in triggers
+
+    def test_commented_parts_are_right_too(self, props: dict[str, Any]) -> None:
+        """What a user may uncomment satisfies the schema as well."""
+        lines = text("s.yaml").split("never through an HTTP trigger.\n")[1]
+        trigger = yaml.safe_load(re.sub(r"^ *# ?", "", lines, flags=re.MULTILINE))
+        assert complaints(props | trigger) == []
+
+
+class TestImage:
+    """The Dockerfile."""
+
+    @pytest.fixture
+    def stages(self) -> list[list[str]]:
+        """The instructions of each stage, one a line, without comments."""
+        joined = re.sub(
+            r"\\\n *", "", re.sub(r"^#.*\n", "", text("Dockerfile"), flags=re.MULTILINE)
+        )
+        return [part.strip().splitlines() for part in re.split(r"^FROM ", joined, flags=re.M)[1:]]
+
+    def test_is_built_in_two_stages_of_one_base(self, stages: list[list[str]]) -> None:
+        """Both stages begin with the slim image of the newest supported Python."""
+        assert [stage[0] for stage in stages] == [
+            "python:3.13-slim-bookworm AS build",
+            "python:3.13-slim-bookworm",
+        ]
+
+    def test_result_runs_nothing_while_it_is_built(self, stages: list[list[str]]) -> None:
+        """No tool can get into the result: it is made of two copied folders."""
+        assert [line.split()[0] for line in stages[1][1:]] == [
+            *("COPY", "COPY", "ENV", "WORKDIR", "USER", "EXPOSE", "CMD")
+        ]
+        assert "apt-get" not in text("Dockerfile")
+
+    def test_packages_are_checked_and_never_compiled(self, stages: list[list[str]]) -> None:
+        """Packages are installed as wheels, by the hashes of the lock file."""
+        (pip,) = (line for line in stages[0] if "pip install" in line)
+        assert {"--require-hashes", "--only-binary"} <= set(pip.split())
+        assert "requirements.lock" in pip
+
+    def test_needs_nothing_to_be_writable(self, stages: list[list[str]]) -> None:
+        """Byte code is made beforehand, and none is written later."""
+        assert any("compileall" in line and "unchecked-hash" in line for line in stages[0])
+        (environment,) = (line for line in stages[1] if line.startswith("ENV"))
+        assert {"PYTHONDONTWRITEBYTECODE=1", "PYTHONFAULTHANDLER=1"} <= set(environment.split())
+
+    def test_serves_as_nobody(self, stages: list[list[str]]) -> None:
+        """User 65534 runs the service in /code, on the default port."""
+        assert "USER 65534:65534" in stages[1]
+        assert "WORKDIR /code" in stages[1]
+        assert f"EXPOSE {Settings().port}" in stages[1]
+        assert 'CMD ["python", "-m", "service"]' in stages[1]
+
+    def test_leaves_the_tooling_out(self) -> None:
+        """Hidden files, tests and papers stay out of the image; the function's parts do not."""
+        ignored = [line for line in text(".dockerignore").splitlines() if line[:1] != "#"]
+        assert {".*", "tests", "docs", "build", "requirements-dev.lock"} <= set(ignored)
+        assert not {"service", "config", "index.py", "requirements.lock", "*"} & set(ignored)
+
+
+class TestLocks:
+    """The lock files."""
+
+    @staticmethod
+    def pins(name: str) -> dict[str, str]:
+        """Each package of a lock file with its version."""
+        return dict(re.findall(r"^([\w.-]+)==(\S+)", text(name), re.MULTILINE))
+
+    @pytest.mark.parametrize("name", LOCKS)
+    def test_have_a_hash_for_each_package(self, name: str) -> None:
+        """Each package is pinned with the hashes of its files."""
+        blocks = re.split(r"^(?=\S)", re.sub(r"^ *#.*\n", "", text(name), flags=re.M), flags=re.M)
+        assert len(self.pins(name)) == len(blocks) - 1
+        assert all("--hash=sha256:" in block for block in blocks[1:])
+
+    def test_agree_with_each_other(self) -> None:
+        """The environment for work has what is deployed, in the same versions."""
+        assert self.pins("requirements.lock").items() <= self.pins("requirements-dev.lock").items()
+
+    def test_hold_what_the_project_names(self) -> None:
+        """Each dependency of pyproject.toml is in its lock file."""
+        project = tomllib.loads(text("pyproject.toml"))
+        dev = [*project["dependency-groups"]["dev"]]
+        for extra in ("events", "load", "reload"):
+            dev += project["project"]["optional-dependencies"][extra]
+        for named, lock in ((project["project"]["dependencies"], LOCKS[0]), (dev, LOCKS[1])):
+            names = {re.split(r"[\[<>=;]", each)[0].strip().lower() for each in named}
+            assert names <= set(self.pins(lock))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_name_no_machine(name: str) -> None:
+    """No file names a package registry's host or a path of one machine."""
+    assert not re.search(r"pypi\.|index-url|find-links|/root/|/home/", text(name))

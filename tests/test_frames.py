@@ -1,0 +1,172 @@
+"""Which frames are the user's, and how they are shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Generator
+from pathlib import Path
+from typing import Any
+
+import service
+from service import frames
+from service.frames import Place
+
+HERE = __file__
+
+
+def failure_of(work: Any) -> BaseException:
+    """What a piece of code raises."""
+    try:
+        work()
+    except BaseException as failure:
+        return failure
+    raise AssertionError("nothing was raised")
+
+
+def compiled(file: str) -> Any:
+    """A function `call(f)` that stands in another file."""
+    scope: dict[str, Any] = {}
+    exec(compile("def call(f):\n    return f()\n", file, "exec"), scope)
+    return scope["call"]
+
+
+def test_a_failure_shows_the_users_frames_alone() -> None:
+    """Frames of libraries and of the service are left out."""
+    ours = compiled(str(Path(service.__file__).parent / "app.py"))
+
+    def mine() -> None:
+        ours(lambda: json.loads("{"))
+
+    places = frames.of_failure(failure_of(mine))
+    assert {place.file for place in places} == {HERE}
+    assert [place.function for place in places] == ["failure_of", "mine", "<lambda>"]
+
+
+def test_a_failure_without_users_frames_shows_the_librarys() -> None:
+    """Where only libraries are in the way of an error, they are shown, and the service is not."""
+    library = compiled("/opt/venv/site-packages/lib.py")
+    ours = compiled(str(Path(service.__file__).parent / "app.py"))
+    failure = failure_of(lambda: ours(lambda: library(lambda: 1 / 0)))
+    trace = failure.__traceback__
+    while trace is not None and "app.py" not in trace.tb_frame.f_code.co_filename:
+        trace = trace.tb_next
+    assert trace is not None
+    assert trace.tb_next is not None
+    trace.tb_next.tb_next.tb_next = None  # type: ignore[union-attr]  # the two inner ones: ours, library
+    trace.tb_next = trace.tb_next.tb_next
+    places = frames.of_failure(failure.with_traceback(trace))
+    assert [place.file for place in places] == ["/opt/venv/site-packages/lib.py"]
+
+
+def test_frames_are_nested_as_in_the_built_in_runtime() -> None:
+    """A frame of `stackTrace` is a list: file, line, function, source."""
+    line = 0
+
+    def mine() -> None:
+        raise KeyError("x")  # the line
+
+    line = mine.__code__.co_firstlineno + 1
+    shown = frames.as_strings(frames.of_failure(failure_of(mine)))
+    assert shown[-1] == [
+        f'File "{HERE}"',
+        f"line {line}",
+        "in mine",
+        'raise KeyError("x")  # the line',
+    ]
+
+
+def test_frames_read_as_a_traceback() -> None:
+    """As text, frames have Python's own form; a frame without a source has no line for it."""
+    text = frames.as_text([Place(HERE, 1, "f"), Place("/gone.py", 3, "g")])
+    first = Path(HERE).read_text().splitlines()[0]
+    assert text == f'  File "{HERE}", line 1, in f\n    {first}\n  File "/gone.py", line 3, in g'
+
+
+def test_a_deep_failure_shows_its_innermost_frames() -> None:
+    """Of an endless recursion 50 frames are shown."""
+
+    def deep(left: int) -> None:
+        if left:
+            deep(left - 1)
+        raise RuntimeError
+
+    places = frames.of_failure(failure_of(lambda: deep(200)))
+    assert len(frames.as_strings(places)) == 50
+    assert frames.as_text(places).count("File") == 50
+
+
+class Bare:
+    """Awaits like the coroutines that `types.coroutine` makes."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield
+
+
+async def test_a_waiting_coroutine_names_its_innermost_line() -> None:
+    """Through coroutines and generators, the line that waits is found."""
+
+    async def inner() -> None:
+        await Bare()
+
+    async def outer() -> None:
+        await inner()
+
+    coroutine = outer()
+    coroutine.send(None)
+    place = frames.awaited_by(coroutine)
+    assert place is not None
+    assert place.function == "__await__"
+    assert str(place) == f"{HERE}:{place.line} in __await__"
+    coroutine.close()
+
+
+async def test_an_async_generator_names_its_own_line() -> None:
+    """An async generator that waits shows where."""
+    never = asyncio.Event()
+
+    async def parts() -> AsyncIterator[bytes]:
+        await never.wait()
+        yield b""
+
+    generator = parts()
+    step = asyncio.ensure_future(anext(generator))
+    await asyncio.sleep(0)
+    place = frames.awaited_by(generator)
+    assert place is not None
+    assert place.function == "parts"
+    step.cancel()
+    await asyncio.wait([step])
+
+
+def test_what_does_not_wait_has_no_line() -> None:
+    """A coroutine that has ended, and anything else, has no line."""
+
+    async def done() -> None:
+        pass
+
+    coroutine = done()
+    coroutine.close()
+    assert frames.awaited_by(coroutine) is None
+    assert frames.awaited_by(None) is None
+
+
+def test_a_running_thread_names_its_innermost_line() -> None:
+    """The user's line that a thread runs is found; a thread that has ended has none."""
+    runs, go = threading.Event(), threading.Event()
+
+    def mine() -> None:
+        runs.set()
+        go.wait()
+
+    thread = threading.Thread(target=mine)
+    thread.start()
+    runs.wait()
+    assert thread.ident is not None
+    place = frames.running_in(thread.ident)
+    go.set()
+    thread.join()
+    assert place is not None
+    assert place.function == "mine"
+    assert frames.running_in(-1) is None

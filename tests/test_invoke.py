@@ -1,0 +1,191 @@
+"""One call from the command line: in this process, or to a running service."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from service import invoke
+from service.app import SERVICE
+from service.context import Context
+from service.errors import UsageError
+from service.events.sample import sample
+from service.logs import Logs
+from service.settings import Settings
+from tests.assembly import Pipe, assembled, error_of, logged
+from tests.test_logs import untimed
+
+NOTHING = io.BytesIO()
+
+
+@pytest.fixture
+def log() -> Iterator[tuple[Logs, Pipe]]:
+    """The service's log."""
+    with logged() as pair:
+        yield pair
+
+
+def test_the_flags_have_defaults() -> None:
+    """Without flags the event is an empty object, and the call is made in this process."""
+    parser = argparse.ArgumentParser()
+    invoke.add_flags(parser)
+    assert vars(parser.parse_args([])) == {"event": "{}", "url": None}
+
+
+def test_an_event_is_json_a_file_or_stdin(tmp_path: Path) -> None:
+    """What `--event` names: JSON as typed, a file's bytes, or stdin's."""
+    (tmp_path / "event.bin").write_bytes(b"\x00\xff")
+    assert invoke.event_bytes('{"name": "é"}', tmp_path, NOTHING) == '{"name": "é"}'.encode()
+    assert invoke.event_bytes("event.bin", tmp_path, NOTHING) == b"\x00\xff"
+    assert invoke.event_bytes("-", tmp_path, io.BytesIO(b"in")) == b"in"
+
+
+def test_an_event_can_be_a_sample(tmp_path: Path) -> None:
+    """`@NAME` is a trigger's sample event; a wrong name is told with those near to it."""
+    assert invoke.event_bytes("@oss.put", tmp_path, NOTHING) == sample("oss.put")
+    with pytest.raises(UsageError, match=r"--event @oss\.putt: no sample .*oss\.put"):
+        invoke.event_bytes("@oss.putt", tmp_path, NOTHING)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        300,
+        5000,
+        200_000,
+    ],
+)
+def test_an_event_may_be_longer_than_a_file_name(tmp_path: Path, size: int) -> None:
+    """JSON on the command line has no limit of its own."""
+    text = json.dumps({"name": "x" * size})
+    assert invoke.event_bytes(text, tmp_path, NOTHING) == text.encode()
+
+
+def test_an_event_that_is_nothing_is_told(tmp_path: Path) -> None:
+    """What is neither a file nor JSON is a usage error that says what is allowed."""
+    with pytest.raises(UsageError, match="is neither a file nor JSON; use - for stdin"):
+        invoke.event_bytes("{name", tmp_path, NOTHING)
+
+
+def test_a_file_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason that the system gives is in the line."""
+    (tmp_path / "event.json").write_text("{}")
+
+    def refuse(_path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(UsageError, match=r"--event event\.json: cannot be read: Permission denied"):
+        invoke.event_bytes("event.json", tmp_path, NOTHING)
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_a_local_call_runs_the_handler_as_the_service_does(
+    timeout: float | None,
+) -> None:
+    """The initializer has run, the context is filled, and the marker lines stand around the log."""
+    done: list[str] = []
+
+    async def initialize(context: Context) -> None:
+        done.append("initialize")
+
+    def handler(event: dict[str, str], context: Context) -> object:
+        assert done == ["initialize"]
+        print("hello")  # noqa: T201 - that is what is tested
+        assert (context.remaining() is None) == (timeout is None)
+        return [event["name"], context.request_id, context.function.handler]
+
+    with logged() as (logs, pipe):
+        app = assembled(logs, handler, Settings(timeout=timeout), initializer=initialize)
+        result, failed = invoke.local(app[SERVICE], b'{"name": "x"}')
+        start, line, end = pipe.lines()
+    assert not failed
+    name, request_id, of = json.loads(result)
+    assert (name, of) == ("x", "index.handler")
+    assert start == f"FC Invoke Start RequestId: {request_id}"
+    assert untimed([line]) == [f"{request_id} [STDOUT] hello"]
+    assert end == f"FC Invoke End RequestId: {request_id}"
+
+
+def test_a_local_call_that_fails_has_the_errors_json(log: tuple[Logs, Pipe]) -> None:
+    """A failure is the error JSON, and the End line says so."""
+
+    async def handler(event: bytes, context: Context) -> None:
+        raise KeyError("x")
+
+    result, failed = invoke.local(assembled(log[0], handler)[SERVICE], b"")
+    assert failed
+    assert error_of(result) == ("KeyError", "'x'")
+    lines = log[1].lines()
+    assert lines[-1].endswith(", Error: Unhandled function error")
+    assert any(line.endswith("[ERROR] KeyError: 'x'") for line in lines)
+
+
+@pytest.fixture
+async def url(log: tuple[Logs, Pipe]) -> AsyncIterator[str]:
+    """A running service."""
+
+    async def handler(event: bytes, context: Context) -> object:
+        if event == b"fail":
+            raise KeyError("x")
+        return [event.decode(), context.function.handler, context.function.timeout]
+
+    server = TestServer(assembled(log[0], handler))
+    await server.start_server()
+    yield str(server.make_url("/"))
+    await server.close()
+
+
+@pytest.mark.parametrize("path", ["", "/", "/invoke"])
+async def test_a_remote_call_brings_the_platforms_headers(url: str, path: str) -> None:
+    """`--url` takes the service's address with or without the path."""
+    target = url.rstrip("/") + path
+    settings = Settings(timeout=60.0)
+    result, failed = await asyncio.to_thread(invoke.remote, target, b"event", settings)
+    assert not failed
+    assert json.loads(result) == ["event", "index.handler", 60]
+
+
+async def test_a_remote_call_that_fails_is_told(url: str) -> None:
+    """The error's JSON comes back, marked as a failure."""
+    result, failed = await asyncio.to_thread(invoke.remote, url, b"fail", Settings())
+    assert failed
+    assert error_of(result) == ("KeyError", "'x'")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "ftp://x", "not a url", "http://[", ""])
+def test_a_service_that_does_not_answer_is_told(url: str) -> None:
+    """A wrong address, or one where nothing listens, is a usage error."""
+    with pytest.raises(UsageError, match="is the service running there"):
+        invoke.remote(url, b"{}", Settings())
+
+
+def test_what_is_not_the_service_counts_as_a_failure() -> None:
+    """An answer without the platform's status is no success."""
+
+    async def use() -> tuple[bytes, bool]:
+        async def handler(_request: web.Request) -> web.Response:
+            return web.Response(text="something else")
+
+        app = web.Application()
+        app.router.add_post("/invoke", handler)
+        server = TestServer(app)
+        await server.start_server()
+        try:
+            return await asyncio.to_thread(
+                invoke.remote, str(server.make_url("/")), b"", Settings()
+            )
+        finally:
+            await server.close()
+
+    assert asyncio.run(use()) == (b"something else", True)
