@@ -72,8 +72,8 @@ def supervise(sock: socket.socket, arguments: Sequence[str], cwd: Path) -> int:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    # Not waited for: a file that changes as soon as it serves must find us watching.
     children = [Child(sock, arguments)]
-    children[0].serves()
     changes = watch(
         cwd,
         watch_filter=PythonFilter(extra_extensions=(".toml",)),
