@@ -27,13 +27,19 @@ class Admission:
         """The calls that wait for a slot."""
         return len(self._waiting)
 
+    def take(self) -> bool:
+        """Take a slot if one is free; return whether there was one."""
+        if self.running >= self.slots:
+            return False
+        self.running += 1
+        return True
+
     async def enter(self) -> None:
         """Take a slot, at once or when its turn comes. A cancelled wait gives its place up.
 
         Raises Overloaded when slots and queue are full.
         """
-        if self.running < self.slots:
-            self.running += 1
+        if self.take():
             return
         if len(self._waiting) >= self.queue:
             self.refused += 1
@@ -74,14 +80,19 @@ class Budget:
         """The bodies that wait to be read."""
         return len(self._waiting)
 
-    def _fits(self, size: int) -> bool:
-        # A body larger than the whole budget is read alone instead of never.
-        return self.used + size <= self.total or not self.used
+    def take(self, size: int) -> bool:
+        """Take `size` bytes if they fit and nobody waits; return whether they did.
+
+        A body larger than the whole budget is read alone instead of never.
+        """
+        if self._waiting or (self.used + size > self.total and self.used):
+            return False
+        self.used += size
+        return True
 
     async def reserve(self, size: int) -> None:
         """Wait until `size` bytes fit, and take them."""
-        if not self._waiting and self._fits(size):
-            self.used += size
+        if self.take(size):
             return
         turn = asyncio.get_running_loop().create_future()
         entry = (size, turn)
@@ -99,11 +110,15 @@ class Budget:
     def release(self, size: int) -> None:
         """Give `size` bytes back."""
         self.used -= size
-        self._admit()
+        if self._waiting:
+            self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self._fits(self._waiting[0][0]):
-            size, turn = self._waiting.popleft()
+        while self._waiting:
+            size, turn = self._waiting[0]
+            if self.used and self.used + size > self.total:
+                return
+            self._waiting.popleft()
             if not turn.done():
                 self.used += size
                 turn.set_result(None)

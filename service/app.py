@@ -21,6 +21,7 @@ from yarl import URL
 
 from service import frames, protocol, spawned
 from service.admission import Admission, Budget
+from service.answers import Answer
 from service.body import EventStream, too_large
 from service.calls import Call, Calls
 from service.codec import encode
@@ -30,7 +31,7 @@ from service.handler import Function, Handlers, run
 from service.health import Figures, summed
 from service.lifecycle import Hook, Lifecycle
 from service.logs import NOWHERE, Logs
-from service.middleware import CONTEXT, answer, framed, path_of, report, reported
+from service.middleware import framed, path_of, report, reported
 from service.settings import Settings
 from service.threads import ThreadPool
 from service.watchdog import Watchdog
@@ -75,27 +76,29 @@ SERVICE = web.AppKey("service", Service)
 # --- what each path does
 
 
-async def invoke(request: web.Request) -> web.StreamResponse:
+async def invoke(service: Service, request: web.Request) -> web.StreamResponse:
     """Run one event: a slot, the initializer, the event, the handler, its result; all before the
     deadline.
     """
-    service = request.app[SERVICE]
-    context = request[CONTEXT]
+    context = RUNNING.get()
     call = Call(context.deadline)
     stream = _stream(service, request)
     result = await service.calls.run(call, run_event(service, call, context, stream))
-    return answer(result, content_type="application/octet-stream")
+    return Answer(result, content_type="application/octet-stream")
 
 
 async def run_event(service: Service, call: Call, context: Context, stream: EventStream) -> bytes:
     """Return the answer to one event. Raises ServiceError for whatever keeps it from having one."""
     lifecycle = service.lifecycle
     call.stage = "waiting for a free slot"
-    await service.admission.enter()
+    if not service.admission.take():
+        await service.admission.enter()
     try:
-        call.stage = "waiting for the initializer"
-        await lifecycle.initialized()
-        lifecycle.check_open()
+        if not lifecycle.ready:
+            call.stage = "waiting for the initializer"
+            await lifecycle.initialized()
+        if lifecycle.refusing:
+            lifecycle.check_open()
         function = service.handlers.handler
         call.stage = "receiving the event"
         event = function.decode(await stream.read()) if function.decode else stream
@@ -103,7 +106,8 @@ async def run_event(service: Service, call: Call, context: Context, stream: Even
         try:
             result = await run(function, service.threads, call, event, context)
         finally:
-            await spawned.settle(left, "warn" if call.over else service.settings.background)
+            if left:
+                await spawned.settle(left, "warn" if call.over else service.settings.background)
         return encode(result)
     finally:
         stream.close()
@@ -116,52 +120,43 @@ def _stream(service: Service, request: web.Request) -> EventStream:
     limit = service.settings.max_body
     if size is not None and size > limit:
         raise too_large(limit)
-    return EventStream(
-        request.content, size=size, limit=limit, budget=service.budget, begin=_continue(request)
-    )
+    begin = None
+    if "Expect" in request.headers and request.version >= (1, 1):
+        begin = partial(_continue, request)
+    return EventStream(request.content, size=size, limit=limit, budget=service.budget, begin=begin)
 
 
-def _continue(request: web.Request) -> Callable[[], None] | None:
-    """Return what asks for the body where the sender waits to be asked: nothing is sent that would
-    be refused.
+def _continue(request: web.Request) -> None:
+    """Ask for the body where the sender waits to be asked: nothing is sent that would be
+    refused.
     """
-    if not request.headers.get("Expect") or request.version < (1, 1):
-        return None
-
-    def send() -> None:
-        if request.transport is not None:
-            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    return send
+    if request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-async def initialize(request: web.Request) -> web.StreamResponse:
+async def initialize(service: Service, _request: web.Request) -> web.StreamResponse:
     """Answer once the initializer has succeeded; it started with the service."""
-    service = request.app[SERVICE]
     await service.ask("initialize", service.lifecycle.initialized)
-    return answer(b"")
+    return Answer(b"")
 
 
-async def pre_stop(request: web.Request) -> web.StreamResponse:
+async def pre_stop(service: Service, _request: web.Request) -> web.StreamResponse:
     """Drain, run the user's `pre_stop` once, answer."""
-    service = request.app[SERVICE]
     await service.ask("pre_stop", service.lifecycle.stop_for_request)
-    return answer(b"")
+    return Answer(b"")
 
 
-async def pre_freeze(request: web.Request) -> web.StreamResponse:
+async def pre_freeze(service: Service, _request: web.Request) -> web.StreamResponse:
     """Run the user's `pre_freeze`; its log is out before the answer."""
-    service = request.app[SERVICE]
     await service.ask("pre_freeze", _pre_freeze(service))
-    return answer(b"")
+    return Answer(b"")
 
 
-async def health(request: web.Request) -> web.StreamResponse:
+async def health(service: Service, _request: web.Request) -> web.StreamResponse:
     """Tell how the instance is: 200 when it can take calls, else 503."""
-    service = request.app[SERVICE]
     state = summed(await service.ask("health", partial(figures, service, asking=1)))
     status = 200 if state["healthy"] else 503
-    return answer(orjson.dumps(state, option=orjson.OPT_APPEND_NEWLINE), status)
+    return Answer(orjson.dumps(state, option=orjson.OPT_APPEND_NEWLINE), status)
 
 
 async def figures(service: Service, asking: int = 0) -> Figures:
@@ -226,6 +221,10 @@ class Paths(AbstractResource):
         route = routes.get(request.method)
         return (UrlMappingMatchInfo({}, route) if route else None), set(routes)
 
+    def route(self, path: str, method: str) -> ResourceRoute:
+        """Return the route for a path and a method that there are."""
+        return self._routes[path][method]
+
     @property
     def canonical(self) -> str:
         """Return "/": every request is resolved here."""
@@ -261,6 +260,32 @@ async def _expect(_request: web.Request) -> None:
     """
 
 
+def shortcut(app: web.Application, whole: Handler) -> Handler:
+    """Return what handles a request: for `POST /invoke` what the router and the middlewares of
+    `app` come to, decided once; `whole`, aiohttp's own way, for all else.
+    """
+    if any(getattr(m, "__middleware_version__", 0) != 1 for m in app.middlewares):
+        return whole
+    resource = next((r for r in app.router.resources() if isinstance(r, Paths)), None)
+    if resource is None:
+        return whole
+    route = resource.route(protocol.INVOKE.path, "POST")
+    match = UrlMappingMatchInfo({}, route)
+    match.add_app(app)
+    match.freeze()
+    handler: Handler = route.handler
+    for middleware in reversed(app.middlewares):
+        handler = partial(middleware, handler=handler)
+
+    def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
+        if request.method == "POST" and path_of(request) == protocol.INVOKE.path:
+            request._match_info = match
+            return handler(request)
+        return whole(request)
+
+    return handle
+
+
 # --- assembly
 
 
@@ -292,26 +317,34 @@ def create_app(
     )
     app = web.Application(
         middlewares=[
-            framed(logs, platform, settings.timeout, settings.deadline_margin),
+            framed(
+                logs,
+                platform,
+                settings.timeout,
+                settings.deadline_margin,
+                lambda: lifecycle.in_flight > 1,
+            ),
             reported(error_trace=settings.error_trace),
         ]
     )
     app[SERVICE] = service
-    app.router.register_resource(Paths(_paths()))
+    app.router.register_resource(Paths(_paths(service)))
     app.on_startup.append(_start)
     app.on_cleanup.append(_close)
     return app
 
 
-def _paths() -> dict[str, tuple[tuple[str, ...], Handler]]:
-    handlers: dict[protocol.Operation, Handler] = {
+def _paths(service: Service) -> dict[str, tuple[tuple[str, ...], Handler]]:
+    handlers = {
         protocol.INVOKE: invoke,
         protocol.INITIALIZE: initialize,
         protocol.PRE_STOP: pre_stop,
         protocol.PRE_FREEZE: pre_freeze,
     }
-    paths = {o.path: (o.methods, handler) for o, handler in handlers.items()}
-    return paths | {protocol.HEALTH_PATH: (("GET", "HEAD"), health)}
+    paths: dict[str, tuple[tuple[str, ...], Handler]] = {
+        o.path: (o.methods, partial(handler, service)) for o, handler in handlers.items()
+    }
+    return paths | {protocol.HEALTH_PATH: (("GET", "HEAD"), partial(health, service))}
 
 
 def _watchdog(settings: Settings, lifecycle: Lifecycle, logs: Logs) -> Watchdog:

@@ -94,30 +94,32 @@ class EventStream:
         left = (self._limit if self.size is None else self.size) - self.total
         if left <= 0:
             return await self._next()
-        await self._budget.reserve(left)
+        if not self._budget.take(left):
+            await self._budget.reserve(left)
         self._reserved += left
-        whole = await self._collect(left if self.size is not None else None)
-        spare = left - len(whole)
-        self._reserved -= spare
-        self._budget.release(spare)
+        whole = await self._next()
+        if len(whole) < left:
+            # The first chunk is not kept here while the others come: that would be a second copy.
+            parts, whole = [whole], b""
+            whole = await self._collect(parts, left if self.size is not None else None)
+            spare = left - len(whole)
+            self._reserved -= spare
+            self._budget.release(spare)
         return whole
 
-    async def _collect(self, size: int | None) -> bytes:
-        """Join the chunks with no second copy of the body.
+    async def _collect(self, parts: list[bytes], size: int | None) -> bytes:
+        """Join `parts`, emptying it, and the chunks that follow, with no second copy of the body.
 
         BytesIO hands out its own buffer when the content fills it: getvalue() does not copy.
         Joining a list of chunks would need twice the body's size for a moment.
         """
-        first = await self._next()
-        if len(first) == size:
-            return first
         buffer = BytesIO()
         if size is not None:  # take the memory at once: growing may move what is there
             buffer.seek(size - 1)
             buffer.write(b"\0")
             buffer.seek(0)
-        buffer.write(first)
-        del first
+        while parts:
+            buffer.write(parts.pop())
         async for chunk in self:
             buffer.write(chunk)
         buffer.truncate()

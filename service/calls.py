@@ -60,7 +60,7 @@ class Calls:
         Raises FunctionTimeout at the deadline, or when `cut_all` is called.
         """
         loop = asyncio.get_running_loop()
-        task = _start(work, loop)
+        task = eager_task(work, loop)
         if task.done():
             return task.result()
         ended: asyncio.Future[None] = loop.create_future()
@@ -127,9 +127,12 @@ def _explain(call: Call) -> str:
     return f"the call was not done within {call.limit:.3g} seconds (it was {call.stage})"
 
 
-def _start(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> asyncio.Task[T]:
+def eager_task(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> asyncio.Task[T]:
+    """Return a task that has run up to its first wait, on Python 3.12 and later.
+
+    Work that never waits costs no turn of the loop then.
+    """
     if sys.version_info >= (3, 12):
-        # Runs up to its first wait at once: a call that never waits costs no turn of the loop.
         return asyncio.Task(work, loop=loop, eager_start=True)
     return loop.create_task(work)
 

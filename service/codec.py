@@ -45,7 +45,7 @@ def decoder(annotation: Any) -> Decode:
     """
     kind = _bare(annotation)
     if kind in (inspect.Parameter.empty, bytes):
-        return _as_is
+        return bytes
     if kind is str:
         return _text
     if kind in (bytearray, memoryview):
@@ -65,10 +65,6 @@ def _bare(annotation: Any) -> Any:
         kinds = [kind for kind in get_args(annotation) if kind is not types.NoneType]
         return _bare(kinds[0]) if len(kinds) == 1 else annotation
     return annotation
-
-
-def _as_is(body: bytes) -> bytes:
-    return body
 
 
 def _text(body: bytes) -> str:
@@ -224,10 +220,12 @@ def encode(result: Any) -> bytes:
     Decimal is a number. Raises UnserializableResult for what JSON has no form for, NaN included:
     orjson's null would hide it.
     """
-    if isinstance(result, bytes | bytearray | memoryview):
-        return bytes(result)
     cause = None
     try:
+        if type(result) is dict:  # before all else: most results are
+            return _json(result)
+        if isinstance(result, bytes | bytearray | memoryview):
+            return bytes(result)
         if isinstance(result, str):
             return result.encode()
         return _json(result)

@@ -1,8 +1,10 @@
 """One client connection: aiohttp's, with what it gets wrong for this platform put right
 (reliability.md section 0).
 
-`Server` makes them, and `Runner` puts an application behind it. Everything here uses what aiohttp's
-RequestHandler offers to subclasses; nothing of aiohttp is changed from outside.
+A Connection is aiohttp's RequestHandler with a request loop of its own: stock aiohttp wakes a task
+for each request and builds each answer field by field, here a request that needs no wait is served
+while its bytes arrive. aiohttp's parser, its web.Request, its flow control and its way to write a
+large or unusual answer stay; nothing of aiohttp is changed from outside.
 """
 
 from __future__ import annotations
@@ -11,26 +13,32 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
+from aiohttp.http import HttpVersion11, RawRequestMessage, StreamWriter
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import StreamReader
 
 from service import protocol
+from service.answers import Answer, failure_answer, last_answer
+from service.calls import eager_task
 from service.errors import BadFraming, FieldsTooLarge, RequestTimeout, ServiceError
 from service.framing import ChunkedBody
 from service.lifecycle import Lifecycle
-from service.middleware import failure_answer
+from service.logs import log_rarely, settle
 
 NEVER = 10 * 365 * 86400.0
 """Seconds. An idle connection is never closed: a POST that meets a closing one becomes a 502 to the
 caller, and after a freeze any shorter timer is overdue before the request that thaws the instance
 is read (F4, F5).
 """
+
+MAX_LINE = 8190
+"""Bytes of the request line."""
 
 MAX_FIELD = 32 * 1024
 """Bytes of one header field. The platform's security tokens are long, and their real limit is not
@@ -67,17 +75,33 @@ class Limits:
     connections: int
 
 
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What a connection works for.
+
+    `handle` answers a request. `when_out` calls its argument once the log lines written so far are
+    out. `plain` says that no signal of the application wants to see an answer before it is written.
+    """
+
+    limits: Limits
+    lifecycle: Lifecycle
+    handle: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    when_out: Callable[[Callable[[], None]], None]
+    plain: bool = True
+
+
 class Connection(web.RequestHandler):
     """One connection. Counts its requests as in flight from the arrival of the head to the written
     answer.
     """
 
     __slots__ = (
+        "_backend",
         "_body",
         "_chunked",
         "_closing_after",
-        "_counted",
         "_deaf",
+        "_due",
         "_gone",
         "_head",
         "_lifecycle",
@@ -85,11 +109,13 @@ class Connection(web.RequestHandler):
         "_open",
         "_progress",
         "_refused",
-        "_server",
+        "_serving",
         "_timer",
     )
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, server: web.Server, backend: Backend, loop: asyncio.AbstractEventLoop
+    ) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -97,18 +123,19 @@ class Connection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type] # "off", which aiohttp's annotation forgets
             debug=False,  # else PYTHONASYNCIODEBUG puts tracebacks into answers (F7)
             logger=_log,
-            max_line_size=8190,
+            max_line_size=MAX_LINE,
             max_headers=MAX_FIELDS,
             max_field_size=MAX_FIELD,
             lingering_time=LINGER,
             auto_decompress=False,  # an event is the bytes that were sent (F20)
             read_bufsize=BODY_BUFFER,
         )
-        self._server = server
-        self._limits = server.limits
-        self._lifecycle = server.lifecycle
-        self._open = 0
-        self._counted = 0
+        self._backend = backend
+        self._limits = backend.limits
+        self._lifecycle = backend.lifecycle
+        self._serving: StreamReader | None = None  # the body of the request that is served now
+        self._due = False  # its answer is not written
+        self._open = 0  # requests whose answers are not written, with those that wait behind it
         self._body: StreamReader | None = None
         self._chunked: ChunkedBody | None = None
         self._closing_after = False
@@ -123,7 +150,8 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve the connection, unless there are as many as the process can hold (F17)."""
-        self._refused = len(self._server.connections) >= self._limits.connections
+        assert self._manager is not None
+        self._refused = len(self._manager.connections) >= self._limits.connections
         if self._refused:
             log_rarely(
                 "connections", "refused a connection: all %d are open", self._limits.connections
@@ -131,33 +159,41 @@ class Connection(web.RequestHandler):
             transport.close()
             return
         super().connection_made(transport)
+        self._task_handler = None
+
+    async def start(self) -> None:
+        """Do nothing. aiohttp waits for requests in this task; `_serve_next` needs none."""
+
+    def close(self) -> None:
+        """Take no further request, and end: now, or after the answer that is due."""
+        super().close()
+        if self._serving is None and self.transport is not None:
+            self.transport.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the connection; a call that runs goes on, since events have side effects."""
         self._stop_timer()
         self._gone.set()
-        if not self._refused:
-            super().connection_lost(exc)
-
-    async def start(self) -> None:
-        """Serve requests until the connection ends, then give up those that were not served."""
-        try:
-            await super().start()
-        finally:
-            while self._open:
-                self._leave()
+        if self._refused:
+            return
+        super().connection_lost(exc)
+        self._messages.clear()
+        while self._open > self._due:
+            self._leave()
 
     # --- what arrives
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has arrived, and watch over a head or a body that has not arrived whole."""
+        """Parse what has arrived, watch over a head or a body that has not arrived whole, and serve
+        the first request.
+        """
         if self._force_close or self._close or self._deaf:
             return
         if self._chunked is not None and self._chunked.feed(data):
             # Before the parser sees it: a read that it has woken up would not fail any more.
             self._refuse_trailer()
             return
-        before = len(self._messages)
+        before = self._request_count
         try:
             super().data_received(data)
         except Exception as reason:
@@ -166,14 +202,20 @@ class Connection(web.RequestHandler):
             self._refuse_raw(BadFraming("the request cannot be read"))
             log_rarely("parser", "a request could not be read: %s", type(reason).__name__)
             return
-        self._count_new()
-        new = list(self._messages)[before:] if len(self._messages) > before else []
-        for message, payload in new:
-            self._arrived(message, payload, data, alone=len(new) == 1 and self._open == 1)
+        new = self._request_count - before
+        for number in range(-new, 0):
+            self._open += 1
+            self._lifecycle.enter()
+            self._arrived(*self._messages[number], data, alone=new == self._open == 1)
         if self._upgraded:  # declined, always: what stands behind it may not be HTTP
             self._closing_after = True
-        self._note_head(data, got_head=bool(new))
-        self._watch(bool(data), bool(new))
+        if new == 1 and not (self._body or self._chunked or self._timer):
+            self._head = b""  # a whole request, nothing to watch over
+        else:
+            self._note_head(data, got_head=new > 0)
+            self._watch(bool(data), new > 0)
+        if new:
+            self._serve_next()
 
     def _arrived(self, message: Any, payload: StreamReader, data: bytes, *, alone: bool) -> None:
         if not isinstance(message, RawRequestMessage):
@@ -221,18 +263,9 @@ class Connection(web.RequestHandler):
             self._body.set_exception(error)
             self._body = None
 
-    # --- counting
-
-    def _count_new(self) -> None:
-        while self._counted < self._request_count:
-            self._counted += 1
-            self._open += 1
-            self._lifecycle.enter()
-
     def _leave(self) -> None:
-        if self._open:
-            self._open -= 1
-            self._lifecycle.leave()
+        self._open -= 1
+        self._lifecycle.leave()
 
     # --- time limits
 
@@ -287,7 +320,94 @@ class Connection(web.RequestHandler):
         else:
             self._fail_body(RequestTimeout(f"the body stood still for {limit:g} seconds"))
 
-    # --- answers
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on if reading was paused. aiohttp asks for it twice for each body, paused or not,
+        and parses an empty packet then.
+        """
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    # --- one request after the other
+
+    def _serve_next(self) -> None:
+        """Serve the request that arrived first, up to its first wait at once."""
+        if self._serving is not None or not self._messages or self.transport is None:
+            return
+        message, payload = self._messages.popleft()
+        assert self._parser is not None
+        self._parser.message_consumed()
+        self._serving, self._due = payload, True
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        self._request_in_progress = True
+        if isinstance(message, RawRequestMessage):
+            assert self._request_factory is not None
+            writer = StreamWriter(self, self._loop)
+            request = self._request_factory(message, payload, self, writer, None)  # type: ignore[arg-type]
+            self._current_request = request
+            work = self._serve(request, message, payload)
+        else:
+            work = self._refuse(_objection(message.exc))
+        task = eager_task(work, self._loop)
+        if not task.done():
+            self._task_handler = task
+
+    async def _serve(self, request: Any, message: RawRequestMessage, payload: StreamReader) -> None:
+        try:
+            try:
+                response = await self._backend.handle(request)
+            except web.HTTPException as failure:
+                response = failure
+            except Exception as failure:
+                response = _fault(failure)
+            if isinstance(response, Answer) and self._is_plain(message, payload):
+                block = response.block()
+                if block is not None:
+                    self._backend.when_out(partial(self._write, block))
+                    return
+            await self._write_out(request, response, payload)
+        except BaseException:  # the end of the process
+            self.force_close()
+            self._served()
+            raise
+
+    def _is_plain(self, message: RawRequestMessage, payload: StreamReader) -> bool:
+        """Say whether the answer is all that is to be written, and nothing is left to be read."""
+        return (
+            message.version == HttpVersion11
+            and message.method != "HEAD"
+            and payload.is_eof()
+            and self._backend.plain
+            and not message.should_close
+            and not self._closing_after
+            and not self._paused  # a client that does not read its answers
+            and not self._lifecycle.draining.is_set()
+        )
+
+    def _write(self, block: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(block)
+        self._served()
+
+    async def _write_out(
+        self, request: web.Request, response: web.StreamResponse, payload: StreamReader
+    ) -> None:
+        """Write an answer aiohttp's way once the call's log is out, and see to what is left of the
+        body.
+        """
+        out = self._loop.create_future()
+        self._backend.when_out(partial(settle, out))
+        await out
+        response, lost = await self.finish_response(request, response, None)
+        if isinstance(response, web.Response):
+            response.body = None  # an idle connection keeps its last answer (F21)
+        self._answered()
+        self._close = self._close or lost or not response.keep_alive
+        if not lost and (self._closing_after or self._deaf):
+            await self._see_off()
+        elif not lost and not payload.is_eof():
+            await self._linger(payload)
+        self._served()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -296,17 +416,54 @@ class Connection(web.RequestHandler):
         if self._closing_after or self._lifecycle.draining.is_set():
             resp.force_close()
             self._message_tail = b""  # else what stands behind a declined upgrade is parsed
-        try:
-            result = await super().finish_response(request, resp, start_time)
-        finally:
-            if isinstance(resp, web.Response):
-                resp.body = None  # an idle connection keeps its last answer (F21)
-            self._leave()
-            if self._head and not (self._open or self._timer or self._gone.is_set()):
-                self._set_timer(self._limits.header_timeout, self._head_overdue)
-        if self._closing_after or self._deaf:
-            await self._see_off()
-        return result
+        return await super().finish_response(request, resp, start_time)
+
+    def _answered(self) -> None:
+        """Count the request that is served as answered, once."""
+        self._due = False
+        self._leave()
+
+    def _served(self) -> None:
+        """Go on to the next request, or end."""
+        if self._due:
+            self._answered()
+        payload, self._serving = self._serving, None
+        if payload is not None and not payload.is_eof():
+            payload.set_exception(BadFraming("the call is over"))
+        self._current_request = self._task_handler = None
+        self._request_in_progress = False
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)
+        if self.transport is None:
+            return
+        if self._close:
+            self.transport.close()
+        elif self._messages:
+            # In a turn of its own: a client that sends 1,000 calls at once is not served 1,000
+            # frames deep, nor before all others.
+            self._loop.call_soon(self._serve_next)
+        elif self._head and self._timer is None:
+            self._set_timer(self._limits.header_timeout, self._head_overdue)
+
+    async def _linger(self, payload: StreamReader) -> None:
+        """Read what the handler left of the body, so that its sender reads the answer, and the
+        connection can go on.
+        """
+        with contextlib.suppress(Exception):  # a time-out, or what is wrong with the body
+            async with asyncio.timeout(LINGER):
+                while not payload.is_eof():
+                    await payload.readany()
+        self._close = self._close or not payload.is_eof()
+
+    async def _refuse(self, error: ServiceError) -> None:
+        """Answer what the parser refused, with nothing of it in the answer or the log (F6)."""
+        log_rarely(error.code, "%s: a request was refused", error.code)
+        self._deaf = self._close = True
+        if self.transport is not None:
+            self.transport.write(last_answer(error))
+        self._answered()
+        await self._see_off()
+        self._served()
 
     async def _see_off(self) -> None:
         """Let a sender that was refused read why: closing on what it still sends would reset the
@@ -322,41 +479,9 @@ class Connection(web.RequestHandler):
             async with asyncio.timeout(LINGER):
                 await self._gone.wait()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer a request that the parser refused, with nothing of it in the answer or the log
-        (F6).
-        """
-        self._deaf = True
-        error: ServiceError
-        if isinstance(exc, LineTooLong) or "Too many headers" in str(exc):
-            error = FieldsTooLarge(
-                f"the request line is over {self.max_line_size} bytes, a header field over"
-                f" {MAX_FIELD}, or there are more than {MAX_FIELDS} fields"
-            )
-        elif isinstance(exc, BadHttpMessage):
-            error = BadFraming("the request is not sound HTTP/1.1")
-        else:
-            error = ServiceError("the service failed: see its log")
-        log_rarely(error.code, "%s: a request was refused: %s", error.code, type(exc).__name__)
-        request_id = protocol.new_request_id()
-        answer = failure_answer(error, request_id, error_trace=False)
-        answer.headers[protocol.REQUEST_ID] = request_id
-        answer.headers["Connection"] = "close"  # aiohttp answers as HTTP/1.0, which only implies it
-        answer.force_close()
-        return answer
-
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log that aiohttp failed, without the exception's text: it quotes the request (F6)."""
-        reason = kw.get("exc_info")
-        if isinstance(reason, ServiceError):
-            return  # aiohttp lingers on a body that failed: the call has logged why
-        log_rarely("aiohttp", "%s: %s", str(args[0]), type(reason).__name__)
+        log_rarely("aiohttp", "%s: %s", str(args[0]), type(kw.get("exc_info")).__name__)
 
     def _refuse_raw(self, error: ServiceError) -> None:
         """Answer where there is no request to answer, and close: at once, or behind the calls that
@@ -366,85 +491,26 @@ class Connection(web.RequestHandler):
             self._closing_after = self._deaf = True
             return
         if self.transport is not None:
-            self.transport.write(_raw_answer(error))
+            self.transport.write(last_answer(error))
         self.force_close()
 
 
-def _raw_answer(error: ServiceError) -> bytes:
-    request_id = protocol.new_request_id()
-    body = protocol.error_body(error.code, str(error), request_id, [])
-    head = (
-        f"HTTP/1.1 {error.status} {error.code}\r\n{protocol.STATUS}: 404\r\n"
-        f"{protocol.REQUEST_ID}: {request_id}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        "Connection: close\r\n\r\n"
-    )
-    return head.encode() + body
+def _fault(failure: Exception) -> web.StreamResponse:
+    """Return the answer where the service itself failed; what it says may quote the request."""
+    log_rarely("service", "the service failed: %s", type(failure).__name__)
+    error = ServiceError("the service failed: see its log")
+    answer = failure_answer(error, protocol.new_request_id(), error_trace=False)
+    answer.force_close()
+    return answer
 
 
-_said: dict[str, float] = {}
-
-
-def log_rarely(kind: str, message: str, *arguments: object) -> None:
-    """Log at most one line of a kind in a second: a flood of bad requests is not a flood of
-    lines.
-    """
-    now = time.monotonic()
-    if now - _said.get(kind, -1.0) >= 1.0:
-        _said[kind] = now
-        _log.warning(message, *arguments)
-
-
-class Server(web.Server):
-    """Makes a Connection for each client."""
-
-    def __init__(self, stock: web.Server, lifecycle: Lifecycle, limits: Limits) -> None:
-        super().__init__(
-            stock.request_handler,
-            request_factory=stock.request_factory,
-            # An event's side effects are not undone by a client that leaves.
-            handler_cancellation=False,
+def _objection(reason: BaseException) -> ServiceError:
+    """Return what the parser's exception means for the sender, and nothing of its text."""
+    if isinstance(reason, LineTooLong) or "Too many headers" in str(reason):
+        return FieldsTooLarge(
+            f"the request line is over {MAX_LINE} bytes, a header field over {MAX_FIELD}, or there"
+            f" are more than {MAX_FIELDS} fields"
         )
-        self.lifecycle = lifecycle
-        self.limits = limits
-        self.live = 0
-        self.left: Callable[[], object] = lambda: None  # called when a connection has ended
-        self.empty = asyncio.Event()
-        self.empty.set()
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Note an open connection."""
-        super().connection_made(handler, transport)
-        self.live += 1
-        self.empty.clear()
-
-    def connection_lost(
-        self, handler: web.RequestHandler, exc: BaseException | None = None
-    ) -> None:
-        """Note a closed connection; `empty` is set when the last byte of the last one has left."""
-        super().connection_lost(handler, exc)
-        self.live -= 1
-        if not self.live:
-            self.empty.set()
-        self.left()
-
-    def __call__(self) -> web.RequestHandler:
-        """Return the protocol of a new connection.
-
-        aiohttp's own factory drops every limit when one keyword is wrong (F9): here that is an
-        error.
-        """
-        return Connection(self, asyncio.get_running_loop())
-
-
-class Runner(web.AppRunner):
-    """Runs an application behind `Server`."""
-
-    def __init__(self, app: web.Application, lifecycle: Lifecycle, limits: Limits) -> None:
-        super().__init__(app, handle_signals=False, shutdown_timeout=1.0, access_log=None)
-        self._lifecycle = lifecycle
-        self._limits = limits
-
-    async def _make_server(self) -> web.Server:
-        stock = await super()._make_server()
-        return Server(stock, self._lifecycle, self._limits)
+    if isinstance(reason, BadHttpMessage):
+        return BadFraming("the request is not sound HTTP/1.1")
+    return ServiceError("the service failed: see its log")

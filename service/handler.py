@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from service.calls import Call
@@ -24,6 +24,11 @@ class Function:
     kind: Kind
     decode: Callable[[bytes], Any] | None = None
     """Body to event; None when the handler takes the EventStream itself."""
+    stage: str = field(init=False, compare=False)
+    """What a call does that runs it, for messages."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stage", f"running {self.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +47,27 @@ async def run(function: Function, pool: ThreadPool, call: Call, *arguments: Any)
     Raises HandlerFailed for whatever it raises, SystemExit included, except for the service's own
     errors (a bad item of `json_lines`, a body that stopped arriving), which pass as they are.
     """
-    call.stage = f"running {function.name}"
+    call.stage = function.stage
+    begin = function.call
     if function.kind == "sync":
         outcome = await _in_thread(function, pool, call, *arguments)
+        if isinstance(outcome.failure, ServiceError):
+            raise outcome.failure
+        if outcome.failure is not None:
+            raise HandlerFailed(outcome.failure) from outcome.failure
+        if not inspect.iscoroutine(outcome.result):
+            return outcome.result
+        # A plain function around an async one: what it has begun goes on here.
+        begin, arguments = _returned, (outcome.result,)
     elif function.kind == "stream":
-        outcome = await _awaited(_collect, function.call, *arguments)
-    else:
-        outcome = await _awaited(function.call, *arguments)
-    if outcome.failure is None:
-        return outcome.result
-    if isinstance(outcome.failure, ServiceError):
-        raise outcome.failure
-    raise HandlerFailed(outcome.failure) from outcome.failure
+        begin, arguments = _collect, (begin, *arguments)
+    try:
+        return await begin(*arguments)
+    except ServiceError:
+        raise
+    except BaseException as failure:
+        # A cancellation at the deadline too: nobody waits for it any more.
+        raise HandlerFailed(failure) from failure
 
 
 async def _in_thread(function: Function, pool: ThreadPool, call: Call, *arguments: Any) -> Outcome:
@@ -62,25 +76,13 @@ async def _in_thread(function: Function, pool: ThreadPool, call: Call, *argument
         return function.call(*arguments)
 
     try:
-        outcome = await pool.run(work)
+        return await pool.run(work)
     finally:
         call.thread = None
-    if inspect.iscoroutine(outcome.result):  # a plain function around an async one
-        return await _awaited(_returned, outcome.result)
-    return outcome
 
 
 async def _returned(coroutine: Coroutine[Any, Any, Any]) -> Any:
     return await coroutine
-
-
-async def _awaited(work: Callable[..., Any], *arguments: Any) -> Outcome:
-    try:
-        return Outcome(await work(*arguments), None)
-    except (
-        BaseException
-    ) as failure:  # a cancellation at the deadline too: nobody waits for it any more
-        return Outcome(None, failure)
 
 
 async def _collect(generator: Callable[..., AsyncIterator[Any]], *arguments: Any) -> bytes:

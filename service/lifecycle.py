@@ -34,8 +34,8 @@ class Lifecycle:
         self._hurry = hurry
         self._started: asyncio.Task[None] | None = None
         self._stopped: asyncio.Task[None] | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: list[asyncio.Future[None]] = []  # who waits until nothing is in flight
+        self.ready = False  # the initializer has succeeded
         self.in_flight = 0
         self.ending = asyncio.Event()
         self.draining = asyncio.Event()
@@ -51,17 +51,14 @@ class Lifecycle:
                 _failed
             )  # a failure nobody asks about is no "never retrieved"
 
-    @property
-    def ready(self) -> bool:
-        """True once the initializer has succeeded."""
-        return self._started is not None and self._started.done() and not _failed(self._started)
-
     async def initialized(self) -> None:
         """Wait for the initializer; after a failure, try it again.
 
         Raises InitializationError when it fails. Cancelling the wait does not cancel the
         initializer.
         """
+        if self.ready:
+            return
         self.start()
         assert self._started is not None
         await asyncio.shield(self._started)
@@ -73,6 +70,7 @@ class Lifecycle:
             raise InitializationError(
                 f"the initializer failed: {reason.code}: {reason}"
             ) from reason
+        self.ready = True
 
     # --- in flight
 
@@ -81,17 +79,22 @@ class Lifecycle:
         if not self.in_flight:
             self.arrived()
         self.in_flight += 1
-        self._idle.clear()
 
     def leave(self) -> None:
         """Count a request whose answer is written, or whose connection is gone."""
         self.in_flight -= 1
-        if not self.in_flight:
-            self._idle.set()
+        if not self.in_flight and self._idle:
+            for waiter in self._idle:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._idle.clear()
 
     async def idle(self) -> None:
         """Wait until nothing is in flight."""
-        await self._idle.wait()
+        if self.in_flight:
+            waiter = asyncio.get_running_loop().create_future()
+            self._idle.append(waiter)
+            await waiter
 
     # --- stop
 
@@ -121,13 +124,13 @@ class Lifecycle:
         self.draining.set()
         try:
             async with asyncio.timeout(self._drain_timeout):
-                await self._idle.wait()
+                await self.idle()
         except TimeoutError:
             _log.warning("%d calls were not done in %g s", self.in_flight, self._drain_timeout)
             self._hurry()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ANSWERED):
-                    await self._idle.wait()
+                    await self.idle()
         self.refusing = True
         await self.pre_stop()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import io
 import logging
 import os
@@ -17,12 +18,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import orjson
 
 from service.context import RUNNING
 from service.protocol import MAX_LOG_LINE
+
+_log = logging.getLogger("service")
 
 NOWHERE = "-"
 """Stands for the request id in lines that no call causes."""
@@ -55,12 +59,20 @@ class Sink:
         self._gone = 0  # bytes that were pending and are not any more
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watched = False
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._gathered: list[bytes] = []
+        self._no_call = contextvars.Context()
+        self._over: list[asyncio.Future[None]] = []  # who waits for the end of the turn
+        self._turn_ends = False  # the end of this turn of the loop is waited for
+        self._held: list[Callable[[], None]] = []  # to be called at the end of the turn
+        self._waiting: list[tuple[int, list[Callable[[], None]]]] = []  # and later
         self.lost = 0
 
     def write(self, lines: bytes) -> None:
         """Write `lines`, which end in a newline, after all earlier ones."""
         with self._lock:
+            if self._gathered:
+                lines = b"".join((*self._gathered, lines))
+                self._gathered.clear()
             if self._pending or self._unreported:
                 self._flush()
             if self._pending or self._writing:
@@ -74,6 +86,8 @@ class Sink:
         """
         end = time.monotonic() + seconds
         with self._lock:
+            if self._gathered:
+                self.write(b"")
             self._flush()
             while self._pending and (left := end - time.monotonic()) > 0:
                 self._ready.poll(left * 1000)
@@ -95,25 +109,101 @@ class Sink:
             if self._loop is not None and self._watched:
                 self._loop.remove_writer(self._descriptor)
             self._loop, self._watched = None, False
+            waiting, self._waiting = self._waiting, []
+        for _, those in waiting:
+            self._call(those)
 
-    async def drained(self) -> None:
-        """Wait until all that is written by now is out, without holding up the loop.
+    def gather(self, lines: bytes) -> None:
+        """Write `lines` by the end of this turn of the loop, with what other calls gather.
 
-        The wait ends after PATIENCE seconds; there is none when the reader has taken nothing for
-        as long.
+        A write to a pipe costs more than all that the service does for a small call, and more still
+        where it wakes the reader. Gathered lines leave with the next `write`, or at the end of the
+        turn, which `turn_over` and `when_out` wait for. Called from the loop.
         """
-        if not self._pending and not self._unreported:
+        if self._loop is None:
+            self.write(lines)
             return
         with self._lock:
-            self._flush()
-            patience = self._moved + PATIENCE - time.monotonic()
-            if not self._pending or self._loop is None or patience <= 0:
-                return
-            out = self._loop.create_future()
-            self._waiting.append((self._gone + self._pending_size, out))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await out
+            self._gathered.append(lines)
+        if not self._turn_ends:
+            self._end_turn_soon()
+
+    async def turn_over(self) -> None:
+        """Wait until what is gathered now has been handed to the reader, slow or not."""
+        if self._gathered and self._loop is not None:
+            over = self._loop.create_future()
+            self._over.append(over)
+            await over
+
+    def when_out(self, then: Callable[[], None]) -> None:
+        """Call `then` once all that is written by now is out: at once if it is.
+
+        It is called after PATIENCE seconds in any case; where the reader has taken nothing for as
+        long, it is not waited for. Called from the loop.
+        """
+        if self._loop is None:
+            self.flush()
+            then()
+        elif self._gathered or self._held:
+            self._held.append(then)
+        elif self._pending:
+            with self._lock:
+                self._flush()
+                late = self._later([then])
+            self._call(late)
+        else:
+            then()
+
+    async def drained(self) -> None:
+        """Wait as `when_out` does."""
+        out = asyncio.get_running_loop().create_future()
+        self.when_out(partial(settle, out))
+        await out
+
+    def _end_turn_soon(self) -> None:
+        if self._loop is not None:
+            self._turn_ends = True
+            # In no call's context: what is called then starts other calls.
+            self._loop.call_soon(self._end_turn, context=self._no_call)
+
+    def _end_turn(self) -> None:
+        self._turn_ends = False
+        with self._lock:
+            if self._gathered:
+                self.write(b"")
+            late, self._held = self._later(self._held), []
+        for waiter in self._over:
+            settle(waiter)
+        self._over.clear()
+        self._call(late)
+
+    def _later(self, those: list[Callable[[], None]]) -> list[Callable[[], None]]:
+        """Keep those who wait for the reader until it has taken all that is pending; return whom it
+        does not hold up.
+        """
+        patience = self._moved + PATIENCE - time.monotonic() if self._pending else 0.0
+        if patience <= 0 or self._loop is None:
+            return those
+        entry = (self._gone + self._pending_size, those)
+        self._waiting.append(entry)
+        self._loop.call_later(patience, self._release, entry, context=self._no_call)
+        return []
+
+    def _release(self, entry: tuple[int, list[Callable[[], None]]]) -> None:
+        """Call those that wait for an entry, unless that was done."""
+        if entry in self._waiting:
+            self._waiting.remove(entry)
+            self._call(entry[1])
+
+    def _call(self, those: list[Callable[[], None]]) -> None:
+        for number, then in enumerate(those, 1):
+            try:
+                then()
+            except BaseException:
+                self._held[:0] = those[number:]  # the fault of one holds up no other
+                if not self._turn_ends:
+                    self._end_turn_soon()
+                raise
 
     def _watch(self) -> None:
         if self._loop is None or self._watched:
@@ -132,10 +222,9 @@ class Sink:
             if not self._pending and self._loop is not None:
                 self._loop.remove_writer(self._descriptor)
                 self._watched = False
-            for size, out in self._waiting:
-                if size <= self._gone and not out.done():
-                    out.set_result(None)
-            self._waiting = [entry for entry in self._waiting if not entry[1].done()]
+            out = [entry for entry in self._waiting if entry[0] <= self._gone]
+        for entry in out:
+            self._release(entry)
 
     # --- what is pending
 
@@ -217,12 +306,21 @@ def _open(descriptor: int) -> tuple[int, int | None]:
     pipe that polls as writable has room for PIPE_BUF bytes. Setting O_NONBLOCK on the descriptor we
     were given would change it for every process that shares it, the user's shell among them.
     """
-    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(descriptor)):
+        return os.dup(descriptor), None  # a file or /dev/null: nobody reads it, slowly or not
+    if stat.S_ISFIFO(mode):
         try:
             return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK), None
         except OSError:
             pass
     return os.dup(descriptor), select.PIPE_BUF
+
+
+def settle(out: asyncio.Future[None]) -> None:
+    """Let those go on who wait for `out`, if any."""
+    if not out.done():
+        out.set_result(None)
 
 
 _second = (0, "")
@@ -303,9 +401,11 @@ class Logs:
         self._format = FORMATS[log_format]
         self._open: dict[tuple[str, str, int], str] = {}
 
-    def marker(self, line: str) -> None:
-        """Write one of the platform's own lines, as it is (fc-platform.md section 4)."""
-        self.sink.write(f"{line}\n".encode())
+    def marker(self, line: str, *, gather: bool = False) -> None:
+        """Write one of the platform's own lines, as it is (fc-platform.md section 4); at once, or
+        gathered with others of this turn of the loop.
+        """
+        (self.sink.gather if gather else self.sink.write)(f"{line}\n".encode())
 
     def line(self, level: str, message: str, request_id: str | None = None) -> None:
         """Write `message` for the call that runs here, or for `request_id`."""
@@ -447,3 +547,16 @@ def route_all(logs: Logs, level: str) -> Callable[[], None]:
         root.setLevel(before[3])
 
     return undo
+
+
+_said: dict[str, float] = {}
+
+
+def log_rarely(kind: str, message: str, *arguments: object) -> None:
+    """Log at most one line of a kind in a second: a flood of bad requests is not a flood of
+    lines.
+    """
+    now = time.monotonic()
+    if now - _said.get(kind, -1.0) >= 1.0:
+        _said[kind] = now
+        _log.warning(message, *arguments)

@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from service import frames, framing, protocol
+from service.answers import Answer, failure_answer
 from service.context import RUNNING, Context, Platform
 from service.errors import (
     BadFraming,
@@ -26,16 +27,23 @@ from service.errors import (
 from service.logs import Logs
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
-CONTEXT = web.RequestKey("context", Context)
 
 _log = logging.getLogger("service")
 
 
 def framed(
-    logs: Logs, platform: Platform, default_timeout: float | None, margin: float
+    logs: Logs,
+    platform: Platform,
+    default_timeout: float | None,
+    margin: float,
+    busy: Callable[[], bool] = lambda: False,
 ) -> Middleware:
     """Return the outer ring: the call's context, its Start and End lines, and its request id in the
     answer.
+
+    The Start line is out before the handler runs: it is there even if the process dies. While the
+    instance is `busy` with several calls it is written together with theirs. The End line may wait
+    for those of other calls, and the connection waits for it with the answer.
     """
 
     @web.middleware
@@ -48,19 +56,20 @@ def framed(
         )
         deadline = None if limit is None else arrived + limit
         context = Context(headers, request_id, deadline, platform)
-        request[CONTEXT] = context
         RUNNING.set(context)  # this request's task only: aiohttp runs each in a context of its own
         operation = protocol.OPERATIONS.get(path_of(request))
         if operation is None:
             return _identified(await handler(request), request_id)
-        logs.marker(protocol.start_line(operation, request_id))
+        gather = busy()
+        logs.marker(protocol.start_line(operation, request_id), gather=gather)
+        if gather:
+            await logs.sink.turn_over()
         if why_new:
             _log.info("%s: this one was generated", why_new)
         response = await handler(request)
         logs.end(request_id)
-        failed = response.status != 200
-        logs.marker(protocol.end_line(operation, request_id, failed=failed))
-        await logs.sink.drained()
+        line = protocol.end_line(operation, request_id, failed=response.status != 200)
+        logs.marker(line, gather=True)
         return _identified(response, request_id)
 
     return framed
@@ -68,11 +77,14 @@ def framed(
 
 def path_of(request: web.Request) -> str:
     """Return the path that counts for this request."""
-    return protocol.logical_path(request.headers.get(protocol.CONTROL_PATH, ""), request.path)
+    return request.headers.get(protocol.CONTROL_PATH) or request.path
 
 
 def _identified(response: web.StreamResponse, request_id: str) -> web.StreamResponse:
-    response.headers[protocol.REQUEST_ID] = request_id
+    if isinstance(response, Answer):
+        response.request_id = request_id
+    else:
+        response.headers[protocol.REQUEST_ID] = request_id
     return response
 
 
@@ -93,9 +105,8 @@ def reported(*, error_trace: bool) -> Middleware:
             # are told.
             _log.exception("the service failed: %s", type(failure).__name__)
             error = ServiceError("the service failed: see its log")
-        context = request[CONTEXT]
         report(error)
-        return failure_answer(error, context.request_id, error_trace=error_trace)
+        return failure_answer(error, RUNNING.get().request_id, error_trace=error_trace)
 
     return reported
 
@@ -140,31 +151,3 @@ def report(error: ServiceError) -> None:
         _log.info("%s: %s", error.code, error)
     else:
         _log.warning("%s: %s", error.code, error)
-
-
-def failure_answer(error: ServiceError, request_id: str, *, error_trace: bool) -> web.Response:
-    """Return the answer for a failure: status, `x-fc-status: 404` and the error JSON of design
-    section 9.
-    """
-    stack = []
-    if error_trace and isinstance(error, HandlerFailed):
-        stack = frames.as_strings(frames.of_failure(error.failure))
-    body = protocol.error_body(error.code, str(error), request_id, stack)
-    response = answer(body, error.status)
-    for name, value in error.headers:
-        response.headers[name] = value
-    if error.closes:
-        response.force_close()
-    return response
-
-
-def answer(body: bytes, status: int = 200, content_type: str = "application/json") -> web.Response:
-    """Return an answer that Function Compute counts as a success for 200 and as a failure for all
-    else.
-    """
-    headers = {
-        protocol.STATUS: "200" if status == 200 else "404",
-        "Content-Type": content_type,
-        "Server": "fc-event-service",  # aiohttp would name its own and Python's versions
-    }
-    return web.Response(body=body, status=status, headers=headers)

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -62,18 +63,13 @@ HEALTH_PATH = "/health"
 HTTP_INVOKE_PATH = "/http-invoke"
 
 
-def logical_path(control_path: str, path: str) -> str:
-    """Return the path that counts: the control path where the platform sends one, else the
-    URL's.
-    """
-    return control_path or path
-
-
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 
 def request_id(values: Sequence[str]) -> tuple[str, str]:
     """Return the request id to use, and why it is not the one that was sent ("" when it is)."""
+    if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]):
+        return values[0], ""
     sent = [value for value in values if value]
     if not sent:
         return new_request_id(), "the request has no request id"
@@ -89,6 +85,7 @@ def new_request_id() -> str:
     return f"1-{int(time.time()):08x}-{secrets.token_hex(4)}-{secrets.token_hex(6)}"
 
 
+@lru_cache(maxsize=16)  # a function's time limit is the same for all of its calls
 def time_limit(header: str, default: float | None, margin: float) -> float | None:
     """Return the seconds a call may take: the header's, else `default`, less `margin`; None for no
     limit.

@@ -10,30 +10,26 @@ import faulthandler
 import logging
 import os
 import resource
-import select
 import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import http_parser, web
 
 from service import frames
 from service.app import SERVICE
 from service.calls import context_of
-from service.connection import Limits, Runner, Server, log_rarely
+from service.connection import Limits
 from service.context import RUNNING, Context
 from service.errors import ServiceError, StartError
 from service.lifecycle import Lifecycle
-from service.logs import Logs
+from service.logs import Logs, log_rarely
+from service.runner import Runner, Server
 from service.settings import Settings
+from service.site import BACKLOG, Site
 from service.spawned import task_factory
-
-BACKLOG = 1024
-"""Connections that may wait to be accepted: aiohttp's 128 lets a burst of 250 wait for a second try
-(F13).
-"""
 
 SPARE_DESCRIPTORS = 32
 """File descriptors that are left to the handlers and to ourselves when clients take all they may.
@@ -92,33 +88,14 @@ def _cannot_listen(host: str, port: int, reason: OSError) -> str:
     return f"cannot listen on {host} port {port}: {reason.strerror or reason}"
 
 
-class Site(Protocol):
-    """What takes connections from a listening socket."""
-
-    @property
-    def name(self) -> str:
-        """The URL."""
-
-    async def start(self) -> None:
-        """Take connections from now on."""
-
-    async def stop(self) -> None:
-        """Take no more, and close the socket."""
-
-
 MakeSite = Callable[[Runner, socket.socket, Lifecycle], Site]
-
-
-def own_site(runner: Runner, sock: socket.socket, _lifecycle: Lifecycle) -> Site:
-    """Return what takes connections from a socket that no other process has."""
-    return web.SockSite(runner, sock, backlog=BACKLOG)
 
 
 def serve(
     app: web.Application,
     sock: socket.socket,
     announce: Callable[[str], None] = lambda _: None,
-    make_site: MakeSite = own_site,
+    make_site: MakeSite = Site,
 ) -> int:
     """Serve `app` on `sock` until SIGTERM or SIGINT, then drain; return the exit code.
 
@@ -184,11 +161,11 @@ async def _serve(
     service = app[SERVICE]
     lifecycle = service.lifecycle
     _on_signals(service.logs, lifecycle)
-    runner = Runner(app, lifecycle, limits)
+    runner = Runner(app, lifecycle, limits, service.logs.sink.when_out)
     await runner.setup()
     site = make_site(runner, sock, lifecycle)
     await site.start()
-    closing = asyncio.ensure_future(_close_when_draining(site, sock, lifecycle))
+    closing = asyncio.ensure_future(_close_when_draining(site, lifecycle))
     announce(site.name)
     await lifecycle.ending.wait()
     lifecycle.draining.set()
@@ -201,17 +178,9 @@ async def _serve(
     return 0
 
 
-async def _close_when_draining(site: Site, sock: socket.socket, lifecycle: Lifecycle) -> None:
-    """Listen no more once the drain begins. What the kernel holds is accepted first: closing would
-    reset it.
-    """
+async def _close_when_draining(site: Site, lifecycle: Lifecycle) -> None:
+    """Listen no more once the drain begins."""
     await lifecycle.draining.wait()
-    held = select.poll()
-    held.register(sock, select.POLLIN)
-    for _ in range(BACKLOG):
-        await asyncio.sleep(0)
-        if not held.poll(0):
-            break
     await site.stop()
 
 

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import errno
-import logging
 import mmap
 import socket
 
-from yarl import URL
-
-from service.connection import Runner, Server, log_rarely
 from service.lifecycle import Lifecycle
+from service.runner import Runner
+from service.site import Site
 
 AHEAD = 8
 """Connections that a worker may have more than another one before it lets that one go first."""
 
 PATIENCE = 0.005
 """Seconds in which the other one may take a connection then."""
-
-RETRY = 1.0
-"""Seconds after which a worker without a free file descriptor tries again to take a connection."""
-
-EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-_log = logging.getLogger("service")
 
 
 class Tally:
@@ -51,7 +40,7 @@ class Tally:
         }
 
 
-class Turns:
+class Turns(Site):
     """Takes one connection in a turn of the loop, and lets workers that have less go first.
 
     asyncio and uvloop take all that wait at once: the worker that wakes up first would have a whole
@@ -67,59 +56,30 @@ class Turns:
         tally: Tally,
         place: int,
     ) -> None:
-        server = runner.server
-        assert isinstance(server, Server)
-        self._server = server
-        self._sock = sock
-        self._lifecycle = lifecycle
+        super().__init__(runner, sock, lifecycle)
         self._tally = tally
         self._place = place
         self._taken = 0
         self._waited_for: dict[int, int] = {}
-        self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def name(self) -> str:
-        """The URL."""
-        host, port = self._sock.getsockname()[:2]
-        return str(URL.build(scheme="http", host=host, port=port))
 
     async def start(self) -> None:
         """Take connections from now on."""
         self._server.left = self._note
         self._note()
-        self._resume()
+        await super().start()
 
     async def stop(self) -> None:
-        """Take what waits, since closing would reset it, then no more.
+        """Take what waits, then no more.
 
         Where the whole instance stops, and not this process alone, the socket is ended for all: the
         parent has it too, and nobody would answer there.
         """
         while self._take_one():
             pass
-        self._pause()
         if not self._lifecycle.ending.is_set():
             with contextlib.suppress(OSError):  # another worker was first
                 self._sock.shutdown(socket.SHUT_RDWR)
-        self._sock.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-
-    def _resume(self) -> None:
-        self._loop.add_reader(self._sock, self._take)
-
-    def _pause(self) -> None:
-        self._loop.remove_reader(self._sock)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _pause_for(self, seconds: float) -> None:
-        self._pause()
-        self._timer = self._loop.call_later(seconds, self._resume)
+        await super().stop()
 
     def _take(self) -> None:
         if self._others_first():
@@ -128,22 +88,12 @@ class Turns:
             self._take_one()
 
     def _take_one(self) -> bool:
-        """Take a connection; return True when there was one."""
-        try:
-            client, _ = self._sock.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return False  # another worker has it, or the client went away
-        except OSError as reason:
-            self._cannot_take(reason)
-            return False
-        self._taken += 1
-        if self._taken % AHEAD == 0:
-            self._waited_for = {}
-        client.setblocking(False)
-        task = asyncio.ensure_future(self._serve(client))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return True
+        took = super()._take_one()
+        if took:
+            self._taken += 1
+            if self._taken % AHEAD == 0:
+                self._waited_for = {}
+        return took
 
     def _others_first(self) -> bool:
         behind = self._tally.behind(self._place, self._note())
@@ -155,17 +105,3 @@ class Turns:
         has = self._server.live + len(self._tasks)
         self._tally.note(self._place, has, self._taken)
         return has
-
-    def _cannot_take(self, reason: OSError) -> None:
-        if reason.errno in EXHAUSTED:
-            log_rarely("descriptors", "no file descriptor is left: new connections wait")
-            self._pause_for(RETRY)
-            return
-        self._pause()  # another worker has ended the socket for all: the instance stops
-
-    async def _serve(self, client: socket.socket) -> None:
-        try:
-            await self._loop.connect_accepted_socket(self._server, client)
-        except OSError as reason:
-            _log.debug("a connection was gone before it was served: %s", reason.strerror)
-            client.close()

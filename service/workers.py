@@ -30,12 +30,12 @@ import msgspec
 from aiohttp import web
 
 from service.app import SERVICE, duties
-from service.connection import Runner
 from service.errors import StartError, UsageError
 from service.lifecycle import ANSWERED, Lifecycle
 from service.logs import Logs, Sink, route_all
 from service.mailbox import LARGEST, Mailbox, Peers, mailboxes
 from service.protocol import INITED
+from service.runner import Runner
 from service.server import LAST_BYTES, SAME_SIGNAL, listen
 from service.settings import Settings
 from service.turns import Tally, Turns

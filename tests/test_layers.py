@@ -17,11 +17,14 @@ STAIRCASE = """
 8    __main__
 7    cli
 6    invoke workers
-5    server reload turns
+5c   server reload turns
+5b   site
+5a   runner
 4b   connection
 4a   app
 3    middleware
-2    logs watchdog spawned mailbox
+2b   logs watchdog spawned mailbox
+2a   answers
 1d   __init__
 1c   loader
 1b   body handler

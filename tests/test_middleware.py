@@ -8,9 +8,10 @@ import pytest
 from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpClient
 
-from service.context import Platform, current_context
+from service.answers import Answer, failure_answer
+from service.context import RUNNING, Platform, current_context
 from service.errors import ClientGone, HandlerFailed, InvalidEvent, Overloaded, PayloadTooLarge
-from service.middleware import CONTEXT, answer, failure_answer, framed, path_of, report, reported
+from service.middleware import framed, path_of, report, reported
 from tests.assembly import error_of, logged
 from tests.test_logs import untimed
 
@@ -34,10 +35,10 @@ async def test_a_call_is_framed_by_its_marker_lines(aiohttp_client: AiohttpClien
     """Start line, what the call wrote, End line; the request id is in the answer."""
 
     async def handler(request: web.Request) -> web.Response:
-        assert current_context() is request[CONTEXT]
-        assert request[CONTEXT].instance_id == "c-1"
+        assert current_context() is RUNNING.get()
+        assert RUNNING.get().instance_id == "c-1"
         print("one", end="")  # noqa: T201 - that is what is tested
-        return answer(b"ok")
+        return Answer(b"ok")
 
     with logged() as (logs, pipe):
         client = await aiohttp_client(ringed(handler, logs))
@@ -59,7 +60,7 @@ async def test_a_call_without_an_id_gets_one_and_the_log_says_so(
     """The generated id is in the answer, in the lines, and its reason is logged."""
 
     async def handler(_request: web.Request) -> web.Response:
-        return answer(b"")
+        return Answer(b"")
 
     with logged() as (logs, pipe):
         client = await aiohttp_client(ringed(handler, logs))
@@ -79,8 +80,8 @@ async def test_what_is_no_operation_has_no_marker_lines(aiohttp_client: AiohttpC
     """`/health` and unknown paths write nothing around themselves, and have an id all the same."""
 
     async def handler(request: web.Request) -> web.Response:
-        assert request[CONTEXT].deadline is not None
-        return answer(b"")
+        assert RUNNING.get().deadline is not None
+        return Answer(b"")
 
     with logged() as (logs, pipe):
         client = await aiohttp_client(ringed(handler, logs))
@@ -152,7 +153,7 @@ async def test_an_ambiguous_head_is_refused(
     """Two values of a header that says whose call it is, or an unsound Host, are a 400."""
 
     async def handler(_request: web.Request) -> web.Response:
-        return answer(b"ran")
+        return Answer(b"ran")
 
     with logged() as (logs, pipe):
         client = await aiohttp_client(ringed(handler, logs))
@@ -168,7 +169,7 @@ async def test_the_same_value_twice_is_one_value(aiohttp_client: AiohttpClient) 
     """A header that is sent twice alike is no ambiguity."""
 
     async def handler(_request: web.Request) -> web.Response:
-        return answer(b"ran")
+        return Answer(b"ran")
 
     with logged() as (logs, _):
         client = await aiohttp_client(ringed(handler, logs))
@@ -183,7 +184,7 @@ async def test_the_control_path_is_the_path_that_counts(aiohttp_client: AiohttpC
 
     async def handler(request: web.Request) -> web.Response:
         paths.append(path_of(request))
-        return answer(b"")
+        return Answer(b"")
 
     with logged() as (logs, pipe):
         client = await aiohttp_client(ringed(handler, logs))
@@ -215,4 +216,4 @@ def test_a_failures_answer_has_its_headers() -> None:
     assert (busy.status, busy.headers["Retry-After"], busy.keep_alive) == (429, "1", None)
     large = failure_answer(PayloadTooLarge("x"), "r1", error_trace=False)
     assert (large.status, large.headers["x-fc-status"], large.keep_alive) == (413, "404", False)
-    assert answer(b"", 503).headers["x-fc-status"] == "404"
+    assert Answer(b"", 503).headers["x-fc-status"] == "404"

@@ -92,12 +92,6 @@ def test_any_header_leaves_a_usable_limit(
     assert limit is None or 0 < limit < float("inf")
 
 
-def test_the_control_path_wins() -> None:
-    """Where the platform sends a control path, the URL's path does not count."""
-    assert protocol.logical_path("/initialize", "/invoke") == "/initialize"
-    assert protocol.logical_path("", "/invoke") == "/invoke"
-
-
 @pytest.mark.parametrize(
     ("operation", "name", "path", "methods"),
     [

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from service.connection import Limits, Runner
+from service.connection import Limits
 from service.lifecycle import Lifecycle
+from service.runner import Runner
 from service.turns import AHEAD, Tally, Turns
 
 Site = tuple[Turns, socket.socket, Lifecycle, Tally]
@@ -71,7 +72,7 @@ async def test_no_descriptor_left_pauses_and_goes_on(
 ) -> None:
     """A worker without free descriptors tries again after a while instead of spinning."""
     turns, _, lifecycle, _ = site
-    monkeypatch.setattr("service.turns.RETRY", 0.01)
+    monkeypatch.setattr("service.site.RETRY", 0.01)
     await turns.start()
     turns._cannot_take(OSError(errno.EMFILE, "too many"))
     assert turns._timer is not None

@@ -1,0 +1,87 @@
+"""How an application gets its connections: `Runner` runs it behind `Server`, which makes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+
+from service.app import shortcut
+from service.connection import Backend, Connection, Limits
+from service.lifecycle import Lifecycle
+
+WhenOut = Callable[[Callable[[], None]], None]
+
+
+def at_once(then: Callable[[], None]) -> None:
+    """Stand in for a log that may be slow."""
+    then()
+
+
+class Server(web.Server):
+    """Makes a Connection for each client."""
+
+    def __init__(self, stock: web.Server, backend: Backend) -> None:
+        super().__init__(
+            stock.request_handler,
+            request_factory=stock.request_factory,
+            # An event's side effects are not undone by a client that leaves.
+            handler_cancellation=False,
+        )
+        self.backend = backend
+        self.live = 0
+        self.left: Callable[[], object] = lambda: None  # called when a connection has ended
+        self.empty = asyncio.Event()
+        self.empty.set()
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Note an open connection."""
+        super().connection_made(handler, transport)
+        self.live += 1
+        self.empty.clear()
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        """Note a closed connection; `empty` is set when the last byte of the last one has left."""
+        super().connection_lost(handler, exc)
+        self.live -= 1
+        if not self.live:
+            self.empty.set()
+        self.left()
+
+    def __call__(self) -> web.RequestHandler:
+        """Return the protocol of a new connection.
+
+        aiohttp's own factory drops every limit when one keyword is wrong (F9): here that is an
+        error.
+        """
+        return Connection(self, self.backend, asyncio.get_running_loop())
+
+
+class Runner(web.AppRunner):
+    """Runs an application behind `Server`. `when_out` is the log's (`Sink.when_out`)."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        lifecycle: Lifecycle,
+        limits: Limits,
+        when_out: WhenOut = at_once,
+    ) -> None:
+        super().__init__(app, handle_signals=False, shutdown_timeout=1.0, access_log=None)
+        self._lifecycle = lifecycle
+        self._limits = limits
+        self._when_out = when_out
+
+    async def _make_server(self) -> web.Server:
+        stock = await super()._make_server()
+        backend = Backend(
+            limits=self._limits,
+            lifecycle=self._lifecycle,
+            handle=shortcut(self.app, stock.request_handler),
+            when_out=self._when_out,
+            plain=not self.app.on_response_prepare,
+        )
+        return Server(stock, backend)
