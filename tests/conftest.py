@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from tests.harness import ServerProcess
+from tests.harness import ServerProcess, held_port
 
 Serve = Callable[..., ServerProcess]
+
+# How fast a machine makes an example says nothing of the code. The same examples are tried in each
+# run, so that a change is judged by what it changes: --hypothesis-profile=search tries others.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("steady", settings.get_profile("search"), derandomize=True)
+settings.load_profile("steady")
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
@@ -21,16 +29,21 @@ def loop_kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Starts service processes, each with its `index.py` and flags; ends them after the test."""
+    """Starts service processes, each with its `index.py` and flags; ends them after the test.
+
+    Each has a port that is nobody else's until then: once it listens no more, nothing does.
+    """
     processes: list[ServerProcess] = []
 
     def start(
         source: str, *flags: str, folder: Path | None = None, **options: Any
     ) -> ServerProcess:
         place = folder or tmp_path / f"function-{len(processes)}"
-        processes.append(ServerProcess(place, source, *flags, **options))
+        own = () if "--port" in flags else ("--port", str(ports.enter_context(held_port())))
+        processes.append(ServerProcess(place, source, *own, *flags, **options))
         return processes[-1]
 
-    yield start
-    for process in processes:
-        process.kill()
+    with ExitStack() as ports:
+        yield start
+        for process in processes:
+            process.kill()
