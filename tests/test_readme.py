@@ -12,6 +12,7 @@ import pytest
 
 from service import __version__
 from tests.conftest import Serve
+from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -40,7 +41,9 @@ def test_the_handler_and_the_curl_of_the_first_lines_work_as_shown(serve: Serve)
     assert same(banner, server.lines[1 : 1 + len(banner)])
     command = next(line for line in CONSOLE if line.startswith("curl"))
     arguments = shlex.split(command.replace(":9000", f":{port}"))
-    done = subprocess.run([*arguments, "-s"], capture_output=True, text=True, timeout=10)
+    done = subprocess.run(
+        [*arguments, "-s"], capture_output=True, text=True, timeout=ANSWERS_WITHIN
+    )
     assert same(CONSOLE[command], done.stdout.splitlines())
 
 
@@ -50,7 +53,11 @@ def test_the_invoke_command_prints_what_is_shown(tmp_path: Path) -> None:
     command = next(line for line in CONSOLE if "invoke --event" in line)
     arguments = shlex.split(command)[1:]
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=20
+        [sys.executable, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=ENDS_WITHIN,
     )
     assert done.returncode == 0
     assert same(CONSOLE[command], done.stdout.splitlines())
@@ -64,7 +71,7 @@ def test_the_typed_handler_takes_a_sample_event(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=ENDS_WITHIN,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith('["')

@@ -11,8 +11,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from service.server import SAME_SIGNAL
 from tests.conftest import Serve
-from tests.harness import ServerProcess, request
+from tests.harness import ANSWERS_WITHIN, ServerProcess, held_port, request
 
 HEALTH = request(b"", path="/health", method="GET")
 ECHO = """
@@ -34,7 +35,7 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 async def comes_to_rest(server: ServerProcess) -> None:
     """Wait until nothing is in flight."""
-    async with asyncio.timeout(10), server.client() as client:
+    async with asyncio.timeout(ANSWERS_WITHIN), server.client() as client:
         state = {"inFlight": 1}
         while state["inFlight"]:
             state = (await client.ask(HEALTH)).json()
@@ -42,7 +43,7 @@ async def comes_to_rest(server: ServerProcess) -> None:
 
 async def ask_until_refused(server: ServerProcess) -> None:
     """Connect anew until that fails: the port closes a few turns of the loop after the signal."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(ANSWERS_WITHIN):
         while True:
             assert (await server.ask(HEALTH)).closes
 
@@ -61,7 +62,7 @@ async def test_a_signal_stops_an_idle_service(
         server.signal(number)
         assert await warm.ended()
         assert await silent.ended()
-    assert await server.ends(5) == 0
+    assert await server.ends() == 0
     assert server.errors == []
     assert "Traceback" not in server.log()
 
@@ -72,7 +73,7 @@ async def test_a_signal_stops_a_service_that_imports(serve: Serve, number: signa
     source = """
         import time
         print("importing", flush=True)
-        time.sleep(30)
+        time.sleep(100)
 
         def handler(event, context):
             return event
@@ -80,7 +81,7 @@ async def test_a_signal_stops_a_service_that_imports(serve: Serve, number: signa
     server = serve(source)
     await asyncio.to_thread(server.wait_for, "importing")
     server.signal(number)
-    assert await server.ends(5) == 0
+    assert await server.ends() == 0
     assert "Traceback" not in server.log()
 
 
@@ -91,7 +92,7 @@ async def test_a_signal_stops_a_service_that_initializes(serve: Serve, loop_kind
 
         async def initialize(context):
             print("initializing")
-            await asyncio.sleep(30)
+            await asyncio.sleep(100)
 
         async def handler(event, context):
             return event
@@ -100,7 +101,7 @@ async def test_a_signal_stops_a_service_that_initializes(serve: Serve, loop_kind
     await asyncio.to_thread(server.wait_for, "initializing")
     _ = await asyncio.to_thread(lambda: server.port)
     server.signal(signal.SIGTERM)
-    assert await server.ends(5) == 0
+    assert await server.ends() == 0
     assert "Traceback" not in server.log()
 
 
@@ -111,13 +112,15 @@ async def test_a_second_signal_ends_at_once(serve: Serve, number: signal.Signals
     async with server.client() as client:
         await client.send(request())
         await asyncio.to_thread(server.wait_for, "running")
-        server.signal(number)
-        await asyncio.to_thread(server.wait_for, f"{number.name}: stopping")
-        server.signal(number)
-        await asyncio.sleep(0.6)
+        server.signal(signal.SIGSTOP)
+        for each in SIGNALS:  # both at once, when it goes on: as late as it may be, no later
+            server.signal(each)
+        server.signal(signal.SIGCONT)
+        await asyncio.to_thread(server.wait_for, "stopping")
+        await asyncio.sleep(SAME_SIGNAL + 0.1)
         assert server.process.poll() is None
         server.signal(number)
-        assert await server.ends(5) == 128 + number
+        assert await server.ends() == 128 + number
     assert any("again" in line for line in server.lines)
 
 
@@ -182,7 +185,7 @@ async def test_a_thread_of_the_functions_own_does_not_hold_up_the_exit(serve: Se
     await server.ask(request())
     began = time.monotonic()
     assert await asyncio.to_thread(server.stop) == 0
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
 
 
 # --- start
@@ -201,9 +204,6 @@ async def test_a_port_in_use_is_named(serve: Serve) -> None:
 
 async def test_the_port_is_closed_until_the_handler_is_there(serve: Serve) -> None:
     """While the function is imported no connection is taken and left to wait."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     source = """
         import pathlib, time
         print("importing", flush=True)
@@ -213,12 +213,13 @@ async def test_the_port_is_closed_until_the_handler_is_there(serve: Serve) -> No
         async def handler(event, context):
             return event
     """
-    server = serve(source, "--port", str(port))
-    await asyncio.to_thread(server.wait_for, "importing")
-    with pytest.raises(ConnectionError):
-        await asyncio.open_connection("127.0.0.1", port)
-    (server.folder / "go").touch()
-    assert (await server.ask(request(b"event"))).body == b"event"
+    with held_port() as port:
+        server = serve(source, "--port", str(port))
+        await asyncio.to_thread(server.wait_for, "importing")
+        with pytest.raises(ConnectionError):
+            await asyncio.open_connection("127.0.0.1", port)
+        (server.folder / "go").touch()
+        assert (await server.ask(request(b"event"))).body == b"event"
 
 
 # --- freeze
@@ -271,7 +272,8 @@ async def test_a_freeze_past_the_deadline_is_answered_once(
         answer = await client.answer()
         assert answer.json()["errorType"] == "FunctionTimeout"
         (server.folder / "go").touch()
-        assert (await client.ask(request(b"next"))).body == b"next"
+        following = request(b"next", x_fc_function_timeout="60")
+        assert (await client.ask(following)).body == b"next"
 
 
 async def test_rapid_freezes_under_load_lose_no_call(serve: Serve, loop_kind: str) -> None:
@@ -444,8 +446,9 @@ async def test_100_sync_handlers_meet_in_the_time_of_one(serve: Serve, loop_kind
         barrier = threading.Barrier(100)
 
         def handler(event, context):
-            barrier.wait(10)
+            barrier.wait()
             time.sleep(0.3)
+            barrier.wait()
             assert current_context().request_id == context.request_id
             return context.request_id
     """
@@ -455,4 +458,4 @@ async def test_100_sync_handlers_meet_in_the_time_of_one(serve: Serve, loop_kind
     calls = [server.ask(request(request_id=f"id-{n}")) for n in range(100)]
     answers = await asyncio.gather(*calls)
     assert [answer.body for answer in answers] == [b"id-%d" % n for n in range(100)]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15  # one after the other they take 30
