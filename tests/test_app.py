@@ -248,7 +248,7 @@ async def test_a_call_ends_at_its_deadline_wherever_it_waits(
     first = asyncio.ensure_future(client.post("/invoke")) if where == "slot" else None
     if first:
         await runs.wait()
-    got = await client.post("/invoke", headers={"x-fc-function-timeout": "0.05"})
+    got = await client.post("/invoke", headers={"x-fc-function-timeout": "0.5"})
     code, message = error_of(await got.read())
     assert (got.status, code) == (404, "FunctionTimeout")
     stage = {
@@ -256,7 +256,7 @@ async def test_a_call_ends_at_its_deadline_wherever_it_waits(
         "initializer": "waiting for the initializer",
         "handler": "running index.handler",
     }[where]
-    told = rf"the call was not done within 0\.0\d+ seconds \(it was {re.escape(stage)}\)"
+    told = rf"the call was not done within 0\.[45]\d* seconds \(it was {re.escape(stage)}\)"
     assert re.fullmatch(told, message)
     go.set()
     if first:
@@ -287,7 +287,7 @@ async def test_a_sender_that_waits_is_asked_for_its_body(
 ) -> None:
     """`Expect: 100-continue` is answered when the body is read."""
     client = await aiohttp_client(assembled(log[0], echo))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         got = await client.post("/invoke", data=b"x", expect100=True)
         assert await got.read() == b"x"
 
@@ -422,12 +422,12 @@ async def test_a_hook_has_a_time_limit(aiohttp_client: AiohttpClient, log: Logge
     async def initialize(context: Context) -> None:
         await asyncio.Event().wait()
 
-    settings = Settings(initialize_timeout=0.05)
+    settings = Settings(initialize_timeout=0.5)
     client = await aiohttp_client(assembled(log[0], echo, settings, initializer=initialize))
     got = await client.post("/initialize")
     code, message = error_of(await got.read())
     assert (got.status, code) == (404, "InitializationError")
-    assert "FunctionTimeout: the call was not done within 0.0" in message
+    assert "FunctionTimeout: the call was not done within 0." in message
 
 
 async def test_health_tells_how_the_instance_is(aiohttp_client: AiohttpClient, log: Logged) -> None:

@@ -16,7 +16,7 @@ from service.errors import FunctionTimeout, HandlerFailed
 from service.handler import Function, run
 from service.threads import ThreadPool
 
-SOON = 0.02
+SOON = 0.1
 
 
 def due(seconds: float = SOON) -> Call:
@@ -132,7 +132,7 @@ async def test_a_thread_that_does_not_come_back_counts_as_lost(
         gate.wait()
         return "late"
 
-    call = due(0.2)
+    call = due(1.0)
     function = Function("index.handler", handler, "sync")
     with pytest.raises(FunctionTimeout, match=r"it was running index\.handler"):
         await calls.run(call, run(function, pool, call, b"", None))

@@ -57,7 +57,7 @@ def test_a_size_that_is_none_ends_the_body() -> None:
     assert not ChunkedBody().feed(b"")
 
 
-@pytest.mark.timeout(3)
+@pytest.mark.timeout(30)
 @pytest.mark.parametrize("line", [b"-6\r\n", b"-7\r\n", b" -6\r\n", b"-0000008\r\n"])
 def test_a_negative_size_ends_the_body(line: bytes) -> None:
     """A size with a sign does not hold the loop."""

@@ -244,10 +244,13 @@ def test_many_threads_write_whole_lines() -> None:
 # --- a reader that is slow
 
 
-async def test_the_loop_writes_on_when_there_is_room(pipe: Pipe) -> None:
+async def test_the_loop_writes_on_when_there_is_room(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is pending leaves as soon as the reader takes more, with no further line; who waits for
     it goes on then.
     """
+    monkeypatch.setattr("service.logs.PATIENCE", 3600.0)
     pipe.sink.write(LINE * 50)
     pipe.sink.attach()
     for _ in range(2):
@@ -269,7 +272,7 @@ async def test_what_was_lost_is_reported_without_a_further_line(pipe: Pipe) -> N
     pipe.sink.write(LINE * 100)
     assert pipe.sink.lost > 0
     text = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while b" log lines were lost" not in text:
             text += pipe.read()
             await asyncio.sleep(0)
@@ -277,8 +280,9 @@ async def test_what_was_lost_is_reported_without_a_further_line(pipe: Pipe) -> N
     pipe.sink.detach()
 
 
-async def test_each_waits_for_its_own_lines() -> None:
+async def test_each_waits_for_its_own_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that takes a little at a time lets go on who wrote first, and then the next."""
+    monkeypatch.setattr("service.logs.PATIENCE", 3600.0)
     pipe, ended = Pipe(capacity=100_000, size=4096), list[str]()
 
     async def call(name: str) -> None:
@@ -289,7 +293,7 @@ async def test_each_waits_for_its_own_lines() -> None:
     pipe.sink.attach()
     calls = [asyncio.ensure_future(call(name)) for name in ("first", "second")]
     text, seen = b"", list[list[str]]()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not all(task.done() for task in calls):
             text += pipe.read()
             seen.append(ended[:])
@@ -309,10 +313,10 @@ async def test_an_answer_waits_no_longer_than_a_moment(
     pipe.sink.write(LINE * 50)
     await pipe.sink.drained()
     pipe.sink.attach()
-    await asyncio.wait_for(pipe.sink.drained(), 5)
+    await asyncio.wait_for(pipe.sink.drained(), 60)
     monkeypatch.setattr("service.logs.PATIENCE", 3600.0)
     pipe.sink._moved -= 3600
-    await asyncio.wait_for(pipe.sink.drained(), 5)
+    await asyncio.wait_for(pipe.sink.drained(), 60)
     pipe.sink.detach()
     assert pipe.sink._pending
 

@@ -137,7 +137,7 @@ async def test_an_idle_thread_keeps_nothing_of_its_last_call() -> None:
     await pool.run(lambda _: None, event)
     del event
     gc.collect()
-    assert await asyncio.to_thread(gone.wait, 5)
+    assert await asyncio.to_thread(gone.wait, 60)
     pool.close()
 
 
@@ -154,5 +154,5 @@ async def test_a_closed_pool_lets_its_threads_end() -> None:
     assert all(thread.daemon for thread in threads)
     pool.close()
     for thread in threads:
-        await asyncio.to_thread(thread.join, 5)
+        await asyncio.to_thread(thread.join, 60)
         assert not thread.is_alive()

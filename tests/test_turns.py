@@ -35,7 +35,7 @@ async def site() -> AsyncIterator[Site]:
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
     lifecycle = Lifecycle(drain_timeout=1, hurry=lambda: None)
-    runner = Runner(web.Application(), lifecycle, Limits(5, 5, 100))
+    runner = Runner(web.Application(), lifecycle, Limits(60, 60, 100))
     await runner.setup()
     tally = Tally(2)
     turns = Turns(runner, sock, lifecycle, tally, 0)

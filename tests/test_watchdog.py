@@ -17,7 +17,8 @@ from service.frames import Place
 from service.spawned import task_factory
 from service.watchdog import Watchdog
 
-AFTER = 0.05
+AFTER = 0.2
+SOONER_OR_LATER = 60.0
 
 
 class Watch:
@@ -43,8 +44,9 @@ def watching(after: float = AFTER) -> Iterator[Watch]:
     watch.dog.wake()
     yield watch
     watch.dog.stop()
-    thread = watch.dog._thread
-    assert thread is None or not thread.is_alive()
+    if thread := watch.dog._thread:
+        thread.join(SOONER_OR_LATER)
+        assert not thread.is_alive()
 
 
 async def test_a_stall_is_reported_once_while_it_lasts() -> None:
@@ -59,7 +61,7 @@ async def test_a_stall_is_reported_once_while_it_lasts() -> None:
             return await asyncio.ensure_future(wait())
 
         async def wait() -> bool:
-            return watch.reported.wait(10)
+            return watch.reported.wait(SOONER_OR_LATER)
 
         asyncio.get_running_loop().set_task_factory(task_factory)
         assert await asyncio.ensure_future(blocks())
@@ -67,7 +69,7 @@ async def test_a_stall_is_reported_once_while_it_lasts() -> None:
         assert place
         assert (place.file, place.line) == (__file__, wait.__code__.co_firstlineno + 1)
         assert request_id == "own"
-        assert AFTER <= seconds < 1
+        assert AFTER <= seconds < SOONER_OR_LATER
         assert (watch.dog.stalls, len(watch.reports)) == (1, 1)
 
 
@@ -76,7 +78,7 @@ async def test_each_stall_is_reported() -> None:
     with watching() as watch:
         for _ in range(3):
             watch.reported.clear()
-            watch.reported.wait(10)
+            watch.reported.wait(SOONER_OR_LATER)
             await asyncio.sleep(AFTER)
         assert watch.dog.stalls == len(watch.reports) == 3
 
@@ -84,7 +86,7 @@ async def test_each_stall_is_reported() -> None:
 async def test_a_call_that_holds_the_interpreter_is_reported_after_it() -> None:
     """A C function that lets no thread run is named as soon as it lets go."""
     with watching() as watch:
-        end = time.monotonic() + 10
+        end = time.monotonic() + SOONER_OR_LATER
         while not watch.reports and time.monotonic() < end:
             sum(range(10_000_000))
         assert watch.reports[0][0]
@@ -102,15 +104,15 @@ async def test_a_call_that_holds_the_interpreter_between_two_signs_is_reported(
         if event is not watch.dog._ended or watch.reports:
             return wait(event, seconds)
         paused.set()
-        assert goes_on.wait(10)
+        assert goes_on.wait(SOONER_OR_LATER)
         return 9000.0
 
     monkeypatch.setattr(watch.dog, "_wait", held)
     watch.dog.start()
     watch.dog.wake()
-    assert await asyncio.to_thread(paused.wait, 10)
+    assert await asyncio.to_thread(paused.wait, SOONER_OR_LATER)
     goes_on.set()
-    assert watch.reported.wait(10)
+    assert watch.reported.wait(SOONER_OR_LATER)
     assert [seconds for _, _, seconds in watch.reports] == [7200.0]
     watch.dog.stop()
 
@@ -153,17 +155,17 @@ async def test_an_idle_watch_sleeps_until_the_next_call(monkeypatch: pytest.Monk
 
         monkeypatch.setattr(watch.dog._awake, "clear", sleep)
         watch.busy = False
-        assert await asyncio.to_thread(slept.wait, 10)
+        assert await asyncio.to_thread(slept.wait, SOONER_OR_LATER)
         watch.reported.wait(AFTER * 3)
         assert watch.reports == []
         watch.busy = True
         watch.dog.wake()
         watch.dog.wake()
-        assert watch.reported.wait(10)
+        assert watch.reported.wait(SOONER_OR_LATER)
         await asyncio.sleep(0)
         slept.clear()
         watch.busy = False
-        assert await asyncio.to_thread(slept.wait, 10)
+        assert await asyncio.to_thread(slept.wait, SOONER_OR_LATER)
 
 
 async def test_a_call_that_comes_as_the_watch_falls_asleep_is_watched(
@@ -181,8 +183,8 @@ async def test_a_call_that_comes_as_the_watch_falls_asleep_is_watched(
     watch.dog = Watchdog(AFTER, busy, watch.report)
     watch.dog.start()
     watch.dog.wake()
-    await asyncio.to_thread(looked.wait, 10)
-    assert watch.reported.wait(10)
+    await asyncio.to_thread(looked.wait, SOONER_OR_LATER)
+    assert watch.reported.wait(SOONER_OR_LATER)
     watch.dog.stop()
 
 
@@ -203,7 +205,7 @@ def test_the_watch_ends_with_its_loop() -> None:
     watch = asyncio.run(start())
     watch.dog.wake()
     assert watch.dog._thread
-    watch.dog._thread.join(10)
+    watch.dog._thread.join(SOONER_OR_LATER)
     assert not watch.dog._thread.is_alive()
     watch.dog.stop()
 
@@ -211,7 +213,7 @@ def test_the_watch_ends_with_its_loop() -> None:
 async def test_a_stop_during_a_stall_ends_the_watch() -> None:
     """A watch that waits out a stall ends when it is told to."""
     with watching() as watch:
-        assert watch.reported.wait(10)
+        assert watch.reported.wait(SOONER_OR_LATER)
     assert watch.dog.stalls == 1
 
 
@@ -235,6 +237,6 @@ async def test_a_watch_stays_awake_between_calls() -> None:
     dog.start()
     dog.wake()
     for _ in range(2):
-        assert await asyncio.to_thread(looks.acquire, timeout=10)
+        assert await asyncio.to_thread(looks.acquire, timeout=SOONER_OR_LATER)
     assert dog._awake.is_set()
     dog.stop()
