@@ -16,7 +16,10 @@ ROOT = Path(service.__file__).parent
 STAIRCASE = """
 8    __main__
 7    cli
-6    invoke workers
+6d   workers
+6c   parent
+6b   arbiter
+6a   invoke seat
 5c   server reload turns
 5b   site
 5a   runner
@@ -37,7 +40,7 @@ leaf events
 LATE = {
     "reload": {"watchfiles"},
     "server": {"uvloop"},
-    "workers": {"gunicorn"},
+    "arbiter": {"gunicorn"},
     "invoke": {"aiohttp", "service.events.sample"},
     "events": {"cbor2", "pydantic"},
     "codec": {"pydantic"},
