@@ -1,184 +1,32 @@
-"""Every knob of the service, once: its default, what it takes, and where its value comes from."""
+"""Every setting of the service, once: its default, what it takes, and what it is for."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
-import os
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from service.context import Platform
 from service.errors import UsageError
+from service.knobs import GIB, MIB, ON, Knob, choice, knob, seconds, size, size_text, text, whole
+from service.sources import OPTIONS, Word, question, refused, shown, spoken
 
-T = TypeVar("T")
+__all__ = ["KNOBS", "Loaded", "Settings", "add_flags", "load", "show", "size_text"]
 
-PREFIX = "SERVICE_"
-MIB = 1024**2
-GIB = 1024 * MIB
-UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1024, "mib": MIB, "gib": GIB}
-SIZE = re.compile(r"([0-9]{1,18}) ?([kmg]i?b|)", re.IGNORECASE)
-NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
 NAME = re.compile(r"[^\s:]+[.:][^\s:]+")
 ADDRESSES = re.compile(r"[^\s/]+")
-PROFILE = re.compile(r"\w[\w.-]*")
-SECRET = re.compile("secret|token|passw|pwd|key|credential", re.IGNORECASE)
 BUDGET = "half of FC_FUNCTION_MEMORY_SIZE (of 512 MB when unknown), at least max_body"
 UNKNOWN_MEMORY = 512
 """MB that `body_budget` reckons with where the platform does not say: its own default."""
-OPTIONS = {
-    "config": ("DIR", "the directory of the settings' files [default: config, if there]"),
-    "profile": ("NAME", "also read NAME.toml there; it wins over service.toml"),
-}
-"""The two flags that are no settings: they say where settings are."""
-
-
-def plain(value: object) -> str:
-    """A value as it is typed in a flag."""
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What a setting takes: `allowed` in words; `read` makes a value of it or raises ValueError."""
-
-    metavar: str
-    allowed: str
-    read: Callable[[object], Any]
-    write: Callable[[object], str] = plain
-    words: tuple[str, ...] = ()
-
-
-def text(metavar: str, form: re.Pattern[str], allowed: str) -> Kind:
-    """Text of a certain form."""
-
-    def read(value: object) -> str:
-        if isinstance(value, str) and form.fullmatch(value):
-            return value
-        raise ValueError
-
-    return Kind(metavar, allowed, read)
-
-
-def choice(*words: str) -> Kind:
-    """One of a few words, in upper or lower case."""
-
-    def read(value: object) -> str:
-        for word in words:
-            if isinstance(value, str) and value.casefold() == word.casefold():
-                return word
-        raise ValueError
-
-    return Kind("WORD", ", ".join(words), read, words=words)
-
-
-def switch() -> Kind:
-    """True or false."""
-
-    def read(value: object) -> bool:
-        if isinstance(value, bool):
-            return value
-        raise ValueError
-
-    return Kind("", "true, false", read, words=("true", "false"))
-
-
-def within(value: object, types: tuple[type, ...], low: float, high: float) -> float:
-    """The number, when it is of one of the types and in the range. True is no number here."""
-    if isinstance(value, bool) or not isinstance(value, types):
-        raise ValueError
-    if isinstance(value, int | float) and low <= value <= high:
-        return value
-    raise ValueError
-
-
-def whole(low: int, high: int, *words: str) -> Kind:
-    """A whole number in a range, or one of the words."""
-
-    def read(value: object) -> object:
-        return value if value in words else within(value, (int,), low, high)
-
-    return Kind("N", " or ".join((f"{low}-{high}", *words)), read, words=words)
-
-
-def seconds(low: float, high: float, *, optional: bool = False) -> Kind:
-    """Seconds in a range; where `optional`, also the word none."""
-
-    def read(value: object) -> float | None:
-        if optional and value == "none":
-            return None
-        return float(within(value, (int, float), low, high))
-
-    allowed = f"{low:g}-{high:g} seconds" + (" or none" if optional else "")
-    return Kind("SECONDS", allowed, read, words=("none",) if optional else ())
-
-
-def size(high: int) -> Kind:
-    """Bytes: a number, or text with a unit."""
-
-    def read(value: object) -> object:
-        if isinstance(value, str) and (match := SIZE.fullmatch(value)):
-            value = int(match[1]) * UNITS[match[2].casefold()]
-        return within(value, (int,), 1, high)
-
-    allowed = f"1 to {size_text(high)}: bytes, or with KB, MB, GB, KiB, MiB or GiB"
-    return Kind("SIZE", allowed, read, size_text)
-
-
-def size_text(value: object) -> str:
-    """A number of bytes with the largest unit that divides it."""
-    number = int(str(value))
-    for unit in ("GiB", "MiB", "KiB"):
-        if number % UNITS[unit.casefold()] == 0:
-            return f"{number // UNITS[unit.casefold()]}{unit}"
-    return str(number)
-
-
-@dataclass(frozen=True, slots=True)
-class Knob:
-    """A row of the table: a setting's name, its default, what it takes, and what it is for."""
-
-    name: str
-    default: Any
-    group: str
-    kind: Kind
-    help: str
-    computed: str
-
-    @property
-    def variable(self) -> str:
-        """The name in the environment."""
-        return PREFIX + self.name.upper()
-
-    @property
-    def flag(self) -> str:
-        """The name on the command line."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def default_text(self) -> str:
-        """The default, in words where it is worked out."""
-        return self.computed or self.kind.write(self.default)
-
-
-def knob(group: str, default: T, kind: Kind, help: str, computed: str = "") -> T:
-    """A row of `Settings`; `computed` is the default in words where it is no fixed value."""
-    row = {"group": group, "kind": kind, "help": help, "computed": computed}
-    return field(default=default, metadata=row)
-
 
 FUNCTION, ADDRESS, LIMITS = "Function", "Address", "How many at once"
 TIMES, BODIES, LOGS, PROCESS = "Time limits", "Bodies", "Logs and errors", "Process"
 
 DOTTED = text("NAME", NAME, "module.attr or pkg.mod:attr")
 HOST = text("HOST", ADDRESSES, "an address or a host name")
-ON = switch()
 LEVEL = choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 FORMAT = choice("text", "json")
 LEFT = choice("wait", "warn", "cancel")
@@ -286,20 +134,11 @@ class Loaded:
     platform: Platform
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """What one source says of one name."""
-
-    name: str
-    value: object
-    source: str
-
-
 def load(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> Loaded:
     """The settings. `flags` may hold the command line's other flags too: they are passed over."""
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for word in spoken(flags, environ, cwd):
+    for word in spoken(KNOBS, flags, environ, cwd):
         value = checked(word)
         if word.name not in values:
             values[word.name], sources[word.name] = value, word.source
@@ -313,102 +152,6 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> 
     settings = Settings(**values)
     agree(settings, sources)
     return Loaded(settings, sources, platform(environ))
-
-
-def spoken(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> Iterator[Word]:
-    """Everything that the sources say, in the order in which they win."""
-    for name, row in KNOBS.items():
-        if flags.get(name) is not None:
-            yield Word(name, typed(flags[name]), f"flag {row.flag}")
-    yield from variables(environ)
-    # SERVICE_PORT stands above these two: it was set for this service, by somebody who knows it.
-    for variable in ("FC_CUSTOM_LISTEN_PORT", "FC_SERVER_PORT"):
-        if environ.get(variable):
-            yield Word("port", typed(environ[variable]), f"environment {variable}")
-    yield from files(flags, environ, cwd)
-
-
-def typed(value: object) -> object:
-    """The text of a flag or a variable as TOML would have it: 9000, 0.5, true, or text."""
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    if text.casefold() in ON.words:
-        return text.casefold() == "true"
-    if NUMBER.fullmatch(text):
-        return float(text) if "." in text else int(text)
-    return text
-
-
-def variables(environ: Mapping[str, str]) -> Iterator[Word]:
-    """What the environment says. An empty variable says nothing, as in the shell's `NAME= run`."""
-    rows = {row.variable: row for row in KNOBS.values()}
-    known = [*rows, *(PREFIX + option.upper() for option in OPTIONS)]
-    for variable, text in environ.items():
-        if variable in rows and text:
-            yield Word(rows[variable].name, typed(text), f"environment {variable}")
-        if variable.startswith(PREFIX) and variable not in known:
-            raise unknown("environment", variable, text, known)
-
-
-def files(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> Iterator[Word]:
-    """What the profile's file and then service.toml say, of those that there are."""
-    config, profile = (option(name, flags, environ) for name in OPTIONS)
-    folder = cwd / (str(config.value) if config else "config")
-    if config and not os.path.isdir(folder):
-        raise UsageError(f"{config.source} = {shown(config.value)}: there is no such directory")
-    if profile:
-        path = folder / f"{profile.value}.toml"
-        if not PROFILE.fullmatch(str(profile.value)) or not os.path.isfile(path):
-            raise missing(profile, folder, cwd)
-        yield from entries(path, cwd)
-    if os.path.exists(folder / "service.toml"):
-        yield from entries(folder / "service.toml", cwd)
-
-
-def option(name: str, flags: Mapping[str, object], environ: Mapping[str, str]) -> Word | None:
-    """What is said of an option that is no setting: it tells where settings are."""
-    if flags.get(name) is not None:
-        return Word(name, flags[name], f"flag --{name}")
-    variable = PREFIX + name.upper()
-    if environ.get(variable):
-        return Word(name, environ[variable], f"environment {variable}")
-    return None
-
-
-def missing(profile: Word, folder: Path, cwd: Path) -> UsageError:
-    """A profile that has no file, with those that have one."""
-    there = sorted(path.stem for path in folder.glob("*.toml"))
-    return UsageError(
-        f"{profile.source} = {shown(profile.value)}: no such profile in {displayed(folder, cwd)}"
-        f"; allowed: {', '.join(there)}{question(str(profile.value), there)}"
-    )
-
-
-def entries(path: Path, cwd: Path) -> Iterator[Word]:
-    """What one file says."""
-    source = displayed(path, cwd)
-    for name, value in parsed(path, source).items():
-        if name not in KNOBS:
-            raise unknown(source, name, value, KNOBS)
-        yield Word(name, value, source)
-
-
-def parsed(path: Path, source: str) -> dict[str, Any]:
-    """The file's TOML. A byte order mark is no fault: some editors leave one."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
-    try:
-        return tomllib.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{source}: line {line}: not UTF-8 text") from None
-    except (ValueError, RecursionError) as error:
-        last = f"line {len(data.splitlines())}, the end of the file"
-        reason = str(error).replace("end of document", last)
-        raise UsageError(f"{source}: not TOML: {reason}") from None
 
 
 def checked(word: Word) -> Any:
@@ -465,39 +208,6 @@ def platform(environ: Mapping[str, str]) -> Platform:
         access_key_secret=environ.get("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ""),
         security_token=environ.get("ALIBABA_CLOUD_SECURITY_TOKEN", ""),
     )
-
-
-def refused(source: str, name: str, value: str, allowed: str) -> UsageError:
-    """A value that is not allowed."""
-    return UsageError(f"{source}: {name} = {value} is not allowed; allowed: {allowed}")
-
-
-def unknown(source: str, name: str, value: object, known: Iterable[str]) -> UsageError:
-    """A name that is no setting. Its value may be anything: a secret is not shown."""
-    said = "***" if SECRET.search(name) else shown(value)
-    hint = question(name, known) or "; `python -m service --help` lists them all"
-    # Without its quotes, and yet with nothing in it that could begin a second line.
-    return UsageError(f"{source}: {shown(name)[1:-1]} = {said}: there is no such setting{hint}")
-
-
-def question(word: str, known: Iterable[str]) -> str:
-    """Did you mean the known word that is nearest? Empty when none is near."""
-    folded = {each.removeprefix(PREFIX).casefold(): each for each in known}
-    near = difflib.get_close_matches(word.removeprefix(PREFIX).casefold(), folded, n=1)
-    return f"; did you mean {folded[near[0]]}?" if near else ""
-
-
-def shown(value: object) -> str:
-    """A value for a message of one line. What is inside of a table or a list stays there."""
-    if isinstance(value, dict | list):
-        return "a table" if isinstance(value, dict) else "a list"
-    text = repr(value) if isinstance(value, str) else plain(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def displayed(path: Path, cwd: Path) -> str:
-    """The path as a person at `cwd` would type it."""
-    return str(path.relative_to(cwd) if path.is_relative_to(cwd) else path)
 
 
 def show(loaded: Loaded) -> str:

@@ -32,7 +32,8 @@ STAIRCASE = """
 1c   loader
 1b   body handler
 1a   settings protocol framing admission codec threads calls lifecycle health
-0    errors context frames
+0b   sources
+0a   errors context frames knobs
 leaf events
 """
 

@@ -19,21 +19,9 @@ from hypothesis import strategies as st
 
 from service.context import Platform
 from service.errors import UsageError
-from service.settings import (
-    KNOBS,
-    MIB,
-    OPTIONS,
-    Knob,
-    Loaded,
-    Settings,
-    add_flags,
-    load,
-    plain,
-    show,
-    size,
-    size_text,
-    typed,
-)
+from service.knobs import MIB, Knob, plain, size, size_text, typed
+from service.settings import KNOBS, Loaded, Settings, add_flags, load, show
+from service.sources import OPTIONS
 
 ROOT = Path(__file__).parent.parent
 

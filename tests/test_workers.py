@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from service import workers
-from service.settings import MIB, Settings
+from service.knobs import MIB
+from service.settings import Settings
 from service.workers import cpus, how_many, share
 
 

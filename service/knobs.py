@@ -1,0 +1,168 @@
+"""What a setting is: a name, a default, and a kind that tells which values it takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+PREFIX = "SERVICE_"
+MIB = 1024**2
+GIB = 1024 * MIB
+UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1024, "mib": MIB, "gib": GIB}
+SIZE = re.compile(r"([0-9]{1,18}) ?([kmg]i?b|)", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
+
+
+def plain(value: object) -> str:
+    """A value as it is typed in a flag."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a setting takes: `allowed` in words; `read` makes a value of it or raises ValueError."""
+
+    metavar: str
+    allowed: str
+    read: Callable[[object], Any]
+    write: Callable[[object], str] = plain
+    words: tuple[str, ...] = ()
+
+
+def text(metavar: str, form: re.Pattern[str], allowed: str) -> Kind:
+    """Text of a certain form."""
+
+    def read(value: object) -> str:
+        if isinstance(value, str) and form.fullmatch(value):
+            return value
+        raise ValueError
+
+    return Kind(metavar, allowed, read)
+
+
+def choice(*words: str) -> Kind:
+    """One of a few words, in upper or lower case."""
+
+    def read(value: object) -> str:
+        for word in words:
+            if isinstance(value, str) and value.casefold() == word.casefold():
+                return word
+        raise ValueError
+
+    return Kind("WORD", ", ".join(words), read, words=words)
+
+
+def switch() -> Kind:
+    """True or false."""
+
+    def read(value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        raise ValueError
+
+    return Kind("", "true, false", read, words=("true", "false"))
+
+
+def within(value: object, types: tuple[type, ...], low: float, high: float) -> float:
+    """The number, when it is of one of the types and in the range. True is no number here."""
+    if isinstance(value, bool) or not isinstance(value, types):
+        raise ValueError
+    if isinstance(value, int | float) and low <= value <= high:
+        return value
+    raise ValueError
+
+
+def whole(low: int, high: int, *words: str) -> Kind:
+    """A whole number in a range, or one of the words."""
+
+    def read(value: object) -> object:
+        return value if value in words else within(value, (int,), low, high)
+
+    return Kind("N", " or ".join((f"{low}-{high}", *words)), read, words=words)
+
+
+def seconds(low: float, high: float, *, optional: bool = False) -> Kind:
+    """Seconds in a range; where `optional`, also the word none."""
+
+    def read(value: object) -> float | None:
+        if optional and value == "none":
+            return None
+        return float(within(value, (int, float), low, high))
+
+    allowed = f"{low:g}-{high:g} seconds" + (" or none" if optional else "")
+    return Kind("SECONDS", allowed, read, words=("none",) if optional else ())
+
+
+def size(high: int) -> Kind:
+    """Bytes: a number, or text with a unit."""
+
+    def read(value: object) -> object:
+        if isinstance(value, str) and (match := SIZE.fullmatch(value)):
+            value = int(match[1]) * UNITS[match[2].casefold()]
+        return within(value, (int,), 1, high)
+
+    allowed = f"1 to {size_text(high)}: bytes, or with KB, MB, GB, KiB, MiB or GiB"
+    return Kind("SIZE", allowed, read, size_text)
+
+
+def size_text(value: object) -> str:
+    """A number of bytes with the largest unit that divides it."""
+    number = int(str(value))
+    for unit in ("GiB", "MiB", "KiB"):
+        if number % UNITS[unit.casefold()] == 0:
+            return f"{number // UNITS[unit.casefold()]}{unit}"
+    return str(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """A row of the table: a setting's name, its default, what it takes, and what it is for."""
+
+    name: str
+    default: Any
+    group: str
+    kind: Kind
+    help: str
+    computed: str
+
+    @property
+    def variable(self) -> str:
+        """The name in the environment."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def default_text(self) -> str:
+        """The default, in words where it is worked out."""
+        return self.computed or self.kind.write(self.default)
+
+
+def knob(group: str, default: T, kind: Kind, help: str, computed: str = "") -> T:
+    """A row of `Settings`; `computed` is the default in words where it is no fixed value."""
+    row = {"group": group, "kind": kind, "help": help, "computed": computed}
+    return field(default=default, metadata=row)
+
+
+ON = switch()
+
+
+def typed(value: object) -> object:
+    """The text of a flag or a variable as TOML would have it: 9000, 0.5, true, or text."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.casefold() in ON.words:
+        return text.casefold() == "true"
+    if NUMBER.fullmatch(text):
+        return float(text) if "." in text else int(text)
+    return text
