@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from service import frames
 from service.calls import context_of
@@ -40,11 +41,13 @@ class Watchdog:
         self._ended = threading.Event()
         self._sign = threading.Event()
         self._thread: threading.Thread | None = None
+        self._loops_time: Callable[[], float] = float
 
     def start(self) -> None:
         """Watch over the running loop; `stall_after` 0 watches over nothing."""
         if self._after:
             loop, thread = asyncio.get_running_loop(), threading.get_ident()
+            self._loops_time = partial(time.clock_gettime, time.pthread_getcpuclockid(thread))
             self._thread = threading.Thread(
                 target=self._watch, args=(loop, thread), name="watchdog", daemon=True
             )
@@ -109,15 +112,19 @@ class Watchdog:
         """Wait for an event; return None when it came, else how long nothing happened meanwhile.
 
         A wait that took much longer than asked for, with no CPU time spent, was a freeze of the
-        process. One with CPU time was code that did not let go of the interpreter.
+        process. One with CPU time was code that did not let go of the interpreter. Where CPU time
+        is scarce, that which the loop's thread got says for how long it ran at least.
         """
-        began, cpu = time.monotonic(), time.process_time()
+        began, cpu, loops = time.monotonic(), time.process_time(), self._loops_time()
         if event.wait(seconds):
             return None
         took = time.monotonic() - began
-        frozen = took > seconds * 2 and time.process_time() - cpu < took / 2
-        return seconds if frozen else took
+        if took <= seconds * 2 or time.process_time() - cpu >= took / 2:
+            return took
+        return max(seconds, self._loops_time() - loops)
 
+    # Code that holds the interpreter lets go of it at its very end, to who waits for it: most often
+    # to us, who then see its line.
     def _stalled(self, loop: asyncio.AbstractEventLoop, thread: int, seconds: float) -> None:
         self.stalls += 1
         self._report(*_blocking(loop, thread), seconds)

@@ -135,11 +135,30 @@ def test_a_freeze_is_no_stall(
 ) -> None:
     """A wait in which the process stood still counts as a part; one in which it worked, whole."""
     part = AFTER / watchdog.SLICES
-    clock, work = iter((0.0, part + seconds)), iter((0.0, seconds if worked else 0.0))
+    waited = waited_for(monkeypatch, part, part + seconds, seconds if worked else 0.0, 0.0)
+    assert waited == (part + seconds if worked else part)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_a_loop_that_works_with_little_cpu_time_is_not_frozen(
+    monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    """A wait in which the loop's thread had a part of the CPU counts for as long as it ran."""
+    part, took = AFTER / watchdog.SLICES, AFTER * 60
+    waited = waited_for(monkeypatch, part, took, share * took, share * took)
+    assert waited == share * took > AFTER
+
+
+def waited_for(
+    monkeypatch: pytest.MonkeyPatch, part: float, took: float, worked: float, loop_worked: float
+) -> float | None:
+    """What the watch makes of a wait: how long it was to be, how long it was, and the CPU time."""
+    watch = Watch()
+    clock, work, loops = (iter((0.0, end)) for end in (took, worked, loop_worked))
     clocks = SimpleNamespace(monotonic=clock.__next__, process_time=work.__next__)
     monkeypatch.setattr(watchdog, "time", clocks)
-    waited = Watch().dog._wait(threading.Event(), part)
-    assert waited == (part + seconds if worked else part)
+    monkeypatch.setattr(watch.dog, "_loops_time", loops.__next__)
+    return watch.dog._wait(threading.Event(), part)
 
 
 async def test_an_idle_watch_sleeps_until_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
