@@ -375,9 +375,9 @@ def test_a_print_in_the_middle_of_a_line_comes_after_it(
 
 def test_the_time_is_utc_with_milliseconds() -> None:
     """Stamps have the platform's form."""
-    assert stamp(0.0) == "1970-01-01T00:00:00.000Z"
     assert stamp(1479791615.9209) == "2016-11-22T05:13:35.920Z"
     assert stamp(1479791615.0625) == "2016-11-22T05:13:35.062Z"
+    assert stamp(0.0) == "1970-01-01T00:00:00.000Z"
     assert re.fullmatch(STAMP.pattern.rstrip(), stamp())
 
 
