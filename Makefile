@@ -1,5 +1,5 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run dev test test-all proof load bench-attribution lock bundle zip image settings clean
+.PHONY: help run dev test test-all proof load bench bench-attribution lock bundle zip image settings clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
 
@@ -42,6 +42,9 @@ load: .venv/dev.stamp ## a load test that climbs to 200 users; leaves reports/
 proof: .venv/dev.stamp ## the long proofs: 10,000 calls of each kind, 200 bodies of 32 MiB at once
 	ATTRIBUTION_CALLS=10000 .venv/bin/python -m pytest --timeout 600 -rP tests/system/test_attribution.py
 	.venv/bin/python -m pytest --timeout 600 -rP -m long tests/system/test_isolation.py
+
+bench: .venv-bench/stamp ## how fast we are, and the peers; ARGS="--quick" for a trial; leaves reports/bench/
+	.venv-bench/bin/python -m benchmarks.speed $(ARGS)
 
 bench-attribution: .venv-bench/stamp ## whose log lines are whose, here and in the peers; ARGS="--calls 300"
 	.venv-bench/bin/python benchmarks/attribution.py $(ARGS)
@@ -102,10 +105,12 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --qu
 	@.venv-$*/bin/python $(PIP) --no-deps -e .
 	@touch $@
 
-.venv-bench/stamp: pyproject.toml
+.venv-bench/stamp: pyproject.toml requirements.lock
 	@echo "Installing the peers into .venv-bench"
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
-	@.venv-bench/bin/python $(PIP) -e ".[bench]"
+	@.venv-bench/bin/python $(PIP) -e ".[bench]" || .venv-bench/bin/python benchmarks/peers.py
+	@# Robyn and Sanic ask for older versions of what we lock, and run with ours. pip would say so in red.
+	@.venv-bench/bin/python $(PIP) -qq --require-hashes -r requirements.lock
 	@touch $@
 
 # uv resolves for other platforms and versions, which pip cannot. It is no dependency of the project.

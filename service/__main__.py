@@ -1,5 +1,15 @@
 """`python -m service`."""
 
-from service.cli import main
+import gc
 
+gc.disable()  # what is made during the imports stays: to look through it again and again is in vain
+
+from service.deferred import defer  # noqa: E402
+
+defer("aiohttp")  # before all that imports it
+
+from service.cli import main  # noqa: E402
+
+gc.freeze()
+gc.enable()
 main()

@@ -21,6 +21,7 @@ from yarl import URL
 
 from service import frames, protocol, spawned
 from service.admission import Admission, Budget
+from service.allocator import keep_a_little
 from service.answers import Answer
 from service.body import EventStream, too_large
 from service.calls import Call, Calls
@@ -82,13 +83,18 @@ async def invoke(service: Service, request: web.Request) -> web.StreamResponse:
     """
     context = RUNNING.get()
     call = Call(context.deadline)
-    stream = _stream(service, request)
-    result = await service.calls.run(call, run_event(service, call, context, stream))
+    event = _event(service, request)
+    result = await service.calls.run(call, run_event(service, call, context, event))
     return Answer(result, content_type="application/octet-stream")
 
 
-async def run_event(service: Service, call: Call, context: Context, stream: EventStream) -> bytes:
-    """Return the answer to one event. Raises ServiceError for whatever keeps it from having one."""
+async def run_event(
+    service: Service, call: Call, context: Context, event: EventStream | bytes
+) -> bytes:
+    """Return the answer to one event. Raises ServiceError for whatever keeps it from having one.
+
+    Bytes are taken from the budget before; they and the stream are given back here.
+    """
     lifecycle = service.lifecycle
     call.stage = "waiting for a free slot"
     if not service.admission.take():
@@ -100,18 +106,43 @@ async def run_event(service: Service, call: Call, context: Context, stream: Even
         if lifecycle.refusing:
             lifecycle.check_open()
         function = service.handlers.handler
-        call.stage = "receiving the event"
-        event = function.decode(await stream.read()) if function.decode else stream
+        argument: Any = event
+        if function.decode is not None:
+            call.stage = "receiving the event"
+            body = event if type(event) is bytes else await event.read()  # type: ignore[union-attr]
+            argument = function.decode(body)
+            del body
         left = spawned.track()
         try:
-            result = await run(function, service.threads, call, event, context)
+            result = await run(function, service.threads, call, argument, context)
         finally:
             if left:
                 await spawned.settle(left, "warn" if call.over else service.settings.background)
         return encode(result)
     finally:
-        stream.close()
+        if type(event) is bytes:
+            service.budget.release(len(event))
+        else:
+            event.close()  # type: ignore[union-attr]
         service.admission.leave()
+        call.cut()
+
+
+def _event(service: Service, request: web.Request) -> EventStream | bytes:
+    """Return the body's bytes where they are here and wanted whole, as most are; else a stream."""
+    source = request.content
+    size = source.total_bytes
+    announced = request.content_length
+    if (
+        source.is_eof()
+        and (announced is None or announced == size)
+        and source.exception() is None
+        and service.handlers.handler.decode
+        and size <= service.settings.max_body
+        and service.budget.take(size)
+    ):
+        return source.read_nowait()
+    return _stream(service, request)
 
 
 def _stream(service: Service, request: web.Request) -> EventStream:
@@ -120,17 +151,18 @@ def _stream(service: Service, request: web.Request) -> EventStream:
     limit = service.settings.max_body
     if size is not None and size > limit:
         raise too_large(limit)
-    begin = None
-    if "Expect" in request.headers and request.version >= (1, 1):
-        begin = partial(_continue, request)
-    return EventStream(request.content, size=size, limit=limit, budget=service.budget, begin=begin)
+    source = request.content
+    begin = None if source.is_eof() else partial(_begin, request)
+    return EventStream(source, size=size, limit=limit, budget=service.budget, begin=begin)
 
 
-def _continue(request: web.Request) -> None:
-    """Ask for the body where the sender waits to be asked: nothing is sent that would be
-    refused.
+def _begin(request: web.Request) -> None:
+    """Let a body come that has not arrived whole, now that it is read.
+
+    Its sender is asked for it where it waits to be asked: nothing is sent that would be refused.
     """
-    if request.transport is not None:
+    keep_a_little()
+    if "Expect" in request.headers and request.version >= (1, 1) and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
@@ -317,13 +349,7 @@ def create_app(
     )
     app = web.Application(
         middlewares=[
-            framed(
-                logs,
-                platform,
-                settings.timeout,
-                settings.deadline_margin,
-                lambda: lifecycle.in_flight > 1,
-            ),
+            framed(logs, platform, settings.timeout, settings.deadline_margin),
             reported(error_trace=settings.error_trace),
         ]
     )

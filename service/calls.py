@@ -57,6 +57,7 @@ class Calls:
     async def run(self, call: Call, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` returns or raise what it raises.
 
+        Work that calls `call.cut` as the last thing it does is answered a turn of the loop earlier.
         Raises FunctionTimeout at the deadline, or when `cut_all` is called.
         """
         loop = asyncio.get_running_loop()
@@ -127,14 +128,24 @@ def _explain(call: Call) -> str:
     return f"the call was not done within {call.limit:.3g} seconds (it was {call.stage})"
 
 
-def eager_task(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> asyncio.Task[T]:
-    """Return a task that has run up to its first wait, on Python 3.12 and later.
+if sys.version_info >= (3, 12):
 
-    Work that never waits costs no turn of the loop then.
-    """
-    if sys.version_info >= (3, 12):
+    def eager_task(
+        work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[T]:
+        """Return a task that has run up to its first wait, on Python 3.12 and later.
+
+        Work that never waits costs no turn of the loop then.
+        """
         return asyncio.Task(work, loop=loop, eager_start=True)
-    return loop.create_task(work)
+
+else:
+
+    def eager_task(
+        work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[T]:
+        """Return a task that runs in the next turn of the loop."""
+        return loop.create_task(work)
 
 
 _CONTEXTS: WeakKeyDictionary[asyncio.Task[Any], Context] = WeakKeyDictionary()

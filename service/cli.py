@@ -11,20 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from service import __version__, invoke, settings
+from service import __version__, settings
 from service.app import SERVICE, create_app
 from service.errors import StartError, UsageError
 from service.handler import Handlers
 from service.loader import load
 from service.logs import Logs, Sink, route_all
 from service.protocol import INITED
-from service.reload import end_with_parent, supervise
 from service.server import check_parser, listen, serve
 from service.settings import Loaded
 from service.spawned import inherit_in_threads
-from service.workers import Seat, how_many, share, supervise_workers
+from service.workers import how_many, share
 
 PROGRAM = "python -m service"
 COMMANDS = {
@@ -79,8 +78,12 @@ def run(arguments: Sequence[str], cwd: Path) -> int:
     if flags.reload:
         if workers > 1:
             raise UsageError("--reload serves with one worker: leave it out, or say --workers 1")
+        from service.reload import supervise  # for the desk: no other start waits for it
+
         return supervise(listen(loaded.settings), arguments, cwd)
     if workers > 1:
+        from service.supervisor import supervise_workers
+
         check_parser(loaded.settings)
         return supervise_workers(
             workers, loaded.settings, lambda seat: _serve_with_others(loaded, cwd, seat)
@@ -108,6 +111,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "--show-config", action="store_true", help="print each setting, its value and its source"
     )
     if command == "invoke":
+        from service import invoke
+
         invoke.add_flags(parser)
     else:
         parser.add_argument(
@@ -137,6 +142,8 @@ def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
 def _serve(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
     check_parser(loaded.settings)
     if flags.alive is not None:
+        from service.reload import end_with_parent
+
         end_with_parent(flags.alive)
     logs = Logs(Sink(1), loaded.settings.log_format)
     undo = route_all(logs, loaded.settings.log_level)
@@ -155,8 +162,8 @@ def _serve(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
         undo()
 
 
-def _serve_with_others(loaded: Loaded, cwd: Path, seat: Seat) -> int:
-    """Be one worker of several."""
+def _serve_with_others(loaded: Loaded, cwd: Path, seat: Any) -> int:
+    """Be one worker of several; `seat` is its Seat."""
     mine = share(loaded.settings, seat.place, seat.number)
     logs = Logs(Sink(1), mine.log_format)
     undo = route_all(logs, mine.log_level)
@@ -217,6 +224,8 @@ def banner(loaded: Loaded, handlers: Handlers, url: str, workers: int = 1) -> li
 
 
 def _invoke(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
+    from service import invoke
+
     logs = Logs(Sink(2), loaded.settings.log_format)
     undo = route_all(logs, loaded.settings.log_level)
     try:

@@ -195,6 +195,9 @@ def _malformed(error: Exception, body: bytes) -> str:
 OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
 """Dataclasses come to `_plain`: orjson leaves out `_fields` and does not ask `to_json`."""
 
+ATTEMPTS: Final = (OPTIONS, OPTIONS | orjson.OPT_NON_STR_KEYS)
+"""Most results have text keys only: asking for more makes all of them half as fast."""
+
 LEAVES: Final = (str, int, types.NoneType, datetime, date, time, UUID, Decimal, orjson.Fragment)
 HINTS: Final[Mapping[type, str]] = {
     set: "return a list",
@@ -240,8 +243,7 @@ def encode(result: Any) -> bytes:
 
 
 def _json(result: Any) -> bytes:
-    # Most results have text keys only: asking for more makes all of them half as fast.
-    for options in (OPTIONS, OPTIONS | orjson.OPT_NON_STR_KEYS):
+    for options in ATTEMPTS:
         try:
             body = orjson.dumps(result, _plain, options)
             if b"null" not in body or (b'"null":' not in body and _finite(result)):

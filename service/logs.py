@@ -35,6 +35,10 @@ PATIENCE = 0.2
 """Seconds for which a call's answer waits for a slow reader of the log to take the call's lines."""
 
 
+CROWD = 8
+"""Calls that may begin in one turn of the loop before their lines are gathered."""
+
+
 class Sink:
     """Writes whole lines to a file descriptor. Never raises and never blocks.
 
@@ -60,8 +64,9 @@ class Sink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watched = False
         self._gathered: list[bytes] = []
+        self._begun = 0  # calls that have begun in this turn of the loop
+        self._crowd = False  # there were many in the last one
         self._no_call = contextvars.Context()
-        self._over: list[asyncio.Future[None]] = []  # who waits for the end of the turn
         self._turn_ends = False  # the end of this turn of the loop is waited for
         self._held: list[Callable[[], None]] = []  # to be called at the end of the turn
         self._waiting: list[tuple[int, list[Callable[[], None]]]] = []  # and later
@@ -113,12 +118,21 @@ class Sink:
         for _, those in waiting:
             self._call(those)
 
+    def crowded(self) -> bool:
+        """Note that a call begins; return whether so many begin in one turn of the loop that their
+        lines are better gathered. For a few that would cost more turns than it saves writes.
+        """
+        self._begun += 1
+        if not self._turn_ends:
+            self._end_turn_soon()
+        return self._crowd or self._begun > CROWD
+
     def gather(self, lines: bytes) -> None:
         """Write `lines` by the end of this turn of the loop, with what other calls gather.
 
         A write to a pipe costs more than all that the service does for a small call, and more still
         where it wakes the reader. Gathered lines leave with the next `write`, or at the end of the
-        turn, which `turn_over` and `when_out` wait for. Called from the loop.
+        turn, which `when_out` waits for. Called from the loop.
         """
         if self._loop is None:
             self.write(lines)
@@ -127,13 +141,6 @@ class Sink:
             self._gathered.append(lines)
         if not self._turn_ends:
             self._end_turn_soon()
-
-    async def turn_over(self) -> None:
-        """Wait until what is gathered now has been handed to the reader, slow or not."""
-        if self._gathered and self._loop is not None:
-            over = self._loop.create_future()
-            self._over.append(over)
-            await over
 
     def when_out(self, then: Callable[[], None]) -> None:
         """Call `then` once all that is written by now is out: at once if it is.
@@ -168,13 +175,11 @@ class Sink:
 
     def _end_turn(self) -> None:
         self._turn_ends = False
+        self._crowd, self._begun = self._begun > CROWD, 0
         with self._lock:
             if self._gathered:
                 self.write(b"")
             late, self._held = self._later(self._held), []
-        for waiter in self._over:
-            settle(waiter)
-        self._over.clear()
         self._call(late)
 
     def _later(self, those: list[Callable[[], None]]) -> list[Callable[[], None]]:
@@ -323,7 +328,7 @@ def settle(out: asyncio.Future[None]) -> None:
         out.set_result(None)
 
 
-_second = (0, "")
+_second = (-1, "")
 
 
 def stamp(now: float | None = None) -> str:
@@ -405,7 +410,10 @@ class Logs:
         """Write one of the platform's own lines, as it is (fc-platform.md section 4); at once, or
         gathered with others of this turn of the loop.
         """
-        (self.sink.gather if gather else self.sink.write)(f"{line}\n".encode())
+        if gather:
+            self.sink.gather(b"%b\n" % line.encode())
+        else:
+            self.sink.write(b"%b\n" % line.encode())
 
     def line(self, level: str, message: str, request_id: str | None = None) -> None:
         """Write `message` for the call that runs here, or for `request_id`."""

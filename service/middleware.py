@@ -32,18 +32,14 @@ _log = logging.getLogger("service")
 
 
 def framed(
-    logs: Logs,
-    platform: Platform,
-    default_timeout: float | None,
-    margin: float,
-    busy: Callable[[], bool] = lambda: False,
+    logs: Logs, platform: Platform, default_timeout: float | None, margin: float
 ) -> Middleware:
     """Return the outer ring: the call's context, its Start and End lines, and its request id in the
     answer.
 
-    The Start line is out before the handler runs: it is there even if the process dies. While the
-    instance is `busy` with several calls it is written together with theirs. The End line may wait
-    for those of other calls, and the connection waits for it with the answer.
+    Both lines are out before the answer. The Start line is out before the handler runs, too: it is
+    there even if that ends the process. In a crowd (`Sink.crowded`) the lines of a turn of the loop
+    are written together, and a Start line is out before the handler's own first line.
     """
 
     @web.middleware
@@ -60,16 +56,14 @@ def framed(
         operation = protocol.OPERATIONS.get(path_of(request))
         if operation is None:
             return _identified(await handler(request), request_id)
-        gather = busy()
-        logs.marker(protocol.start_line(operation, request_id), gather=gather)
-        if gather:
-            await logs.sink.turn_over()
+        crowded = logs.sink.crowded()
+        logs.marker(protocol.start_line(operation, request_id), gather=crowded)
         if why_new:
             _log.info("%s: this one was generated", why_new)
         response = await handler(request)
         logs.end(request_id)
         line = protocol.end_line(operation, request_id, failed=response.status != 200)
-        logs.marker(line, gather=True)
+        logs.marker(line, gather=crowded)
         return _identified(response, request_id)
 
     return framed
@@ -113,13 +107,14 @@ def reported(*, error_trace: bool) -> Middleware:
 
 def _check(request: web.Request) -> None:
     """Raise BadRequest for a head that is ambiguous: how long its body is, or whose call it is."""
-    if why := framing.objection(request.version, request.headers):
+    headers = request.headers
+    if why := framing.objection(request.version, headers):
         raise BadFraming(why)
-    expected = request.headers.get("Expect")
+    expected = headers.get("Expect")
     if expected and expected.strip().lower() != "100-continue":
         raise BadRequest("the only expectation served here is 100-continue")
     for name in protocol.IDENTITY:
-        values = request.headers.getall(name, ())
+        values = headers.getall(name, ())
         if len(values) > 1 and len(set(values)) > 1:
             raise BadRequest(f"the request has two different values for {name}")
 

@@ -19,8 +19,8 @@ BACKLOG = 1024
 """
 
 AT_ONCE = 16
-"""Connections taken in one turn of the loop: those beyond the limit are refused in the next one, and
-their descriptors are of those that are spare until then.
+"""Connections taken in one turn of the loop: those beyond the limit are refused in the next one, so
+until then their descriptors are of the spare ones.
 """
 
 RETRY = 0.05

@@ -1,25 +1,15 @@
-"""Several workers on one listening socket: how many, what each may do, and their common start."""
+"""Several workers on one listening socket: how many, and what each may do."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from service.arbiter import Forked, new_arbiter
-from service.errors import StartError
-from service.logs import Logs, Sink, route_all
-from service.parent import Parent
-from service.seat import Seat
-from service.server import listen
 from service.settings import Settings
-
-__all__ = ["Seat", "how_many", "share", "supervise_workers"]
-
-Work = Callable[[Seat], int]
 
 
 def how_many(settings: Settings) -> int:
@@ -78,36 +68,3 @@ def share(settings: Settings, place: int, number: int) -> Settings:
         queue=part(settings.queue),
         body_budget=max(part(settings.body_budget), settings.max_body),
     )
-
-
-def supervise_workers(number: int, settings: Settings, work: Work) -> int:
-    """Serve with `number` workers until SIGTERM or SIGINT; return the exit code.
-
-    Each worker is a new process in which this returns what `work` returns. Raises StartError when
-    the port or a worker fails, in the parent alone.
-    """
-    arbiter = new_arbiter(number)
-    sock = listen(settings)
-    logs = Logs(Sink(1), settings.log_format)
-    undo = route_all(logs, settings.log_level)
-    try:
-        return Parent(number, settings, sock, arbiter, logs).run()
-    except Forked as new:
-        seat = new.seat
-    finally:
-        undo()
-        if os.getpid() == arbiter.pid:
-            logs.close()
-        else:
-            logs.sink.close()  # without a flush: what is pending is the parent's to write
-    return _work(seat, work)
-
-
-def _work(seat: Seat, work: Work) -> int:
-    try:
-        return work(seat)
-    except StartError as error:
-        seat.failed(error)
-        return error.exit_code
-    finally:
-        seat.close()

@@ -15,7 +15,7 @@ from aiohttp import TCPConnector, web
 from aiohttp.test_utils import TestClient, make_mocked_request
 from pytest_aiohttp.plugin import AiohttpClient
 
-from service.app import SERVICE, Paths, _continue
+from service.app import SERVICE, Paths, _begin
 from service.body import EventStream
 from service.context import Context, current_context
 from service.logs import Logs
@@ -296,7 +296,7 @@ def test_a_sender_that_has_left_is_not_asked() -> None:
     """Nothing is sent where the connection is gone."""
     request = make_mocked_request("POST", "/invoke", headers={"Expect": "100-continue"})
     request.protocol.transport = None
-    _continue(request)
+    _begin(request)
 
 
 async def test_http_1_0_knows_no_expectation(aiohttp_client: AiohttpClient, log: Logged) -> None:

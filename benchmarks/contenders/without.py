@@ -1,0 +1,49 @@
+"""fc-event-service without one of its features, to find out what that costs: `without.py FEATURE`,
+then the service's own flags. What is taken away here cannot be taken away in the service.
+"""
+
+import contextlib
+import gc
+import sys
+
+from service.deferred import defer
+
+defer("aiohttp")
+
+from service import admission, cli, logs, protocol, server, spawned  # noqa: E402
+
+
+def nothing(*_):
+    """Stand in for a part that is not there."""
+
+
+def without_markers():
+    logs.Logs.marker = lambda *_, **__: None
+
+
+def without_deadline():
+    protocol.time_limit = lambda *_: None
+
+
+def without_attribution():
+    logs.Logs.end = nothing
+    cli.route_all = lambda *_: nothing
+    cli.inherit_in_threads = lambda: nothing
+    server.task_factory = None
+    tasks = set()
+    spawned.track = lambda: tasks
+
+
+def without_admission():
+    admission.Admission.take = admission.Budget.take = lambda *_: True
+    admission.Admission.leave = admission.Budget.release = nothing
+
+
+def without_watchdog():
+    sys.argv += ["--stall-after", "0"]
+
+
+globals()[f"without_{sys.argv.pop(1)}"]()
+gc.freeze()
+with contextlib.suppress(KeyboardInterrupt):
+    cli.main()
