@@ -1,0 +1,146 @@
+"""What a start and a small event may cost, counted and not timed: a change that makes them dearer
+shows here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import orjson
+import pytest
+
+from service.app import SERVICE
+from service.connection import Limits
+from service.lifecycle import Lifecycle
+from service.logs import Logs, Sink
+from service.runner import Runner
+from service.server import new_loop
+from service.spawned import task_factory
+from tests.assembly import assembled
+from tests.conftest import Serve
+from tests.harness import request
+
+MODULES = Path(__file__).parent / "modules.txt"
+"""What is imported to serve, beyond the standard library; `WRITE_MODULES=1` writes it anew."""
+
+CALLS = 84
+"""Python functions that a small event may call, from its bytes to its answer's; 82.3 when written."""
+
+EVENT = request(
+    b'{"items":[{"id":1,"name":"one"},{"id":2,"name":"two"}]}',
+    request_id="1-6560a8d1-0123abcd-0123456789ab",
+    x_fc_control_path="/invoke",
+    x_fc_function_timeout="60",
+    x_fc_access_key_id="key",
+    x_fc_access_key_secret="secret",
+    x_fc_security_token="token" * 200,
+)
+
+
+async def test_the_modules_for_serving_are_a_fixed_list(serve: Serve) -> None:
+    """Import time is cold start: no module comes in by accident, the HTTP client least of all."""
+    source = """
+        def handler(event, context):
+            import sys
+            places = ("/site-packages/", "/service/")
+            return sorted(
+                name for name, module in list(sys.modules.items())
+                if any(place in (getattr(module, "__file__", None) or "") for place in places)
+                and not name.startswith(("__editable__", "coverage", "_virtualenv", "distutils"))
+            )
+    """
+    server = serve(source)
+    found = [
+        name
+        for name in (await server.ask(request(b"{}"))).json()
+        if not name.startswith(("a1_coverage", "pytest_cov", "_distutils_hack"))
+    ]
+    if os.environ.get("WRITE_MODULES"):
+        MODULES.write_text("\n".join(found) + "\n")
+    assert found == MODULES.read_text().split()
+    assert "aiohttp.client" not in found
+
+
+class Wire(asyncio.Transport):
+    """A transport that counts what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        """Keep an answer."""
+        self.answers.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        """Say no."""
+        return False
+
+    def pause_reading(self) -> None:
+        """Nothing arrives."""
+
+    def resume_reading(self) -> None:
+        """Nothing arrives."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+async def count(sink: Sink) -> Counter[str]:
+    """The Python functions that 100 events at once call, each on its own connection."""
+
+    async def handler(event: bytes, _context: Any) -> Any:
+        return {"count": len(orjson.loads(event)["items"])}
+
+    app = assembled(Logs(sink), handler)
+    lifecycle: Lifecycle = app[SERVICE].lifecycle
+    runner = Runner(app, lifecycle, Limits(60, 60, 100), sink.when_out)
+    await runner.setup()
+    await lifecycle.initialized()
+    assert runner.server is not None
+    wires = [Wire() for _ in range(100)]
+    connections = []
+    for wire in wires:
+        connections.append(runner.server())
+        connections[-1].connection_made(wire)
+    calls: Counter[str] = Counter()
+
+    def note(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call":
+            calls[f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"] += 1
+
+    for round_of_calls in range(2):
+        if round_of_calls:
+            sys.setprofile(note)
+        try:
+            for connection in connections:
+                connection.data_received(EVENT)
+            await asyncio.sleep(0)  # the End lines and the answers of the crowd
+        finally:
+            sys.setprofile(None)
+    answers = [answer for wire in wires for answer in wire.answers]
+    assert len(answers) == 200
+    assert all(b'\r\n\r\n{"count":2}' in answer for answer in answers)
+    await runner.cleanup()
+    return calls
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks before 3.12")
+def test_a_small_event_calls_few_functions(tmp_path: Path) -> None:
+    """From its bytes to its answer's, the calls of Python functions stay below their number."""
+    with (tmp_path / "log").open("wb") as file:
+        loop = new_loop("auto")
+        loop.set_task_factory(task_factory)
+        try:
+            calls = loop.run_until_complete(count(Sink(file.fileno())))
+        finally:
+            loop.close()
+    each = sum(calls.values()) / 100
+    most = "\n".join(f"{number / 100:6.2f} {name}" for name, number in calls.most_common(100))
+    assert each <= CALLS, f"{each:.1f} calls for each event:\n{most}"
