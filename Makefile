@@ -1,5 +1,5 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run dev test test-all proof load bench bench-attribution lock bundle zip image settings clean
+.PHONY: help run dev test test-all proof load bench profile bench-attribution lock bundle zip image settings clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
 
@@ -45,6 +45,9 @@ proof: .venv/dev.stamp ## the long proofs: 10,000 calls of each kind, 200 bodies
 
 bench: .venv-bench/stamp ## how fast we are, and the peers; ARGS="--quick" for a trial; leaves reports/bench/
 	.venv-bench/bin/python -m benchmarks.speed $(ARGS)
+
+profile: .venv-bench/stamp ## where a call's microseconds go: a table and reports/bench/flame.svg
+	.venv-bench/bin/python -m benchmarks.profile $(ARGS)
 
 bench-attribution: .venv-bench/stamp ## whose log lines are whose, here and in the peers; ARGS="--calls 300"
 	.venv-bench/bin/python benchmarks/attribution.py $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import sys
 import time
@@ -15,6 +16,8 @@ from service.context import RUNNING, Context
 from service.errors import FunctionTimeout
 
 T = TypeVar("T")
+
+EAGER = sys.version_info >= (3, 12)
 
 _log = logging.getLogger("service")
 
@@ -128,24 +131,17 @@ def _explain(call: Call) -> str:
     return f"the call was not done within {call.limit:.3g} seconds (it was {call.stage})"
 
 
-if sys.version_info >= (3, 12):
-
-    def eager_task(
-        work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop
-    ) -> asyncio.Task[T]:
-        """Return a task that has run up to its first wait, on Python 3.12 and later.
-
-        Work that never waits costs no turn of the loop then.
-        """
-        return asyncio.Task(work, loop=loop, eager_start=True)
-
-else:
-
-    def eager_task(
-        work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop
-    ) -> asyncio.Task[T]:
-        """Return a task that runs in the next turn of the loop."""
-        return loop.create_task(work)
+def eager_task(
+    work: Coroutine[Any, Any, T],
+    loop: asyncio.AbstractEventLoop,
+    context: contextvars.Context | None = None,
+) -> asyncio.Task[T]:
+    """Return a task, in `context` or a copy of the current one, that has run up to its first wait
+    on Python 3.12 and later: work that never waits costs no turn of the loop then.
+    """
+    if EAGER:
+        return asyncio.Task(work, loop=loop, context=context, eager_start=True)
+    return loop.create_task(work, context=context)
 
 
 _CONTEXTS: WeakKeyDictionary[asyncio.Task[Any], Context] = WeakKeyDictionary()

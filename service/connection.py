@@ -14,6 +14,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -348,7 +349,9 @@ class Connection(web.RequestHandler):
             work = self._serve(request, message, payload)
         else:
             work = self._refuse(_objection(message.exc))
-        task = eager_task(work, self._loop)
+        # In a context of its own: where this runs in the context of an earlier call, whose handler
+        # has made the socket readable again, nothing of that call is passed on.
+        task = eager_task(work, self._loop, Context())
         if not task.done():
             self._task_handler = task
 
@@ -442,6 +445,8 @@ class Connection(web.RequestHandler):
             # In a turn of its own: a client that sends 1,000 calls at once is not served 1,000
             # frames deep, nor before all others.
             self._loop.call_soon(self._serve_next)
+        elif self._closing_after:
+            self.transport.close()
         elif self._head and self._timer is None:
             self._set_timer(self._limits.header_timeout, self._head_overdue)
 

@@ -25,8 +25,11 @@ class Child:
             f"--{name}={fd}" for name, fd in zip(("socket", "ready", "alive"), given, strict=True)
         ]
         kept = [argument for argument in arguments if argument != "--reload"]
+        # Byte code counts as up to date by its source's size and second: a file that is saved twice
+        # within one would be served as it was before.
+        environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service", *kept, *own], pass_fds=given
+            [sys.executable, "-m", "service", *kept, *own], pass_fds=given, env=environ
         )
         os.close(ready)
         os.close(alive)

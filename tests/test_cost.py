@@ -30,7 +30,7 @@ MODULES = Path(__file__).parent / "modules.txt"
 """What is imported to serve, beyond the standard library; `WRITE_MODULES=1` writes it anew."""
 
 CALLS = 84
-"""Python functions that a small event may call, from its bytes to its answer's; 82.3 when written."""
+"""Python functions that a small event may call, from its bytes to its answer's. It calls 82.3."""
 
 EVENT = request(
     b'{"items":[{"id":1,"name":"one"},{"id":2,"name":"two"}]}',

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.context import RUNNING, Context
-from service.logs import FORMATS, Logs, Route, Sink, json_lines, plain, stamp, text_lines
+from service.logs import CROWD, FORMATS, Logs, Route, Sink, json_lines, plain, stamp, text_lines
 from service.protocol import MAX_LOG_LINE
 from service.threads import ThreadPool
 from tests.assembly import Pipe, logged
@@ -239,6 +239,92 @@ def test_many_threads_write_whole_lines() -> None:
     assert len(lines) == 1000
     assert all(len(line) == 500 and len(set(line)) == 1 for line in lines)
     pipe.close()
+
+
+# --- lines of one turn of the loop
+
+
+async def test_gathered_lines_leave_together_at_the_end_of_the_turn(pipe: Pipe) -> None:
+    """Nothing is written before the turn ends; then all is, before who waits for it goes on."""
+    pipe.sink.attach()
+    seen = list[bytes]()
+    for name in (b"one", b"two"):
+        pipe.sink.gather(name + b"\n")
+        pipe.sink.when_out(lambda: seen.append(pipe.read()))
+    assert (pipe.read(), seen) == (b"", [])
+    await asyncio.sleep(0)
+    assert seen == [b"one\ntwo\n", b""]
+    pipe.sink.detach()
+
+
+async def test_a_line_takes_the_gathered_ones_along(pipe: Pipe) -> None:
+    """What a handler writes stands behind its Start line, and is out at once, from any thread."""
+    pipe.sink.attach()
+    pipe.sink.gather(b"start\n")
+    await asyncio.to_thread(pipe.sink.write, b"line\n")
+    assert pipe.read() == b"start\nline\n"
+    pipe.sink.gather(b"end\n")
+    assert pipe.sink.flush()
+    assert pipe.read() == b"end\n"
+    pipe.sink.detach()
+
+
+def test_without_a_loop_nothing_is_gathered(pipe: Pipe) -> None:
+    """Before the service runs, and after, lines are written as they come."""
+    seen = list[bytes]()
+    pipe.sink.gather(b"line\n")
+    pipe.sink.when_out(lambda: seen.append(pipe.read()))
+    assert seen == [b"line\n"]
+
+
+async def test_one_that_fails_holds_up_no_other(pipe: Pipe) -> None:
+    """Those who wait for the same turn go on, and the failure is the loop's to report."""
+    failures, seen = list[str](), list[int]()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(str(context["exception"])))
+
+    def fail() -> None:
+        raise ValueError("mine")
+
+    pipe.sink.attach()
+    pipe.sink.gather(b"line\n")
+    pipe.sink.when_out(lambda: seen.append(1))
+    pipe.sink.when_out(fail)
+    pipe.sink.when_out(lambda: seen.append(2))
+    await asyncio.sleep(0)
+    assert (seen, failures) == ([1], ["mine"])
+    await asyncio.sleep(0)
+    assert seen == [1, 2]
+    pipe.sink.detach()
+
+
+async def test_a_crowd_is_many_calls_in_one_turn(pipe: Pipe) -> None:
+    """A few calls in a turn are none, and a crowd is one for the next turn too."""
+    pipe.sink.attach()
+    assert [pipe.sink.crowded() for _ in range(CROWD + 2)] == [False] * CROWD + [True] * 2
+    await asyncio.sleep(0)
+    assert pipe.sink.crowded()
+    await asyncio.sleep(0)
+    assert not pipe.sink.crowded()
+    pipe.sink.detach()
+
+
+async def test_a_gathered_crowd_waits_for_a_slow_reader(pipe: Pipe) -> None:
+    """Whoever waits for gathered lines goes on when the reader has them, or patience is over."""
+    pipe.sink.attach()
+    pipe.sink.write(LINE * 50)
+    out = asyncio.Event()
+    pipe.sink.gather(b"mine\n")
+    pipe.sink.when_out(out.set)
+    await asyncio.sleep(0)
+    assert not out.is_set()
+    text = pipe.read()
+    async with asyncio.timeout(10):
+        await out.wait()
+        while not text.endswith(b"mine\n"):
+            text += pipe.read()
+            await asyncio.sleep(0)
+    pipe.sink.detach()
 
 
 # --- a reader that is slow

@@ -740,3 +740,31 @@ async def test_an_answer_waits_a_moment_for_its_lines(serve: Serve, loop_kind: s
         return 101 - len(re.findall(rb" slow \[STDOUT\] x{100}\n|End RequestId: slow\n", text))
 
     assert await least(held_back, below=1) == 0
+
+
+VARIABLES = """
+    import contextvars
+
+    seen = contextvars.ContextVar("seen", default="nothing")
+
+    async def handler(event, context):
+        before = seen.get()
+        seen.set(context.request_id)
+        return before
+"""
+
+
+@pytest.mark.parametrize("size", [2, 3 * MIB], ids=["small", "large"])
+async def test_no_call_sees_the_context_variables_of_the_one_before(
+    serve: Serve, loop_kind: str, size: int
+) -> None:
+    """Calls that follow each other on a connection, pipelined or not, each begin with none: also
+    behind a body whose reading starts and stops the socket.
+    """
+    server = serve(VARIABLES, "--loop", loop_kind)
+    calls = [request(b"x" * size, request_id=f"r-{number}") for number in range(4)]
+    async with server.client() as client:
+        answers = [(await client.ask(call)).body for call in calls]
+        await client.send(b"".join(calls))
+        answers += [(await client.answer()).body for _ in calls]
+    assert answers == [b"nothing"] * 8
