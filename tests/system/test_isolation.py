@@ -744,12 +744,14 @@ async def test_an_answer_waits_a_moment_for_its_lines(serve: Serve, loop_kind: s
 
 VARIABLES = """
     import contextvars
+    from service import EventStream
 
     seen = contextvars.ContextVar("seen", default="nothing")
 
-    async def handler(event, context):
+    async def handler(event: EventStream, context):
         before = seen.get()
         seen.set(context.request_id)
+        await event.read()
         return before
 """
 
