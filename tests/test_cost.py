@@ -52,7 +52,7 @@ async def test_the_modules_for_serving_are_a_fixed_list(serve: Serve) -> None:
             return sorted(
                 name for name, module in list(sys.modules.items())
                 if any(place in (getattr(module, "__file__", None) or "") for place in places)
-                and not name.startswith(("__editable__", "coverage", "_virtualenv", "distutils"))
+                and not name.startswith(("__", "coverage", "_virtualenv", "distutils"))
             )
     """
     server = serve(source)
