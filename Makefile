@@ -112,8 +112,8 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --qu
 	@echo "Installing the peers into .venv-bench"
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python $(PIP) -e ".[bench]" || .venv-bench/bin/python benchmarks/peers.py
-	@# Robyn and Sanic ask for older versions of what we lock, and run with ours. pip would say so in red.
-	@.venv-bench/bin/python $(PIP) -qq --require-hashes -r requirements.lock
+	@# Robyn and Sanic ask for older versions of what we lock, and run with ours.
+	@.venv-bench/bin/python $(PIP) --no-warn-conflicts --require-hashes -r requirements.lock
 	@touch $@
 
 # uv resolves for other platforms and versions, which pip cannot. It is no dependency of the project.

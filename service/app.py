@@ -91,11 +91,9 @@ async def invoke(service: Service, request: web.Request) -> web.StreamResponse:
 async def run_event(
     service: Service, call: Call, context: Context, event: EventStream | bytes
 ) -> bytes:
-    """Return the answer to one event. Raises ServiceError for whatever keeps it from having one.
-
-    Bytes are taken from the budget before; they and the stream are given back here.
-    """
-    lifecycle = service.lifecycle
+    """Return the answer to one event. Raises ServiceError for whatever keeps it from having one."""
+    lifecycle, budget = service.lifecycle, service.budget
+    held = 0
     call.stage = "waiting for a free slot"
     if not service.admission.take():
         await service.admission.enter()
@@ -109,9 +107,15 @@ async def run_event(
         argument: Any = event
         if function.decode is not None:
             call.stage = "receiving the event"
-            body = event if type(event) is bytes else await event.read()  # type: ignore[union-attr]
-            argument = function.decode(body)
-            del body
+            if isinstance(event, bytes):
+                # Only with a slot: a call that waits for one would keep bytes from those that have
+                # one and wait for bytes.
+                if not budget.take(len(event)):
+                    await budget.reserve(len(event))
+                held = len(event)
+                argument = function.decode(event)
+            else:
+                argument = function.decode(await event.read())
         left = spawned.track()
         try:
             result = await run(function, service.threads, call, argument, context)
@@ -120,10 +124,10 @@ async def run_event(
                 await spawned.settle(left, "warn" if call.over else service.settings.background)
         return encode(result)
     finally:
-        if type(event) is bytes:
-            service.budget.release(len(event))
+        if isinstance(event, bytes):
+            budget.release(held)
         else:
-            event.close()  # type: ignore[union-attr]
+            event.close()
         service.admission.leave()
         call.cut()
 
@@ -139,7 +143,6 @@ def _event(service: Service, request: web.Request) -> EventStream | bytes:
         and source.exception() is None
         and service.handlers.handler.decode
         and size <= service.settings.max_body
-        and service.budget.take(size)
     ):
         return source.read_nowait()
     return _stream(service, request)

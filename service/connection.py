@@ -30,7 +30,7 @@ from service.calls import eager_task
 from service.errors import BadFraming, FieldsTooLarge, RequestTimeout, ServiceError
 from service.framing import ChunkedBody
 from service.lifecycle import Lifecycle
-from service.logs import log_rarely, settle
+from service.logs import log_rarely
 
 NEVER = 10 * 365 * 86400.0
 """Seconds. An idle connection is never closed: a POST that meets a closing one becomes a 502 to the
@@ -398,9 +398,9 @@ class Connection(web.RequestHandler):
         """Write an answer aiohttp's way once the call's log is out, and see to what is left of the
         body.
         """
-        out = self._loop.create_future()
-        self._backend.when_out(partial(settle, out))
-        await out
+        out = asyncio.Event()
+        self._backend.when_out(out.set)
+        await out.wait()
         response, lost = await self.finish_response(request, response, None)
         if isinstance(response, web.Response):
             response.body = None  # an idle connection keeps its last answer (F21)

@@ -18,7 +18,9 @@ class _Deferred(ModuleType):
     """A package of which only those submodules have run that somebody imports."""
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith("__") and importlib.util.find_spec(f"{self.__name__}.{name}"):
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(name)  # who looks through all modules wants nothing of it
+        if name != "__all__" and importlib.util.find_spec(f"{self.__name__}.{name}"):
             return importlib.import_module(f"{self.__name__}.{name}")
         with _lock:  # another thread may be at it: its names are there when it is done
             if type(self) is _Deferred and "_deferred" in self.__dict__:

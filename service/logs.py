@@ -18,7 +18,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import orjson
@@ -104,7 +103,7 @@ class Sink:
     def attach(self) -> None:
         """From now on the running loop writes what is pending as soon as the reader takes more."""
         with self._lock:
-            self._loop = asyncio.get_running_loop()
+            self._loop, self._turn_ends = asyncio.get_running_loop(), False
             if self._pending:
                 self._watch()
 
@@ -151,21 +150,16 @@ class Sink:
         if self._loop is None:
             self.flush()
             then()
-        elif self._gathered or self._held:
-            self._held.append(then)
-        elif self._pending:
-            with self._lock:
+            return
+        with self._lock:  # a thread may be writing what was gathered
+            if self._gathered or self._held:
+                self._held.append(then)
+                return
+            if self._pending:
                 self._flush()
-                late = self._later([then])
-            self._call(late)
-        else:
-            then()
-
-    async def drained(self) -> None:
-        """Wait as `when_out` does."""
-        out = asyncio.get_running_loop().create_future()
-        self.when_out(partial(settle, out))
-        await out
+                if not self._later([then]):
+                    return
+        then()
 
     def _end_turn_soon(self) -> None:
         if self._loop is not None:
@@ -320,12 +314,6 @@ def _open(descriptor: int) -> tuple[int, int | None]:
         except OSError:
             pass
     return os.dup(descriptor), select.PIPE_BUF
-
-
-def settle(out: asyncio.Future[None]) -> None:
-    """Let those go on who wait for `out`, if any."""
-    if not out.done():
-        out.set_result(None)
 
 
 _second = (-1, "")

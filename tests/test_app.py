@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -264,6 +264,41 @@ async def test_a_call_ends_at_its_deadline_wherever_it_waits(
     assert (await client.post("/invoke")).status == 200
     assert app[SERVICE].admission.running == 0
     assert app[SERVICE].calls.lost == 0
+
+
+async def eventually(true: Callable[[], object]) -> None:
+    """Wait until it is; the test's own limit ends a wait in vain."""
+    while not true():  # noqa: ASYNC110 - counters have no event
+        await asyncio.sleep(0)
+
+
+async def test_a_call_without_a_slot_keeps_no_bytes_from_one_that_has_it(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """With a slot and a body that needs the whole budget, a call is not held up by a small one that
+    waits for the slot: each would wait for the other.
+    """
+    ready = asyncio.Event()
+
+    async def initialize(_context: Context) -> None:
+        await ready.wait()
+
+    settings = Settings(concurrency=1, max_body=1000, body_budget=1000)
+    app = assembled(log[0], echo, settings, initializer=initialize)
+    client = await aiohttp_client(app)
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(b"POST /invoke HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx")
+    service = app[SERVICE]
+    await eventually(lambda: service.admission.running)
+    small = asyncio.ensure_future(client.post("/invoke", data=b"small"))
+    await eventually(lambda: service.admission.queued)
+    ready.set()
+    writer.write(b"x" * 999)
+    async with asyncio.timeout(10):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        assert await (await small).read() == b"small"
+    writer.close()
+    assert (service.admission.running, service.budget.used) == (0, 0)
 
 
 async def test_a_body_over_the_limit_is_refused_at_once(

@@ -330,6 +330,13 @@ async def test_a_gathered_crowd_waits_for_a_slow_reader(pipe: Pipe) -> None:
 # --- a reader that is slow
 
 
+async def drained(sink: Sink) -> None:
+    """Wait until the lines written so far are out."""
+    out = asyncio.Event()
+    sink.when_out(out.set)
+    await out.wait()
+
+
 async def test_the_loop_writes_on_when_there_is_room(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,13 +347,13 @@ async def test_the_loop_writes_on_when_there_is_room(
     pipe.sink.write(LINE * 50)
     pipe.sink.attach()
     for _ in range(2):
-        waits = asyncio.ensure_future(pipe.sink.drained())
+        waits = asyncio.ensure_future(drained(pipe.sink))
         await asyncio.sleep(0)
         assert not waits.done()
         text = pipe.read()
         await waits
         assert text + pipe.read() == LINE * 50
-        await pipe.sink.drained()
+        await drained(pipe.sink)
         pipe.sink.write(LINE * 50)
     pipe.sink.detach()
     assert pipe.sink.lost == 0
@@ -373,7 +380,7 @@ async def test_each_waits_for_its_own_lines(monkeypatch: pytest.MonkeyPatch) -> 
 
     async def call(name: str) -> None:
         pipe.sink.write(LINE * 100)
-        await pipe.sink.drained()
+        await drained(pipe.sink)
         ended.append(name)
 
     pipe.sink.attach()
@@ -397,12 +404,12 @@ async def test_an_answer_waits_no_longer_than_a_moment(
     """The wait for a reader ends; there is none for one that has been gone, or without a loop."""
     monkeypatch.setattr("service.logs.PATIENCE", 0.01)
     pipe.sink.write(LINE * 50)
-    await pipe.sink.drained()
+    await drained(pipe.sink)
     pipe.sink.attach()
-    await asyncio.wait_for(pipe.sink.drained(), 60)
+    await asyncio.wait_for(drained(pipe.sink), 60)
     monkeypatch.setattr("service.logs.PATIENCE", 3600.0)
     pipe.sink._moved -= 3600
-    await asyncio.wait_for(pipe.sink.drained(), 60)
+    await asyncio.wait_for(drained(pipe.sink), 60)
     pipe.sink.detach()
     assert pipe.sink._pending
 
