@@ -5,8 +5,8 @@ for at exit.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -28,7 +28,8 @@ def attempt(work: Callable[..., Any], *arguments: Any) -> Outcome:
         return Outcome(None, failure)
 
 
-_Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Outcome]", Callable[[], Outcome]]
+_Future = asyncio.Future[Outcome]
+_Job = tuple[asyncio.AbstractEventLoop, _Future, Callable[[], Outcome]]
 
 
 class ThreadPool:
@@ -42,17 +43,20 @@ class ThreadPool:
     def __init__(self, size: int) -> None:
         self.size = size
         self.threads = 0
-        self._idle = threading.Semaphore(0)
+        self._busy = 0  # calls that have a thread or wait for one
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._done: deque[tuple[_Future, Outcome | None]] = deque()
+        self._told = False  # the loop will look at what is done
 
-    def run(self, work: Callable[..., Any], *arguments: Any) -> asyncio.Future[Outcome]:
+    def run(self, work: Callable[..., Any], *arguments: Any) -> _Future:
         """Run `work` in a thread, under a copy of the caller's context variables. Called from the
-        loop.
+        loop, always the same one.
         """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Outcome] = loop.create_future()
+        future: _Future = loop.create_future()
         context = copy_context()
-        if not self._idle.acquire(blocking=False) and self.threads < self.size:
+        self._busy += 1
+        if self._busy > self.threads < self.size:
             self._grow()
         self._jobs.put((loop, future, lambda: context.run(attempt, work, *arguments)))
         return future
@@ -63,6 +67,7 @@ class ThreadPool:
             threading.Thread(target=self._serve, name=name, daemon=True).start()
         except RuntimeError:  # the instance's limit of 1,024 threads (fc-platform.md section 8)
             if not self.threads:
+                self._busy -= 1
                 raise
         else:
             self.threads += 1
@@ -76,14 +81,19 @@ class ThreadPool:
         while (job := self._jobs.get()) is not None:
             loop, future, work = job
             # Answered while it waited for a thread: it must not run any more.
-            outcome = None if future.cancelled() else work()
-            self._idle.release()  # first: who gets the outcome may want a thread at once
-            if outcome is not None:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                    loop.call_soon_threadsafe(_deliver, future, outcome)
-            del job, loop, future, work, outcome  # an idle thread keeps no call's event alive
+            self._done.append((future, None if future.cancelled() else work()))
+            if not self._told:  # to wake the loop costs more than a small handler
+                self._told = True
+                try:
+                    loop.call_soon_threadsafe(self._deliver)
+                except RuntimeError:  # the loop is closed: nobody waits
+                    self._told = False
+            del job, loop, future, work  # an idle thread keeps no call's event alive
 
-
-def _deliver(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
-    if not future.done():
-        future.set_result(outcome)
+    def _deliver(self) -> None:
+        self._told = False  # first: what is done from here on is told again
+        while self._done:
+            future, outcome = self._done.popleft()
+            self._busy -= 1
+            if outcome is not None and not future.done():
+                future.set_result(outcome)
