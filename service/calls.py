@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -55,6 +56,7 @@ class Calls:
     def __init__(self) -> None:
         self.lost = 0
         self._running: set[Call] = set()
+        self._alarm_at = math.inf
         self._left: set[asyncio.Task[Any]] = set()
 
     async def run(self, call: Call, work: Coroutine[Any, Any, T]) -> T:
@@ -75,10 +77,9 @@ class Calls:
 
         task.add_done_callback(end)
         call.cut = end
-        timer = None
-        if call.deadline is not None:
-            timer = loop.call_later(max(0.0, call.deadline - time.monotonic()), end)
         self._running.add(call)
+        if call.deadline is not None and call.deadline < self._alarm_at:
+            self._set_alarm(call.deadline, loop)
         try:
             await ended
         except asyncio.CancelledError:
@@ -87,11 +88,30 @@ class Calls:
             raise
         finally:
             self._running.discard(call)
-            if timer is not None:
-                timer.cancel()
         if task.done():
             return task.result()
         raise self._give_up(call, task)
+
+    def _set_alarm(self, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+        """Look for calls that are over at `deadline`. One timer serves all: to set one for each
+        call and to cancel it, as nearly all are, costs more than to look through those that run.
+        """
+        self._alarm_at = deadline
+        loop.call_later(max(0.0, deadline - time.monotonic()), self._ring, deadline, loop)
+
+    def _ring(self, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+        if deadline != self._alarm_at:  # an earlier one was set since
+            return
+        now = time.monotonic()
+        nearest = math.inf
+        for call in tuple(self._running):
+            if call.deadline is not None and call.deadline > now:
+                nearest = min(nearest, call.deadline)
+            elif call.deadline is not None:
+                call.cut()
+        self._alarm_at = math.inf
+        if nearest < math.inf:
+            self._set_alarm(nearest, loop)
 
     def _give_up(self, call: Call, task: asyncio.Task[Any]) -> FunctionTimeout:
         in_thread = call.thread is not None

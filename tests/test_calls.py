@@ -91,6 +91,31 @@ async def test_a_call_ends_at_its_deadline(caplog: pytest.LogCaptureFixture) -> 
     assert calls.lost == 0
 
 
+async def test_each_call_ends_at_its_own_deadline() -> None:
+    """In whatever order they begin; those that have time left, or no limit, go on."""
+    calls, go = Calls(), asyncio.Event()
+    ended: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        try:
+            await calls.run(due(seconds), asyncio.sleep(3600))
+        except FunctionTimeout:
+            ended.append(seconds)
+
+    async def work() -> str:
+        await go.wait()
+        return "done"
+
+    others = [asyncio.ensure_future(calls.run(call, work())) for call in (due(3600), Call(None))]
+    await asyncio.gather(*map(wait, (0.1, 0.3, 0.05, 0.2)))
+    assert ended == [0.05, 0.1, 0.2, 0.3]
+    go.set()
+    assert await asyncio.gather(*others) == ["done", "done"]
+    await wait(0.01)
+    assert ended[-1] == 0.01, "one that ends before the deadline that was looked for"
+    await back(calls)
+
+
 async def test_a_deadline_that_has_passed_cuts_at_the_first_wait() -> None:
     """A call that arrives too late fails as soon as it waits."""
     with pytest.raises(FunctionTimeout):
