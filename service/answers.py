@@ -26,10 +26,15 @@ class Answer(web.Response):
     work on them: building and writing a head field by field is a third of a small call.
     """
 
+    _zlib_executor_size = 1024 * 1024
+    _zlib_executor = None
+
     def __init__(
         self, body: bytes = b"", status: int = 200, content_type: str = "application/json"
     ) -> None:
-        super().__init__(body=body, status=status)
+        # Not web.Response's own: it looks for what a body may be given as, and ours is bytes.
+        web.StreamResponse.__init__(self, status=status)
+        self._body = body
         self.request_id = ""
         self._kind = content_type
 

@@ -343,8 +343,8 @@ class Connection(web.RequestHandler):
         self._request_in_progress = True
         if isinstance(message, RawRequestMessage):
             assert self._request_factory is not None
-            writer = StreamWriter(self, self._loop)
-            request = self._request_factory(message, payload, self, writer, None)  # type: ignore[arg-type]
+            # Most answers need no StreamWriter: it is made where one does.
+            request = self._request_factory(message, payload, self, None, None)  # type: ignore[arg-type]
             self._current_request = request
             work = self._serve(request, message, payload)
         else:
@@ -401,6 +401,7 @@ class Connection(web.RequestHandler):
         out = asyncio.Event()
         self._backend.when_out(out.set)
         await out.wait()
+        request._payload_writer = StreamWriter(self, self._loop)
         response, lost = await self.finish_response(request, response, None)
         if isinstance(response, web.Response):
             response.body = None  # an idle connection keeps its last answer (F21)
