@@ -40,7 +40,7 @@ def strict(schema: Any) -> Any:
 
 def complaints(props: dict[str, Any]) -> list[str]:
     """What the strict schema says against a function's `props`."""
-    validator = Draft7Validator(strict(json.loads(text("tests/fc3-schema.json"))))
+    validator = Draft7Validator(strict(json.loads(text("service/emulator/fc3-schema.json"))))
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(props)]
 
 
@@ -235,7 +235,7 @@ class TestLocks:
         """Each dependency of pyproject.toml is in its lock file."""
         project = tomllib.loads(text("pyproject.toml"))
         dev = [*project["dependency-groups"]["dev"]]
-        for extra in ("events", "load", "reload"):
+        for extra in ("emulator", "events", "load", "reload"):
             dev += project["project"]["optional-dependencies"][extra]
         for named, lock in ((project["project"]["dependencies"], LOCKS[0]), (dev, LOCKS[1])):
             names = {re.split(r"[\[<>=;]", each)[0].strip().lower() for each in named}
