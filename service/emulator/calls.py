@@ -1,0 +1,61 @@
+"""One call as the emulator passes it on, what comes of it, and what the platform refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One event for one function."""
+
+    function: str
+    event: bytes
+    request_id: str
+    retry_count: int = 0
+    tail: bool = False
+    """True when the caller asked for the call's log (`x-fc-log-type: Tail`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer of an instance, or what the platform says in its place.
+
+    `duration` is in seconds, `memory` the most that was seen of the instance's, in MB.
+    """
+
+    request_id: str
+    body: bytes
+    error_type: str = ""
+    """`X-Fc-Error-Type`; "" where the function succeeded. The API's status is 200 in both cases."""
+    instance_id: str = ""
+    duration: float = 0.0
+    memory: float = 0.0
+    cold: bool = False
+    """True when an instance had to be started for this call."""
+    log: bytes | None = None
+    """The last 4 KB of the call's log, where they were asked for and are the call's alone."""
+
+
+class PlatformError(Exception):
+    """What the API answers where no function could: `code` and `status` are the platform's."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Pool(Protocol):
+    """The instances of one function, as those see them who have calls for it."""
+
+    async def invoke(self, call: Invocation) -> Outcome:
+        """Return the function's answer; a function error is one too. Cancelled: the caller left.
+
+        Raises PlatformError where no instance could answer, 429 `ResourceExhausted` for example.
+        """
+
+    @property
+    def room(self) -> int:
+        """How many calls would be taken now without a 429."""

@@ -1,0 +1,161 @@
+"""What the platform says where no function answers, in its own words (fc-platform.md section 3).
+
+Errors of a start have status 412, as the API's list of error codes has them. What is true on the
+desk alone stands in a line of its own behind them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Sequence
+
+import orjson
+
+from service.emulator.calls import PlatformError
+
+UNHANDLED = "UnhandledInvocationError"
+INITIALIZATION = "InitializationError"
+"""Values of X-Fc-Error-Type."""
+
+CANNOT_START = "The function cannot be started."
+SIGNALS = {int(number) for number in signal.Signals}
+
+
+class InitializationError(Exception):
+    """The initializer failed or took too long; the text says why."""
+
+
+def no_folder(folder: str) -> PlatformError:
+    """The code is not there: on the platform there is no function without."""
+    advice = "it is what `code` in s.yaml names; build it first"
+    return PlatformError(
+        412, "CAFileNotFound", f"{CANNOT_START} The directory {folder} does not exist: {advice}."
+    )
+
+
+def no_file(path: str) -> PlatformError:
+    """The start command names a file that the code does not have."""
+    return PlatformError(
+        412,
+        "CAFileNotFound",
+        f"{CANNOT_START} Failed to start function instance. Error: the file {path} is not exist",
+    )
+
+
+def exited(code: int, command: Sequence[str], output: str, port: int) -> PlatformError:
+    """The first process ended before its port was open; `code` is its exit code, or the errno with
+    which it could not be executed.
+    """
+    advice = own_port(port) if os.strerror(errno.EADDRINUSE) in output else ""
+    return PlatformError(
+        412,
+        "CAExited",
+        "The function either cannot be started or exited. Function instance exited unexpectedly"
+        f"(code {code}, message:{_meaning(code)}) with start command '{' '.join(command)}'."
+        f" Logs:{output}{advice}",
+    )
+
+
+def _meaning(code: int) -> str:
+    if code - 128 in SIGNALS:
+        return f"killed by {signal.Signals(code - 128).name}"
+    if code in (errno.ENOENT, errno.EACCES, errno.ENOEXEC):  # the platform's list has these alone
+        return os.strerror(code).lower()
+    return f"exit status {code}"
+
+
+def not_started(
+    port: int, seconds: float, output: str, listening: Sequence[tuple[str, int]]
+) -> PlatformError:
+    """The port was not open in time; `listening` says where the instance listens instead."""
+    return PlatformError(
+        412,
+        "FunctionNotStarted",
+        f"Function instance health check failed on port {port} in {seconds:g} seconds.\n"
+        f"Logs:{output}{_elsewhere(port, listening)}",
+    )
+
+
+def _elsewhere(port: int, listening: Sequence[tuple[str, int]]) -> str:
+    places = ", ".join(f"{host}:{number}" for host, number in listening)
+    if port in (number for _, number in listening):
+        return f"\nIt listens on {places} only: Function Compute needs 0.0.0.0."
+    return f"\nIt listens on {places}.{own_port(port)}" if places else ""
+
+
+def own_port(port: int) -> str:
+    """What a server has to do on the desk that it has not to do on the platform."""
+    return (
+        f"\nThis instance was to listen on port {port}: on the desk each instance needs a port of"
+        " its own. Read it from FC_CUSTOM_LISTEN_PORT, or run with --max-instances 1."
+    )
+
+
+def unhealthy(path: str, fault: str, output: str) -> PlatformError:
+    """The first health check after the start failed."""
+    return PlatformError(
+        412,
+        "FunctionNotStarted",
+        f"Function instance health check failed on path {path}: {fault}.\nLogs:{output}",
+    )
+
+
+def broken_off(duration: float, memory: float) -> PlatformError:
+    """The process ended, or closed the connection, in a call of `duration` seconds."""
+    return PlatformError(
+        502,
+        "ProcessExitedUnexpectedly",
+        "Process exited unexpectedly before completing request"
+        f" (duration: {_milliseconds(duration)}ms, maxMemoryUsage: {memory:.2f}MB)",
+    )
+
+
+def unreadable(reason: str) -> PlatformError:
+    """What the function answered is not HTTP."""
+    return PlatformError(502, "BadResponse", f"The function's answer cannot be read: {reason}")
+
+
+def exhausted(instances: int, concurrency: int) -> PlatformError:
+    """All instances are full, and there may be no more of them."""
+    return PlatformError(
+        429,
+        "ResourceExhausted",
+        f"The function has as many instances as it may have ({instances}), and each serves as many"
+        f" calls as it may ({concurrency}). Retry later.",
+    )
+
+
+def stopping() -> PlatformError:
+    """The emulator takes no further call."""
+    return PlatformError(503, "ServiceUnavailable", "The emulator is being stopped.")
+
+
+def timed_out(seconds: float) -> str:
+    """A call ran over the function's time."""
+    return f"Function time out after {seconds:g} seconds"
+
+
+def initializer_timed_out(seconds: float) -> str:
+    """The initializer ran over its time."""
+    return f"Function initialization time out after {seconds:g} seconds"
+
+
+def cancelled(request_id: str, duration: float, memory: float) -> str:
+    """The line that the log has of a call whose client has left."""
+    return (
+        f"FC Invoke End RequestId: {request_id}, Error: Invocation canceled by client"
+        f" (duration: {_milliseconds(duration)}ms, maxMemoryUsage: {memory:.2f}MB)"
+    )
+
+
+def body(message: str, error_type: str = "") -> bytes:
+    """The JSON that stands in the place of a function's answer."""
+    return orjson.dumps(
+        {"errorMessage": message} | ({"errorType": error_type} if error_type else {})
+    )
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,278 @@
+"""All processes of one instance: what it started, and what that started in turn.
+
+The first process leads a session and a process group of its own, so that one signal reaches most
+of them. What left the group is found by Linux's /proc: by session, by parent, and by the variable
+FC_INSTANCE_ID, which even a process that was left by its parent still has. One that has left all of
+these behind is known if it was seen before. Where there is no /proc (macOS), the group is all that
+is known, and memory is 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+LISTENING = "0A"
+"""The state of a listening socket in /proc/net/tcp."""
+
+ROUNDS = 20
+"""How often what an instance has started is looked for and killed: a process may start another one
+meanwhile.
+"""
+
+EXEC = 0.01
+"""Seconds in which a process is through with its exec."""
+
+PATIENCE = 5.0
+"""Seconds that one killed process is waited for: the kernel may hold it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A process as /proc/PID/stat has it; `started` is in clock ticks since boot."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
+    started: int
+
+
+def table() -> dict[int, Entry]:
+    """Return all processes of this machine that live; none where there is no /proc."""
+    if not PROC.is_dir():
+        return {}
+    found = (_entry(int(name)) for name in os.listdir(PROC) if name.isdigit())
+    return {entry.pid: entry for entry in found if entry is not None}
+
+
+def _entry(pid: int) -> Entry | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name, in parentheses, may have any character.
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:  # it has ended
+        return None
+    state = fields[0].decode()
+    if state in "ZX":
+        return None
+    parent, group, session = map(int, fields[1:4])
+    return Entry(pid, state, parent, group, session, int(fields[19]))
+
+
+class Processes:
+    """The processes of one instance. `ended` becomes the first one's exit code, as a shell tells
+    it: 128 and the signal's number where a signal ended it.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        output: int,
+    ) -> None:
+        """Start `command` in `folder`, with its stdout and stderr going to `output`.
+
+        Raises OSError with the reason of exec: ENOENT, EACCES or ENOEXEC.
+        """
+        self._marker = f"FC_INSTANCE_ID={environment['FC_INSTANCE_ID']}".encode()
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[int] = self._loop.create_future()
+        self._process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        first = _entry(self.pid)
+        self._members = {self.pid: first.started} if first else {}
+        self._strays: dict[int, int] = {}  # members of other groups, and when they were started
+        self._strangers: dict[int, int] = {}  # processes that are known not to be ours
+        self._born = first.started if first else 0
+        self.unsure = False
+        """Whether the last look has met a process of which it could not be told whose it is."""
+        self._wait()
+
+    # --- its end
+
+    def _wait(self) -> None:
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # not Linux
+            threading.Thread(target=self._wait_in_thread, daemon=True).start()
+            return
+        self._loop.add_reader(descriptor, self._reap, descriptor)
+
+    def _reap(self, descriptor: int) -> None:
+        if self._process.poll() is not None:
+            self._loop.remove_reader(descriptor)
+            os.close(descriptor)
+            self._note_end()
+
+    def _wait_in_thread(self) -> None:
+        self._process.wait()
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._note_end)
+
+    def _note_end(self) -> None:
+        code = self._process.returncode
+        if not self.ended.done():
+            self.ended.set_result(128 - code if code < 0 else code)
+
+    # --- signals
+
+    def signal_first(self, number: signal.Signals) -> None:
+        """Send a signal to the first process, as a container's end does."""
+        if not self.ended.done():
+            self._process.send_signal(number)
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to all processes that are known: the whole group, and those outside it."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+        if self._strays:
+            _signal(self._strays, number)
+
+    def signal_strays(self, number: signal.Signals) -> None:
+        """Send a signal to those outside the group alone."""
+        _signal(self._strays, number)
+
+    def look(self, entries: Mapping[int, Entry]) -> None:
+        """Find all processes of the instance in a `table()` of now."""
+        self.unsure = False
+        found = {pid for pid, entry in entries.items() if self._is_ours(entry)}
+        children: dict[int, list[int]] = {}
+        for entry in entries.values():
+            children.setdefault(entry.parent, []).append(entry.pid)
+        unvisited = list(found)
+        while unvisited:
+            fresh = [pid for pid in children.get(unvisited.pop(), ()) if pid not in found]
+            found.update(fresh)
+            unvisited += fresh
+        self._members = {pid: entries[pid].started for pid in found}
+        self._strays = {pid: self._members[pid] for pid in found if entries[pid].group != self.pid}
+        if not self.unsure:
+            others = ((pid, entry) for pid, entry in entries.items() if pid not in found)
+            self._strangers = {pid: entry.started for pid, entry in others}
+
+    def _is_ours(self, entry: Entry) -> bool:
+        if self.pid in (entry.session, entry.group):
+            return True
+        if self._members.get(entry.pid) == entry.started:
+            return True
+        if entry.started < self._born or self._strangers.get(entry.pid) == entry.started:
+            return False
+        try:
+            environment = Path(f"/proc/{entry.pid}/environ").read_bytes()
+        except OSError:  # it has ended, or is another user's
+            return False
+        self.unsure = self.unsure or not environment  # in the middle of an exec it has none
+        return self._marker in environment.split(b"\0")
+
+    async def kill(self) -> None:
+        """End every process of the instance; return once none is left."""
+        self.look(table())  # before their parents are gone
+        self.signal_all(signal.SIGKILL)
+        for _ in range(ROUNDS):
+            self.look(table())
+            if not self._members and not self.unsure:
+                break
+            if self.unsure:
+                await asyncio.sleep(EXEC)
+            _signal(self._members, signal.SIGKILL)
+            await asyncio.gather(*map(_end_of, self._members))
+        await self.ended
+
+    # --- what they use
+
+    def memory(self) -> float:
+        """Return the resident memory of the processes that are known, in MB."""
+        return sum(map(_resident, self._members)) * PAGE / 1024**2
+
+    def listening(self) -> list[tuple[str, int]]:
+        """Return the IPv4 and IPv6 addresses and ports on which the processes listen."""
+        self.look(table())
+        sockets = {link for pid in self._members for link in _links(pid)}
+        return [
+            address
+            for name in ("tcp", "tcp6")
+            for inode, address in _listeners(Path(f"/proc/{self.pid}/net/{name}"))
+            if f"socket:[{inode}]" in sockets
+        ]
+
+
+def _signal(processes: Mapping[int, int], number: signal.Signals) -> None:
+    for pid, started in list(processes.items()):
+        entry = _entry(pid)
+        if entry is not None and entry.started == started:  # its number may be another one's by now
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+
+
+async def _end_of(pid: int) -> None:
+    """Return once a process has ended, whoever its parent is; after a while in any case."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):  # it has ended
+        return
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def _resident(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[1])
+    except (OSError, IndexError):  # it has ended
+        return 0
+
+
+def _links(pid: int) -> Iterable[str]:
+    folder = f"/proc/{pid}/fd"
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            with suppress(OSError):
+                yield os.readlink(f"{folder}/{name}")
+
+
+def _listeners(file: Path) -> Iterable[tuple[str, tuple[str, int]]]:
+    try:
+        lines = file.read_text().splitlines()[1:]
+    except OSError:
+        return
+    for fields in map(str.split, lines):
+        if fields[3] == LISTENING:
+            host, port = fields[1].split(":")
+            yield fields[9], (_address(host), int(port, 16))
+
+
+def _address(text: str) -> str:
+    """Return an address as people write it; the kernel has it in words of the machine's order."""
+    words = [bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8)]
+    if len(words) == 1:
+        return ".".join(map(str, words[0]))
+    joined = b"".join(words)
+    return "::" if not any(joined) else joined.hex(":", 2)
