@@ -1,5 +1,5 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run dev test test-all proof load bench profile bench-attribution lock bundle zip image settings clean
+.PHONY: help run emulate dev test test-all proof load bench profile bench-emulator bench-attribution lock bundle zip image settings clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
 
@@ -19,6 +19,9 @@ help: ## this list
 run: $(if $(findstring --reload,$(ARGS)),.venv/dev.stamp,.venv/run.stamp) ## serve index.py; ARGS="--port 9001" is passed on
 	@exec .venv/bin/python -m service $(ARGS)
 
+emulate: .venv/dev.stamp ## Function Compute on this machine, for s.yaml; ARGS="--json" is passed on
+	@exec .venv/bin/python -m service emulate --code . $(ARGS)
+
 dev: .venv/dev.stamp ## make the environment for work on the project
 
 test: .venv/dev.stamp ## format, lint, types, tests with branch coverage
@@ -36,8 +39,8 @@ test-%: .venv-%/dev.stamp
 	@.venv-$*/bin/python -m pytest -n 4 -m "not alone and not long" $(ARGS)
 	@.venv-$*/bin/python -m pytest -m "alone and not long" $(ARGS)
 
-load: .venv/dev.stamp ## a load test that climbs to 200 users; leaves reports/
-	.venv/bin/python tests/load/run.py $(ARGS)
+load: .venv/dev.stamp ## a load test that climbs to 200 users; TARGET=emulator shows the scale-out; leaves reports/
+	.venv/bin/python tests/load/run.py --target $(or $(TARGET),service) $(ARGS)
 
 proof: .venv/dev.stamp ## the long proofs: 10,000 calls of each kind, 200 bodies of 32 MiB at once
 	ATTRIBUTION_CALLS=10000 .venv/bin/python -m pytest --timeout 600 -rP tests/system/test_attribution.py
@@ -49,12 +52,15 @@ bench: .venv-bench/stamp ## how fast we are, and the peers; ARGS="--quick" for a
 profile: .venv-bench/stamp ## where a call's microseconds go: a table and reports/bench/flame.svg
 	.venv-bench/bin/python -m benchmarks.profile $(ARGS)
 
+bench-emulator: .venv/dev.stamp ## what a call through the emulator costs
+	.venv/bin/python -m benchmarks.emulator $(ARGS)
+
 bench-attribution: .venv-bench/stamp ## whose log lines are whose, here and in the peers; ARGS="--calls 300"
 	.venv-bench/bin/python benchmarks/attribution.py $(ARGS)
 
 lock: build/uv/bin/uv ## resolve the lock files again; ARGS=--upgrade moves to newer versions
 	$(COMPILE) pyproject.toml --output-file requirements.lock $(ARGS)
-	$(COMPILE) pyproject.toml --extra events --extra load --extra reload --extra workers --group dev --constraints requirements.lock \
+	$(COMPILE) pyproject.toml --extra emulator --extra events --extra load --extra reload --extra workers --group dev --constraints requirements.lock \
 		--output-file requirements-dev.lock $(ARGS)
 
 bundle: build/uv/bin/uv ## build/code for s.yaml: the function, the service, and their dependencies

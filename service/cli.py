@@ -29,12 +29,16 @@ PROGRAM = "python -m service"
 COMMANDS = {
     "serve": "serve the handler (what is done when no command is named)",
     "invoke": "call the handler once: result on stdout, log on stderr",
+    "event": "list the sample events, or print one",
+    "emulate": "play Function Compute for the functions of s.yaml",
 }
 EXAMPLES = f"""\
 examples:
   {PROGRAM}                              serve index.py's handler on port 9000
   {PROGRAM} --handler app.main --reload  serve app.py's main, anew after each change
   {PROGRAM} invoke --event '{{"name":"x"}}'  call the handler once, without a server
+  {PROGRAM} invoke @oss.put              the same with a trigger's sample event
+  {PROGRAM} event                        the sample events
   {PROGRAM} --show-config                each setting, its value, and where it came from
 
 Each setting can also stand in config/service.toml, or in the environment as SERVICE_<NAME>.
@@ -66,6 +70,10 @@ def run(arguments: Sequence[str], cwd: Path) -> int:
     """
     named = arguments[0] if arguments and arguments[0] in COMMANDS else ""
     flags = _parser(named).parse_args(arguments[1:] if named else arguments)
+    if named == "event":
+        return _event(flags)
+    if named == "emulate":
+        return _emulate(flags, cwd)
     loaded = settings.load(vars(flags), os.environ, cwd)
     if flags.show_config:
         print(settings.show(loaded))  # noqa: T201
@@ -107,6 +115,16 @@ def _parser(command: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"fc-event-service {__version__}")
+    if command == "event":
+        from service import event
+
+        event.add_flags(parser)
+        return parser
+    if command == "emulate":
+        from service.emulator import command as emulation
+
+        emulation.add_flags(parser)
+        return parser
     parser.add_argument(
         "--show-config", action="store_true", help="print each setting, its value and its source"
     )
@@ -226,10 +244,18 @@ def banner(loaded: Loaded, handlers: Handlers, url: str, workers: int = 1) -> li
 def _invoke(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
     from service import invoke
 
+    event = invoke.event_of(flags, cwd, sys.stdin.buffer)
+    if flags.function is not None:
+        address = flags.url or invoke.EMULATOR
+        answer = invoke.through_api(
+            address, flags.function, event, asynchronous=flags.asynchronous, tail=flags.tail
+        )
+        sys.stderr.write(answer.told)
+        _write(answer.body)
+        return 1 if answer.failed else 0
     logs = Logs(Sink(2), loaded.settings.log_format)
     undo = route_all(logs, loaded.settings.log_level)
     try:
-        event = invoke.event_bytes(flags.event, cwd, sys.stdin.buffer)
         if flags.url:
             result, failed = invoke.remote(flags.url, event, loaded.settings)
         else:
@@ -238,11 +264,28 @@ def _invoke(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
     finally:
         logs.close()
         undo()
+    _write(result)
+    return 1 if failed else 0
+
+
+def _emulate(flags: argparse.Namespace, cwd: Path) -> int:
+    from service.emulator import command
+
+    return command.emulate(flags, cwd)
+
+
+def _event(flags: argparse.Namespace) -> int:
+    from service import event
+
+    _write(event.text_of(flags.name, flags.changes))
+    return 0
+
+
+def _write(result: bytes) -> None:
     sys.stdout.buffer.write(result)
     sys.stdout.buffer.flush()
     if result and not result.endswith(b"\n") and sys.stdout.isatty():
         print()  # noqa: T201
-    return 1 if failed else 0
 
 
 def _leave(code: int) -> NoReturn:

@@ -1,5 +1,5 @@
-"""`python -m service invoke`: one call, in this process or over HTTP, as the platform would make
-it.
+"""`python -m service invoke`: one call, in this process, over HTTP as the platform makes it, or
+through the platform's API as a client does.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ import asyncio
 import json
 import os
 import time
+from base64 import b64decode
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
 from service import protocol
 from service.admission import Budget
@@ -23,14 +26,18 @@ from service.middleware import report
 from service.server import new_loop
 from service.settings import Settings
 
+EMULATOR = "http://127.0.0.1:8000"
+"""Where `python -m service emulate` listens, unless it is told otherwise."""
+
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `invoke`."""
+    forms = "a file, - for stdin, JSON text, or @oss.put for a sample"
     parser.add_argument(
-        "--event",
-        default="{}",
-        metavar="FILE|-|JSON|@SAMPLE",
-        help="the event: a file, - for stdin, JSON text, or @oss.put for a sample [default: {}]",
+        "argument", nargs="?", metavar="EVENT", help=f"the event: {forms} [default: {{}}]"
+    )
+    parser.add_argument(
+        "--event", metavar="FILE|-|JSON|@SAMPLE", help="the event, in the same forms"
     )
     parser.add_argument(
         "--url",
@@ -38,10 +45,35 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="send it to a running service, http://127.0.0.1:9000 for example, instead of calling"
         " the handler in this process",
     )
+    parser.add_argument(
+        "--function",
+        metavar="NAME",
+        help="send it to a function of the emulator, as a client of the platform's InvokeFunction"
+        f" does; --url is the emulator's address then [default: {EMULATOR}]",
+    )
+    parser.add_argument(
+        "--async",
+        action="store_true",
+        dest="asynchronous",
+        help="with --function: do not wait for the result",
+    )
+    parser.add_argument(
+        "--tail", action="store_true", help="with --function: the call's log, on stderr"
+    )
+
+
+def event_of(flags: argparse.Namespace, cwd: Path, stdin: BinaryIO) -> bytes:
+    """Return the event that the flags name. Raises UsageError."""
+    if flags.argument is not None and flags.event is not None:
+        raise UsageError("the event is there twice: say it with --event or without, not both")
+    if flags.function is None and (flags.asynchronous or flags.tail):
+        raise UsageError("--async and --tail go with --function NAME: a call of the emulator's API")
+    named = flags.event if flags.argument is None else flags.argument
+    return event_bytes("{}" if named is None else named, cwd, stdin)
 
 
 def event_bytes(argument: str, cwd: Path, stdin: BinaryIO) -> bytes:
-    """Return the event that `--event` names. Raises UsageError."""
+    """Return the event that an argument names. Raises UsageError."""
     if argument == "-":
         return stdin.read()
     if argument.startswith("@"):
@@ -52,10 +84,10 @@ def event_bytes(argument: str, cwd: Path, stdin: BinaryIO) -> bytes:
             return path.read_bytes()
         json.loads(argument)
     except OSError as reason:
-        raise UsageError(f"--event {argument}: cannot be read: {reason.strerror}") from None
+        raise UsageError(f"event {argument}: cannot be read: {reason.strerror}") from None
     except ValueError:
         raise UsageError(
-            f"--event {argument[:80]!r} is neither a file nor JSON; use - for stdin,"
+            f"event {argument[:80]!r}: is neither a file nor JSON; use - for stdin,"
             " @NAME for a sample"
         ) from None
     return argument.encode()
@@ -68,7 +100,7 @@ def _sample(name: str) -> bytes:
     try:
         return sample(name)
     except LookupError as reason:
-        raise UsageError(f"--event @{name}: {reason.args[0]}") from None
+        raise UsageError(f"event @{name}: {reason.args[0]}") from None
 
 
 def local(service: Service, event: bytes) -> tuple[bytes, bool]:
@@ -132,3 +164,67 @@ async def _remote(url: str, event: bytes, settings: Settings) -> tuple[bytes, bo
             return await response.read(), response.headers.get(protocol.STATUS) != "200"
     except (ClientError, ValueError) as reason:
         raise UsageError(f"--url {url}: {reason}; is the service running there?") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the InvokeFunction API answered: the result, whether it is an error, and what there is
+    to say beside it.
+    """
+
+    body: bytes
+    failed: bool
+    told: str
+
+
+def through_api(url: str, function: str, event: bytes, *, asynchronous: bool, tail: bool) -> Answer:
+    """Send the event to a function as the platform's clients do (fc-platform.md section 12).
+
+    Raises UsageError when nothing answers.
+    """
+    return asyncio.run(_through_api(url, function, event, asynchronous, tail))
+
+
+async def _through_api(
+    url: str, function: str, event: bytes, asynchronous: bool, tail: bool
+) -> Answer:
+    from aiohttp import ClientError, ClientSession, ClientTimeout
+
+    target = f"{url.rstrip('/')}/2023-03-30/functions/{quote(function, safe='')}/invocations"
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "x-fc-invocation-type": "Async" if asynchronous else "Sync",
+        "x-fc-log-type": "Tail" if tail else "None",
+    }
+    try:
+        async with (
+            ClientSession(timeout=ClientTimeout(total=None)) as session,
+            session.post(target, data=event, headers=headers) as response,
+        ):
+            return _answer_of(response.status, response.headers, await response.read())
+    except (ClientError, ValueError) as reason:
+        raise UsageError(
+            f"--url {url}: {reason}; is the emulator running there (python -m service emulate)?"
+        ) from None
+
+
+def _answer_of(status: int, headers: Any, body: bytes) -> Answer:
+    request_id = headers.get(protocol.REQUEST_ID, "")
+    if status >= 400:
+        return Answer(b"", True, _refusal(status, request_id, body))
+    log = b64decode(headers.get("x-fc-log-result", "")).decode(errors="replace")
+    error = headers.get("x-fc-error-type", "")
+    if error:
+        log += f"{'' if log.endswith(chr(10)) or not log else chr(10)}X-Fc-Error-Type: {error}\n"
+    if status == 202:
+        log += f"accepted, to be run later: request {request_id}\n"
+    return Answer(body, bool(error), log)
+
+
+def _refusal(status: int, request_id: str, body: bytes) -> str:
+    """The API's error in a line."""
+    try:
+        error = json.loads(body)
+        return f"{error['Code']}: {error['Message']} (request {error['RequestId']})\n"
+    except (ValueError, LookupError, TypeError):
+        return f"HTTP {status}: {body[:500].decode(errors='replace')} (request {request_id})\n"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -35,13 +37,36 @@ def log() -> Iterator[tuple[Logs, Pipe]]:
 
 def test_the_flags_have_defaults() -> None:
     """Without flags the event is an empty object, and the call is made in this process."""
+    flags = parsed()
+    assert (flags.url, flags.function) == (None, None)
+    assert invoke.event_of(flags, Path(), NOTHING) == b"{}"
+
+
+def parsed(*arguments: str) -> argparse.Namespace:
+    """The flags of `invoke` as they are typed."""
     parser = argparse.ArgumentParser()
     invoke.add_flags(parser)
-    assert vars(parser.parse_args([])) == {"event": "{}", "url": None}
+    return parser.parse_args(arguments)
+
+
+@pytest.mark.parametrize("arguments", [["@timer"], ["--event", "@timer"]])
+def test_an_event_is_named_with_or_without_a_flag(tmp_path: Path, arguments: list[str]) -> None:
+    """`invoke @timer` is `invoke --event @timer`."""
+    assert invoke.event_of(parsed(*arguments), tmp_path, NOTHING) == sample("timer")
+    assert invoke.event_of(parsed("-"), tmp_path, io.BytesIO(b"in")) == b"in"
+
+
+def test_an_event_is_named_once(tmp_path: Path) -> None:
+    """Two events are a usage error, and so are flags that only the emulator's API knows."""
+    with pytest.raises(UsageError, match="the event is there twice"):
+        invoke.event_of(parsed("@timer", "--event", "{}"), tmp_path, NOTHING)
+    for flag in ("--async", "--tail"):
+        with pytest.raises(UsageError, match="--async and --tail go with --function"):
+            invoke.event_of(parsed(flag), tmp_path, NOTHING)
 
 
 def test_an_event_is_json_a_file_or_stdin(tmp_path: Path) -> None:
-    """What `--event` names: JSON as typed, a file's bytes, or stdin's."""
+    """What an argument names: JSON as typed, a file's bytes, or stdin's."""
     (tmp_path / "event.bin").write_bytes(b"\x00\xff")
     assert invoke.event_bytes('{"name": "é"}', tmp_path, NOTHING) == '{"name": "é"}'.encode()
     assert invoke.event_bytes("event.bin", tmp_path, NOTHING) == b"\x00\xff"
@@ -51,7 +76,7 @@ def test_an_event_is_json_a_file_or_stdin(tmp_path: Path) -> None:
 def test_an_event_can_be_a_sample(tmp_path: Path) -> None:
     """`@NAME` is a trigger's sample event; a wrong name is told with those near to it."""
     assert invoke.event_bytes("@oss.put", tmp_path, NOTHING) == sample("oss.put")
-    with pytest.raises(UsageError, match=r"--event @oss\.putt: no sample .*oss\.put"):
+    with pytest.raises(UsageError, match=r"event @oss\.putt: no sample .*oss\.put"):
         invoke.event_bytes("@oss.putt", tmp_path, NOTHING)
 
 
@@ -71,7 +96,9 @@ def test_an_event_may_be_longer_than_a_file_name(tmp_path: Path, size: int) -> N
 
 def test_an_event_that_is_nothing_is_told(tmp_path: Path) -> None:
     """What is neither a file nor JSON is a usage error that says what is allowed."""
-    with pytest.raises(UsageError, match="is neither a file nor JSON; use - for stdin"):
+    with pytest.raises(
+        UsageError, match=r"event '{name': is neither a file nor JSON; use - for stdin"
+    ):
         invoke.event_bytes("{name", tmp_path, NOTHING)
 
 
@@ -85,7 +112,7 @@ def test_a_file_that_cannot_be_read_is_told(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(UsageError, match=r"--event event\.json: cannot be read: Permission denied"):
+    with pytest.raises(UsageError, match=r"event event\.json: cannot be read: Permission denied"):
         invoke.event_bytes("event.json", tmp_path, NOTHING)
 
 
@@ -168,6 +195,107 @@ def test_a_service_that_does_not_answer_is_told(url: str) -> None:
     """A wrong address, or one where nothing listens, is a usage error."""
     with pytest.raises(UsageError, match="is the service running there"):
         invoke.remote(url, b"{}", Settings())
+
+
+Reply = Callable[[web.Request, bytes], web.Response]
+
+
+@asynccontextmanager
+async def api(reply: Reply) -> AsyncIterator[str]:
+    """An InvokeFunction API that answers as the test says; its address."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return reply(request, await request.read())
+
+    app = web.Application()
+    app.router.add_post("/2023-03-30/functions/{name}/invocations", handler)
+    server = TestServer(app)
+    await server.start_server()
+    yield str(server.make_url("/"))
+    await server.close()
+
+
+async def called(reply: Reply, *, asynchronous: bool = False, tail: bool = False) -> invoke.Answer:
+    """What comes of a call of function `fn` through the API."""
+    async with api(reply) as url:
+        return await asyncio.to_thread(
+            invoke.through_api, url, "fn", b"event", asynchronous=asynchronous, tail=tail
+        )
+
+
+@pytest.mark.parametrize(
+    ("asynchronous", "tail", "kinds"),
+    [
+        (False, False, ("Sync", "None")),
+        (False, True, ("Sync", "Tail")),
+        (True, False, ("Async", "None")),
+    ],
+)
+async def test_a_call_through_the_api_is_as_a_client_sends_it(
+    asynchronous: bool, tail: bool, kinds: tuple[str, str]
+) -> None:
+    """Path, headers and body are InvokeFunction's; the answer's body is the result."""
+
+    def reply(request: web.Request, body: bytes) -> web.Response:
+        assert request.match_info["name"] == "fn"
+        assert request.content_type == "application/octet-stream"
+        assert (request.headers["x-fc-invocation-type"], request.headers["x-fc-log-type"]) == kinds
+        return web.Response(body=b"got " + body)
+
+    answer = await called(reply, asynchronous=asynchronous, tail=tail)
+    assert answer == invoke.Answer(b"got event", failed=False, told="")
+
+
+async def test_a_tail_is_told_as_it_is() -> None:
+    """The log of the call comes as text, with a line end before what follows."""
+    log = base64.b64encode("FC Invoke Start\nhé".encode()).decode()
+
+    def reply(_request: web.Request, _body: bytes) -> web.Response:
+        headers = {"X-Fc-Log-Result": log, "X-Fc-Error-Type": "UnhandledInvocationError"}
+        return web.Response(body=b"{}", headers=headers)
+
+    answer = await called(reply, tail=True)
+    assert answer.told == "FC Invoke Start\nhé\nX-Fc-Error-Type: UnhandledInvocationError\n"
+    assert (answer.body, answer.failed) == (b"{}", True)
+
+
+async def test_an_accepted_call_is_told_with_its_request() -> None:
+    """An asynchronous call has no result, and its id is what one looks for in the log."""
+
+    def reply(_request: web.Request, _body: bytes) -> web.Response:
+        return web.Response(status=202, headers={"X-Fc-Request-Id": "1-a-b"})
+
+    answer = await called(reply, asynchronous=True)
+    assert answer == invoke.Answer(
+        b"", failed=False, told="accepted, to be run later: request 1-a-b\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (
+            '{"Code": "FunctionNotFound", "Message": "no function fn", "RequestId": "1-a-b"}',
+            "FunctionNotFound: no function fn (request 1-a-b)",
+        ),
+        ("Bad Gateway", "HTTP 404: Bad Gateway (request 1-c-d)"),
+        ("[]", "HTTP 404: [] (request 1-c-d)"),
+    ],
+)
+async def test_a_refusal_is_told_in_a_line(body: str, told: str) -> None:
+    """The API's Code and Message, or what came in their place; there is no result."""
+
+    def reply(_request: web.Request, _body: bytes) -> web.Response:
+        return web.Response(status=404, text=body, headers={"X-Fc-Request-Id": "1-c-d"})
+
+    assert await called(reply) == invoke.Answer(b"", failed=True, told=f"{told}\n")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "ftp://x", "not a url", "http://["])
+def test_an_emulator_that_does_not_answer_is_told(url: str) -> None:
+    """A wrong address, or one where nothing listens, is a usage error that says what to start."""
+    with pytest.raises(UsageError, match="python -m service emulate"):
+        invoke.through_api(url, "fn", b"{}", asynchronous=False, tail=False)
 
 
 def test_what_is_not_the_service_counts_as_a_failure() -> None:

@@ -10,10 +10,47 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
+ABOUT = {
+    "apigateway": "API Gateway: a request, to be answered with its status, headers and body",
+    "cdn.log": "CDN: a log file was written",
+    "cdn.refreshed": "CDN: cached objects were refreshed",
+    "cdn.started": "CDN: a domain was started",
+    "dts": "DTS: a batch of changes in a database",
+    "eventbridge.oss": "EventBridge: an event of OSS as one CloudEvent",
+    "http": "an HTTP trigger of a built-in runtime: the request as JSON",
+    "kafka": "Kafka: a batch of messages",
+    "kafka.strings": "Kafka: a batch of messages, each as JSON within a string",
+    "mns.queue": "MNS queue: a batch of messages",
+    "mns.queue.single": "MNS queue: one message",
+    "mns.stream": "MNS topic, format STREAM: the message as it is",
+    "mns.stream.attributes": "MNS topic, format STREAM: a message with attributes",
+    "mns.topic": "MNS topic, format JSON",
+    "mns.topic.attributes": "MNS topic, format JSON: a message with attributes",
+    "mqtt": "MQTT: a batch of messages",
+    "oss.delete": "OSS: an object was deleted",
+    "oss.put": "OSS: an object was put",
+    "rabbitmq": "RabbitMQ: a batch of messages",
+    "rocketmq": "RocketMQ: a batch of messages",
+    "rocketmq.self-managed": "RocketMQ, self-managed: a batch of messages",
+    "rocketmq.single": "RocketMQ: one message",
+    "scalar": "no object at all: a single JSON value",
+    "sls": "Simple Log Service: where the new logs are to be read",
+    "tablestore": "Tablestore: changed rows, in CBOR",
+    "tablestore.decoded": "Tablestore: the same rows as JSON, to be read by people",
+    "timer": "a timer whose payload is JSON in text",
+    "timer.plain": "a timer whose payload is plain text",
+}
+"""What each sample is, for people."""
+
 
 def names() -> list[str]:
     """The names of all samples: `oss.put` for example."""
     return sorted(_files())
+
+
+def about(name: str) -> str:
+    """What a sample is, in a few words."""
+    return ABOUT[name]
 
 
 def sample(name: str, changes: Mapping[str, str] = {}) -> bytes:
@@ -80,7 +117,16 @@ def _place(holder: Any, step: str) -> str | int:
         return step
     if isinstance(holder, list) and step.isdecimal() and int(step) < len(holder):
         return int(step)
-    raise LookupError(f"nothing is called {step!r} there")
+    raise LookupError(f"nothing is called {step!r} there{_choice(holder)}")
+
+
+def _choice(holder: Any) -> str:
+    """What there is instead, in words."""
+    if isinstance(holder, dict):
+        return f"; there are {', '.join(map(str, holder))}"
+    if isinstance(holder, list):
+        return f"; there are 0 to {len(holder) - 1}" if holder else "; the list is empty"
+    return ""
 
 
 def _value(text: str) -> Any:

@@ -7,12 +7,18 @@ import json
 import cbor2
 import pytest
 
-from service.events.sample import names, sample
+from service.events.sample import ABOUT, about, names, sample
 
 
 def test_names() -> None:
     """Samples have the names a user types."""
     assert {"oss.put", "timer", "mns.topic", "mns.stream", "tablestore"} <= {*names()}
+
+
+def test_each_sample_is_told_in_a_line() -> None:
+    """Every sample has a few words on what it is, and no word is without a sample."""
+    assert set(ABOUT) == {*names()}
+    assert all(0 < len(about(name)) < 80 for name in names())
 
 
 def test_text() -> None:
@@ -55,6 +61,16 @@ def test_changed_binary() -> None:
     """A field of a CBOR sample can be changed, too."""
     event = cbor2.loads(sample("tablestore", {"Records.0.Type": "UpdateRow"}))
     assert event["Records"][0]["Type"] == "UpdateRow"
+
+
+def test_what_there_is_instead_is_told() -> None:
+    """A wrong path says which keys or indexes there are where it fails."""
+    with pytest.raises(LookupError, match=r"there are triggerTime, triggerName, payload$"):
+        sample("timer", {"nowhere.x": "1"})
+    with pytest.raises(LookupError, match=r"there are 0 to 0$"):
+        sample("oss.put", {"events.1.region": "1"})
+    with pytest.raises(LookupError, match=r"the list is empty$"):
+        sample("oss.put", {"events": "[]", "events.0.region": "1"})
 
 
 PATHS = ["nowhere.x", "events.1.region", "events.x", "events.0.region.x", "events.0.nowhere.x"]

@@ -1,7 +1,8 @@
-"""Load on `/invoke`, climbing from 1 to 200 users: `make load`, or `locust -f` for the web page.
+"""Load that climbs from 1 to 200 users: `make load`, or `locust -f` for the web page.
 
-Settings, from the environment: LOAD_STEPS (users of each step, "1,10,50,100,200") and
-LOAD_STEP_SECONDS (10).
+Settings, from the environment: LOAD_STEPS (users of each step, "1,10,50,100,200"),
+LOAD_STEP_SECONDS (10), and LOAD_PATH: "/invoke" for the service, the path of InvokeFunction for the
+emulator.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import random
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from locust import FastHttpUser, LoadTestShape, events, task
 
 STEPS = [int(users) for users in os.environ.get("LOAD_STEPS", "1,10,50,100,200").split(",")]
 STEP_SECONDS = float(os.environ.get("LOAD_STEP_SECONDS", "10"))
+PATH = os.environ.get("LOAD_PATH", "/invoke")
 SUMMARY = os.environ.get("LOAD_SUMMARY", "")
 """Where the summary table is written as JSON, for `make load`; "" for nowhere."""
 
@@ -62,16 +65,23 @@ class Platform(FastHttpUser):
         """Send one event; a function error is a failure, whatever its HTTP status."""
         name = random.choices(list(EVENTS), WEIGHTS)[0]
         with self.client.post(
-            "/invoke",
+            PATH,
             data=EVENTS[name],  # type: ignore[arg-type] # bytes are sent as they are
             headers=platform_headers(),
-            name=f"/invoke {name}",
+            name=f"{PATH} {name}",
             catch_response=True,
         ) as response:
             if response.status_code != 200:
                 response.failure(f"status {response.status_code}")
-            elif response.headers.get("x-fc-status") != "200":
+            elif _failed(response.headers):
                 response.failure("a function error")
+            elif Climb.steps and (instance := response.headers.get("x-fc-instance-id")):
+                Climb.steps[-1].instances.add(instance)
+
+
+def _failed(headers: Mapping[str, str]) -> bool:
+    """An instance says by x-fc-status what its answer is, the platform by x-fc-error-type."""
+    return bool(headers.get("x-fc-error-type")) or headers.get("x-fc-status", "200") != "200"
 
 
 @dataclass
@@ -81,11 +91,13 @@ class Step:
     users: int
     milliseconds: list[float] = field(default_factory=list)
     failures: int = 0
+    instances: set[str] = field(default_factory=set)
+    """Those that answered, where the emulator names them."""
 
     def row(self) -> dict[str, float]:
         """The step's figures."""
         times = sorted(self.milliseconds) or [0.0]
-        return {
+        row = {
             "users": self.users,
             "requests/s": len(self.milliseconds) / STEP_SECONDS,
             "p50 ms": times[len(times) // 2],
@@ -93,6 +105,7 @@ class Step:
             "p99 ms": times[int(len(times) * 0.99)],
             "failures": self.failures,
         }
+        return row | {"instances": len(self.instances)} if self.instances else row
 
 
 class Climb(LoadTestShape):

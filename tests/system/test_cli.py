@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,6 +12,8 @@ from pathlib import Path
 
 import orjson
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.conftest import Serve
 from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN, request
@@ -125,6 +129,70 @@ def test_invoke_says_when_nothing_answers_at_the_url(tmp_path: Path) -> None:
     assert "is the service running there?" in line
 
 
+def test_invoke_through_the_api_says_when_no_emulator_answers(tmp_path: Path) -> None:
+    """`--function` needs an emulator: exit code 2 and one line that says how to start it."""
+    url = "http://127.0.0.1:9"
+    done = service(tmp_path, "invoke", "@timer", "--function", "fn", "--url", url, source="")
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert "python -m service emulate" in line
+
+
+async def test_invoke_through_the_api_has_result_and_log_apart(tmp_path: Path) -> None:
+    """The body is on stdout, the log's tail on stderr; a function error and a refusal are exit code
+    1.
+    """
+
+    async def handler(call: web.Request) -> web.Response:
+        if call.match_info["name"] == "none":
+            error = {"Code": "FunctionNotFound", "Message": "no none", "RequestId": "1"}
+            return web.json_response(error, status=404)
+        headers = {"X-Fc-Log-Result": base64.b64encode(b"a line\n").decode()}
+        if call.match_info["name"] == "fails":
+            headers["X-Fc-Error-Type"] = "UnhandledInvocationError"
+        return web.Response(body=await call.read(), headers=headers)
+
+    app = web.Application()
+    app.router.add_post("/2023-03-30/functions/{name}/invocations", handler)
+    async with TestServer(app) as server:
+        url = str(server.make_url("/"))
+
+        async def call(name: str) -> subprocess.CompletedProcess[bytes]:
+            flags = ("--event", '"x"', "--function", name, "--url", url, "--tail")
+            return await asyncio.to_thread(service, tmp_path, "invoke", *flags, source="")
+
+        done = await call("fn")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b'"x"', b"a line\n")
+        done = await call("fails")
+        assert (done.returncode, done.stdout) == (1, b'"x"')
+        assert done.stderr == b"a line\nX-Fc-Error-Type: UnhandledInvocationError\n"
+        done = await call("none")
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert done.stderr == b"FunctionNotFound: no none (request 1)\n"
+
+
+# --- event
+
+
+def test_event_lists_the_samples_and_prints_one(tmp_path: Path) -> None:
+    """Without a name the list, with a name the event itself, with its changes."""
+    done = service(tmp_path, "event")
+    assert done.returncode == 0
+    assert re.search(r"^oss\.put +OSS: an object was put$", done.stdout.decode(), re.MULTILINE)
+    done = service(tmp_path, "event", "timer", "--set", "payload=ping", "--set", "triggerName=a")
+    assert done.returncode == 0
+    assert orjson.loads(done.stdout)["payload"] == "ping"
+    assert orjson.loads(done.stdout)["triggerName"] == "a"
+
+
+def test_event_refuses_what_is_not_there(tmp_path: Path) -> None:
+    """A wrong name is exit code 2 and one line that says what there is."""
+    done = service(tmp_path, "event", "oss.putt", source="")
+    assert (done.returncode, done.stdout) == (2, b"")
+    (line,) = done.stderr.decode().splitlines()
+    assert "near to it: oss.put" in line
+
+
 # --- help, settings, start
 
 
@@ -134,6 +202,7 @@ def test_help_tells_a_newcomer_what_to_type(tmp_path: Path) -> None:
     for word in (
         "serve",
         "invoke",
+        "event",
         "examples:",
         "--port",
         "--concurrency",

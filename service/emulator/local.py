@@ -1,0 +1,200 @@
+"""Function Compute on this machine: the functions of one file, their instances, the API, the queue
+of asynchronous calls and the timers, started and stopped together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from service.emulator.api import create_app, create_runner
+from service.emulator.asynctask import Task
+from service.emulator.calls import Invocation, Outcome
+from service.emulator.dispatch import Dispatcher
+from service.emulator.faults import Faults
+from service.emulator.figures import Counted, Figures
+from service.emulator.instance import Instance
+from service.emulator.log import Log
+from service.emulator.pool import Options, Pool
+from service.emulator.spec import Spec, read, read_mapping
+from service.emulator.tasks import Store, StoreError
+from service.emulator.timers import Timers
+from service.errors import StartError
+from service.protocol import new_request_id
+
+BACKLOG = 1024
+"""Callers that may connect at once."""
+
+
+class FunctionCompute:
+    """Plays the platform for the functions of `spec`, between `start` and `stop`.
+
+    `url` is where the API answers, for the SDK and for `python -m service invoke --function`;
+    `faults` may be switched while it runs; `figures` has each function's calls. `state` is the file
+    of the asynchronous calls: those that are not done when it stops are done after the next start.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        log: Log,
+        state: Path,
+        options: Options | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        access_key: tuple[str, str] | None = None,
+    ) -> None:
+        self.spec = spec
+        self.url = ""
+        self.faults = Faults()
+        self.figures = {name: Figures() for name in spec.functions}
+        self._options = options or Options()
+        self._pools = {
+            name: Pool(function, self._options, log, self.faults)
+            for name, function in spec.functions.items()
+        }
+        self._counted = {
+            name: Counted(pool, self.figures[name]) for name, pool in self._pools.items()
+        }
+        self._log = log
+        self._state = state
+        self._address = (host, port)
+        self._access_key = access_key
+        self._running = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Open the API's port, start the provisioned instances, take up the queue.
+
+        Raises StartError where the port or the file of the queue cannot be had.
+        """
+        functions = self.spec.functions
+        async with AsyncExitStack() as parts:  # undone in reverse order, here where a start fails
+            store = self._open_store()
+            parts.callback(store.close)
+            self._tasks = Dispatcher(store, functions, self._counted, self._log.line)
+            app = create_app(functions, self._counted, self._tasks, access_key=self._access_key)
+            runner = create_runner(app)
+            await runner.setup()
+            parts.push_async_callback(runner.cleanup)
+            parts.push_async_callback(self._end_calls)
+            site = await self._open_port(runner)
+            parts.push_async_callback(site.stop)
+            for pool in self._pools.values():
+                await pool.start()
+            await self._tasks.start()
+            timers = Timers(functions.values(), self.submit)
+            timers.start()
+            parts.push_async_callback(timers.stop)
+            self._running = parts.pop_all()
+
+    async def stop(self) -> None:
+        """Fire and take no further calls, then stop every instance by the book."""
+        await self._running.aclose()
+
+    def kill(self) -> None:
+        """End every instance now, with all its processes."""
+        for pool in self._pools.values():
+            for instance in pool.instances:
+                instance.kill("the emulator was told twice to stop")
+
+    async def invoke(self, function: str, event: bytes = b"{}", *, tail: bool = False) -> Outcome:
+        """Call a function and wait for its answer, as the API does.
+
+        Raises PlatformError for what the API would refuse, and KeyError for a function that the
+        file does not have.
+        """
+        call = Invocation(function, event, new_request_id(), tail=tail)
+        return await self._counted[function].invoke(call)
+
+    async def submit(self, function: str, event: bytes = b"{}", task_id: str = "") -> Task:
+        """Queue an asynchronous call. Raises PlatformError."""
+        return await self._tasks.submit(function, event, task_id)
+
+    def task(self, function: str, task_id: str) -> Task | None:
+        """Return what became of an asynchronous call, None for one that is not known."""
+        return self._tasks.find(function, task_id)
+
+    def instances(self, function: str) -> Sequence[Instance]:
+        """Return the function's instances that are there now, the oldest first."""
+        return self._pools[function].instances
+
+    async def idle(self, function: str) -> None:
+        """Wait until no call of the function is running."""
+        await self._pools[function].idle()
+
+    async def _end_calls(self) -> None:
+        """Let calls end in their instances, and the instances then; what is queued stays there."""
+        pools = (pool.stop() for pool in self._pools.values())
+        await asyncio.gather(self._tasks.stop(self._options.stop_grace), *pools)
+
+    def _open_store(self) -> Store:
+        try:
+            self._state.parent.mkdir(parents=True, exist_ok=True)
+            return Store(self._state)
+        except (OSError, StoreError) as reason:
+            raise StartError(
+                f"{self._state}: asynchronous calls cannot be kept: {reason}"
+            ) from None
+
+    async def _open_port(self, runner: web.AppRunner) -> web.TCPSite:
+        host, port = self._address
+        site = web.TCPSite(runner, host, port, backlog=BACKLOG)
+        try:
+            await site.start()
+        except OSError as reason:
+            raise StartError(
+                f"the API cannot listen on {host}:{port}: {reason.strerror}; say --port for another"
+            ) from None
+        host, port = runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return site
+
+
+@asynccontextmanager
+async def emulator(
+    spec: Path | str | Mapping[str, Any],
+    *,
+    code: Path | str | None = None,
+    state: Path | None = None,
+    access_key: tuple[str, str] | None = None,
+    log: Log | None = None,
+    **options: Any,
+) -> AsyncIterator[FunctionCompute]:
+    """Play Function Compute for a test: `async with emulator("s.yaml", code=".") as fc`.
+
+    `spec` is the path of the file, or what it would hold; `code` overrides each function's code
+    directory; `options` are those of `pool.Options`. Asynchronous calls are kept in the file
+    `state`, or for this test only. The log goes to stderr unless `log` is given. Raises UsageError
+    for a file with mistakes, StartError.
+    """
+    where = None if code is None else Path(code)
+    if isinstance(spec, Mapping):
+        found = read_mapping(spec, folder=Path.cwd(), code=where)
+    else:
+        found = read(Path(spec), code=where)
+    with tempfile.TemporaryDirectory(prefix="fc-emulator-") as folder:
+        played = FunctionCompute(
+            found,
+            log=log or Log(_to_stderr),
+            state=state or Path(folder) / "tasks.db",
+            options=Options(**options),
+            access_key=access_key,
+        )
+        await played.start()
+        try:
+            yield played
+        finally:
+            await played.stop()
+
+
+def _to_stderr(lines: bytes) -> None:
+    # Asked for each time: pytest puts its own in the place of sys.stderr.
+    sys.stderr.write(lines.decode(errors="replace"))

@@ -1,0 +1,52 @@
+"""`python -m service event`: the sample events, listed, or one of them printed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from service.errors import UsageError
+from service.events.sample import about, names, sample
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `event`."""
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="the sample to print, oss.put for example"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="changes",
+        metavar="KEY=VALUE",
+        help="change a field: events.0.oss.bucket.name=photos; the value is JSON, or else text",
+    )
+
+
+def text_of(name: str | None, changes: Sequence[str]) -> bytes:
+    """Return what to print: the sample with its changes, or the list without a name.
+
+    Raises UsageError, which says what is allowed.
+    """
+    if name is None:
+        if changes:
+            raise UsageError("--set changes a sample: name one, such as oss.put")
+        width = max(map(len, names()))
+        return "".join(f"{each:{width}}  {about(each)}\n" for each in names()).encode()
+    try:
+        return sample(name, dict(map(_change, changes)))
+    except (LookupError, ValueError) as reason:
+        raise UsageError(str(reason.args[0])) from None
+    except ImportError as reason:
+        raise UsageError(
+            f"{reason.name} is not installed, which this sample's bytes are written with:"
+            " pip install 'fc-event-service[events]'"
+        ) from None
+
+
+def _change(text: str) -> tuple[str, str]:
+    path, equals, value = text.partition("=")
+    if not path or not equals:
+        raise UsageError(f"--set {text}: is not of the form KEY=VALUE")
+    return path, value

@@ -1,0 +1,247 @@
+"""`python -m service emulate`: a process of its own, typed as a user types it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from service.emulator.processes import table
+from tests.emulator.play import WITHIN, free_port
+
+HANDLER = """
+import os, time
+
+def handler(event, context):
+    if event == b"raise":
+        raise ValueError("as told")
+    with open(os.environ["LEDGER"], "a") as ledger:
+        ledger.write(event.decode() + "\\n")
+    return event
+"""
+SPEC = """
+edition: 3.0.0
+name: tests
+resources:
+  fn:
+    component: fc3
+    props:
+      region: cn-hangzhou
+      functionName: fn
+      runtime: custom.debian12
+      code: ./code
+      handler: index.handler
+      instanceConcurrency: {concurrency}
+      timeout: 30
+      customRuntimeConfig: {{command: [python3], args: [-m, service], port: {port}}}
+      environmentVariables: {{LEDGER: {ledger}}}
+      layers: ['acs:fc:cn-hangzhou:official:layers/Python311-Flask2x/versions/1']
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project: `s.yaml`, and the code beside it."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "index.py").write_text(HANDLER)
+    ledger = tmp_path / "ledger.txt"
+    ledger.touch()
+    spec = SPEC.format(port=free_port(), ledger=ledger, concurrency=10)
+    (tmp_path / "s.yaml").write_text(spec)
+    return tmp_path
+
+
+class Emulator:
+    """A running `emulate`; its log is read to the line that is waited for."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "service", "emulate", "--port", "0", *flags],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.seen: list[str] = []
+
+    def read_to(self, pattern: str) -> re.Match[str]:
+        """Read to a line; a test that waits in vain is ended by its own limit."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.seen.append(line.rstrip("\n"))
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError(f"{pattern} did not come:\n" + "\n".join(self.seen))
+
+    def url(self) -> str:
+        """Where the API answers."""
+        return self.read_to(r"http://\S+:\d+")[0]
+
+    def stop(self) -> int:
+        """Ctrl-C; return the exit code once all is read."""
+        self.process.send_signal(signal.SIGINT)
+        rest, _ = self.process.communicate(timeout=WITHIN)
+        self.seen += rest.splitlines()
+        return self.process.returncode
+
+
+@contextmanager
+def emulate(folder: Path, *flags: str) -> Iterator[Emulator]:
+    """An emulator that is gone afterwards, whatever happens."""
+    running = Emulator(folder, *flags)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+        with running.process:  # closes its pipe
+            pass
+
+
+def invoke(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Type `python -m service invoke` for the function."""
+    command = [sys.executable, "-m", "service", "invoke", *arguments, "--function", "fn"]
+    return subprocess.run([*command, "--url", url], capture_output=True, text=True, timeout=WITHIN)
+
+
+def of_project(folder: Path) -> set[int]:
+    """The processes that have the ledger of the project in their environment."""
+    needle = f"LEDGER={folder / 'ledger.txt'}".encode()
+
+    def has_it(pid: int) -> bool:
+        try:
+            return needle in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return False
+
+    return {pid for pid in table() if has_it(pid)}
+
+
+def test_a_user_sees_what_is_played_calls_it_and_gets_a_summary(folder: Path) -> None:
+    """The start names the function, how to call it and what is not played; each call is in one log;
+    Ctrl-C stops the instances and sums up.
+    """
+    with emulate(folder) as fc:
+        url = fc.url()
+        fc.read_to(r"stop +Ctrl-C")
+        shown = "\n".join(fc.seen)
+        assert "fn: python3 -m service, 10 calls at once in an instance, 30 s, 512 MB" in shown
+        assert re.search(r"warning: .*layers", shown)
+        done = invoke(url, '"hello"')
+        assert (done.returncode, done.stdout) == (0, '"hello"')
+        failed = invoke(url, "@timer")
+        assert failed.returncode == 0
+        (folder / "raise").write_bytes(b"raise")
+        failed = invoke(url, str(folder / "raise"))
+        assert failed.returncode == 1
+        assert json.loads(failed.stdout)["errorMessage"] == "as told"
+        fc.read_to("Duration: ")
+        assert of_project(folder)
+        assert fc.stop() == 0
+    assert not of_project(folder)
+    titles, row = (re.split(r"  +", line.strip()) for line in fc.seen[-2:])
+    summary = dict(zip(titles, row, strict=True))
+    assert float(summary.pop("p50 ms").replace(",", "")) <= float(
+        summary.pop("p99 ms").replace(",", "")
+    )
+    assert summary == {
+        "function": "fn",
+        "calls": "3",
+        "errors": "1",
+        "throttled": "0",
+        "cold starts": "1",
+        "instances": "1",
+    }
+
+
+def test_with_json_every_line_is_an_object(folder: Path) -> None:
+    """Time, function, instance, request id and text, the summary too."""
+    with emulate(folder, "--json") as fc:
+        url = fc.url()
+        assert invoke(url, "1").returncode == 0
+        assert fc.stop() == 0
+    entries = [json.loads(line) for line in fc.seen]
+    assert all({"time", "function", "instance", "requestId", "text"} <= set(e) for e in entries)
+    ids = {e["requestId"] for e in entries if e["text"].startswith("FC Invoke")}
+    assert len(ids) == 1
+    assert json.loads(entries[-1]["text"])["fn"]["calls"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        (("timeout: 30", "timeout: 0"), 2, r"resources\.fn\.props\.timeout: .*"),
+        (("code: ./code", "code: ./built"), 2, r"built.*--code"),
+        (("edition: 3.0.0", "edition: ["), 2, r"s\.yaml"),
+    ],
+    ids=["a value that the schema refuses", "no code", "no YAML"],
+)
+def test_a_file_with_mistakes_is_refused_with_their_places(
+    folder: Path, change: tuple[str, str], code: int, told: str
+) -> None:
+    """`s deploy` itself would go on."""
+    file = folder / "s.yaml"
+    file.write_text(file.read_text().replace(*change))
+    with emulate(folder) as fc:
+        fc.read_to(told)
+        assert fc.process.wait(WITHIN) == code
+
+
+def test_kill_9_of_the_emulator_leaves_no_instance(folder: Path) -> None:
+    """Frozen ones neither: they would hold their port for ever."""
+    with emulate(folder) as fc:
+        url = fc.url()
+        assert invoke(url, "1").returncode == 0
+        assert of_project(folder)
+        fc.process.kill()
+        fc.process.wait()
+        end = time.monotonic() + WITHIN
+        while of_project(folder) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert not of_project(folder)
+
+
+async def queue(url: str, numbers: range) -> list[int]:
+    """Send asynchronous calls; return those that were accepted."""
+    target = f"{url}/2023-03-30/functions/fn/invocations"
+    accepted = []
+    async with aiohttp.ClientSession() as session:
+
+        async def send(number: int) -> None:
+            headers = {"x-fc-invocation-type": "Async"}
+            async with session.post(target, data=str(number), headers=headers) as answer:
+                if answer.status == 202:
+                    accepted.append(number)
+
+        await asyncio.gather(*map(send, numbers))
+    return accepted
+
+
+def test_kill_9_with_1000_queued_calls_loses_none(folder: Path) -> None:
+    """After the next start each that was accepted is delivered, at least once."""
+    ledger = folder / "ledger.txt"
+    with emulate(folder, "--max-instances", "1") as fc:
+        accepted = asyncio.run(queue(fc.url(), range(1000)))
+        fc.process.kill()
+    assert len(accepted) == 1000
+    before = len(ledger.read_text().split())
+    with emulate(folder, "--max-instances", "1") as fc:
+        fc.url()
+        end = time.monotonic() + WITHIN
+        while len(set(ledger.read_text().split())) < 1000 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert fc.stop() == 0
+    assert {int(number) for number in ledger.read_text().split()} == set(range(1000))
+    assert before < 1000, "the emulator was killed before it had delivered all"
+    assert os.path.exists(folder / ".emulator" / "tasks.db")
