@@ -123,6 +123,7 @@ def failure_answer(error: ServiceError, request_id: str, *, error_trace: bool) -
         answer.headers[name] = value
     if error.closes:
         answer.force_close()
+        answer.headers["Connection"] = "close"  # aiohttp does not say it to HTTP/1.0
     return answer
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context
@@ -20,15 +21,21 @@ from functools import partial
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http import HttpVersion11, RawRequestMessage, StreamWriter
+from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage, StreamWriter
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import StreamReader
 
 from service import protocol
 from service.answers import Answer, failure_answer, last_answer
 from service.calls import eager_task
-from service.errors import BadFraming, FieldsTooLarge, RequestTimeout, ServiceError
-from service.framing import ChunkedBody
+from service.errors import (
+    BadFraming,
+    FieldsTooLarge,
+    RequestTimeout,
+    ServiceError,
+    TargetTooLong,
+)
+from service.framing import BadChunk, ChunkedBody, TooLong
 from service.lifecycle import Lifecycle
 from service.logs import log_rarely
 
@@ -39,7 +46,7 @@ is read (F4, F5).
 """
 
 MAX_LINE = 8190
-"""Bytes of the request line."""
+"""Bytes of the request target."""
 
 MAX_FIELD = 32 * 1024
 """Bytes of one header field. The platform's security tokens are long, and their real limit is not
@@ -61,6 +68,11 @@ SECOND_LOOK = 0.05
 """Seconds between a timer's end and its effect: after a freeze uvloop runs overdue timers before it
 reads.
 """
+
+_TAB = re.compile(rb"(?i)(\r\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r\n)")
+"""White space behind the coding, of which the parser knows no tabs (RFC 9112 section 5.1)."""
+
+_VERSIONS = (HttpVersion11, HttpVersion10)
 
 _log = logging.getLogger("service")
 
@@ -185,14 +197,47 @@ class Connection(web.RequestHandler):
     # --- what arrives
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has arrived, watch over a head or a body that has not arrived whole, and serve
-        the first request.
+        """Parse what has arrived: a chunked body through a `ChunkedBody`, its head by itself."""
+        suspected = self._head or b"hunked" in data or b"HUNKED" in data  # as the coding is spelled
+        if not data or (self._chunked is None and not suspected):
+            self._feed(data)
+            return
+        while data:
+            if self._chunked is not None:
+                data = self._feed_chunks(self._chunked, data)
+                continue
+            head, data = self._cut(data)
+            self._feed(head)
+
+    def _cut(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what ends with the next request's head, or else everything, and what is left."""
+        found = -1 if self._body is not None else (self._head + data).find(b"\r\n\r\n")
+        if found < 0:
+            return data, b""
+        end = found + 4 - len(self._head)
+        head = data[:end]
+        return head if self._open else _TAB.sub(rb"\1", head), data[end:]
+
+    def _feed_chunks(self, body: ChunkedBody, data: bytes) -> bytes:
+        """Have the parser read what has arrived of a chunked body; return what stands behind it."""
+        try:
+            passed, behind = body.feed(data)
+        except BadChunk as reason:
+            # Before the parser sees it: a read that it has woken up would not fail any more.
+            kind = FieldsTooLarge if isinstance(reason, TooLong) else BadFraming
+            self._fail_body(kind(str(reason)))
+            return b""
+        if body.over:
+            self._chunked = None
+        if passed:
+            self._feed(passed)
+        return behind
+
+    def _feed(self, data: bytes) -> None:
+        """Parse bytes, watch over a head or a body that has not arrived whole, and serve the first
+        request.
         """
         if self._force_close or self._close or self._deaf:
-            return
-        if self._chunked is not None and self._chunked.feed(data):
-            # Before the parser sees it: a read that it has woken up would not fail any more.
-            self._refuse_trailer()
             return
         before = self._request_count
         try:
@@ -226,24 +271,17 @@ class Connection(web.RequestHandler):
             return
         self._body = None if payload.is_eof() else payload
         if message.chunked:
-            self._follow_chunks(payload, data, alone=alone)
+            self._follow_chunks(data, alone=alone)
 
-    def _follow_chunks(self, payload: StreamReader, data: bytes, *, alone: bool) -> None:
+    def _follow_chunks(self, data: bytes, *, alone: bool) -> None:
         joined = self._head + data
         certain = alone and (self._head or data[:1] not in (b"\r", b"\n"))
-        _, end, body = joined.partition(b"\r\n\r\n")
-        if not certain or not end:
+        if not certain or joined.find(b"\r\n\r\n") != len(joined) - 4:
             # Where the head ended is not certain (pipelined, or behind empty lines): nothing that
             # follows on this connection is read, so no trailer can reach another request (F18).
             self._closing_after = True
             return
         self._chunked = ChunkedBody()
-        if self._chunked.feed(body):
-            self._body = payload
-            self._refuse_trailer()
-
-    def _refuse_trailer(self) -> None:
-        self._fail_body(BadFraming("a chunked body is served without trailer fields only"))
 
     def _note_head(self, data: bytes, *, got_head: bool) -> None:
         """Keep the end of what may be the next head: its line end may come in two packets."""
@@ -341,14 +379,14 @@ class Connection(web.RequestHandler):
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
         self._request_in_progress = True
-        if isinstance(message, RawRequestMessage):
+        if isinstance(message, RawRequestMessage) and message.version in _VERSIONS:
             assert self._request_factory is not None
             # Most answers need no StreamWriter: it is made where one does.
             request = self._request_factory(message, payload, self, None, None)  # type: ignore[arg-type]
             self._current_request = request
             work = self._serve(request, message, payload)
         else:
-            work = self._refuse(_objection(message.exc))
+            work = self._refuse(_objection(message))
         # In a context of its own: where this runs in the context of an earlier call, whose handler
         # has made the socket readable again, nothing of that call is passed on.
         task = eager_task(work, self._loop, Context())
@@ -510,12 +548,16 @@ def _fault(failure: Exception) -> web.StreamResponse:
     return answer
 
 
-def _objection(reason: BaseException) -> ServiceError:
-    """Return what the parser's exception means for the sender, and nothing of its text."""
+def _objection(message: Any) -> ServiceError:
+    """Return what is wrong with what the parser made of a head, and nothing of its text."""
+    if isinstance(message, RawRequestMessage):
+        return BadFraming("the HTTP version is neither 1.0 nor 1.1")
+    reason = message.exc
+    if isinstance(reason, LineTooLong) and str(reason.args[1]) == str(MAX_LINE):
+        return TargetTooLong(f"the request target is over {MAX_LINE} bytes")
     if isinstance(reason, LineTooLong) or "Too many headers" in str(reason):
         return FieldsTooLarge(
-            f"the request line is over {MAX_LINE} bytes, a header field over {MAX_FIELD}, or there"
-            f" are more than {MAX_FIELDS} fields"
+            f"a header field is over {MAX_FIELD} bytes, or there are more than {MAX_FIELDS} fields"
         )
     if isinstance(reason, BadHttpMessage):
         return BadFraming("the request is not sound HTTP/1.1")

@@ -48,6 +48,12 @@ class ClientGone(CallerError):
     closes = True
 
 
+class ExpectationFailed(BadRequest):
+    """The request expects what no server here does (RFC 9110 section 10.1.1)."""
+
+    status = 417
+
+
 class InvalidEvent(CallerError):
     """The body is not what the handler's annotation asks for."""
 
@@ -94,8 +100,16 @@ class PayloadTooLarge(CallerError):
     closes = True
 
 
+class TargetTooLong(CallerError):
+    """The request target is over the limit (RFC 9112 section 3)."""
+
+    status = 414
+    code = "BadRequest"
+    closes = True
+
+
 class FieldsTooLarge(CallerError):
-    """The request line or a header field is over the limit, or there are too many fields."""
+    """A header field is over the limit, or there are too many fields."""
 
     status = 431
     code = "BadRequest"

@@ -5,28 +5,57 @@ chunked bodies.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Mapping
 from enum import Enum, auto
 from functools import lru_cache
 
-_DIGITS = re.compile(rb"[0-9A-Fa-f]*")
-_HUGE = 1 << 64
-"""Bytes of a chunk that the parser refuses."""
+MAX_LINE = 4096
+"""Bytes of a line of the chunked coding: a size with its extensions, a trailer field."""
 
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::[0-9]*)?", re.ASCII)
+MAX_TRAILER = 32 * 1024
+"""Bytes of all trailer fields of a body."""
+
+_HUGE = 1 << 63
+"""Bytes of a chunk that no integer of the parser holds."""
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+_SIZE = re.compile(
+    rb"([0-9A-Fa-f]{1,1000})"
+    rb"(?:[ \t]*;[ \t]*"
+    + _TOKEN
+    + rb"(?:[ \t]*=[ \t]*(?:"
+    + _TOKEN
+    + rb"|"
+    + _QUOTED
+    + rb"))?)*\r\n"
+)
+_WHOLE_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
+_SIZE_BEGIN = re.compile(rb"[0-9A-Fa-f]+(?:[ \t;\r]|$)")
+_FIELD = re.compile(_TOKEN + rb":[\t -~\x80-\xff]*\r\n")
+
+_HOST = re.compile(
+    r"(?:\[(?P<address>[^\]]*)\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?",
+    re.ASCII,
+)
+_TARGET = re.compile(
+    r"(?:(?i:https?)://(?P<authority>[^/?]+)|(?=/))"
+    r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*"
+    r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?",
+    re.ASCII,
+)
 
 
 def objection(version: tuple[int, int], headers: Mapping[str, str]) -> str:
     """Return what makes this head ambiguous, "" for a sound one (reliability.md F20 and
     section C).
     """
-    if version not in ((1, 1), (1, 0)):
-        return "the HTTP version is neither 1.0 nor 1.1"
     coding = headers.get("Transfer-Encoding")
     if coding is not None:
         if version == (1, 0):
             return "HTTP/1.0 has no Transfer-Encoding"
-        if coding.strip().lower() != "chunked":
+        if coding.strip(" \t").lower() != "chunked" or not coding.isascii():
             return "the only Transfer-Encoding served here is chunked"
     host = headers.get("Host")
     if host is not None and not _is_host(host):
@@ -36,66 +65,143 @@ def objection(version: tuple[int, int], headers: Mapping[str, str]) -> str:
 
 @lru_cache(maxsize=16)  # the platform's requests have one
 def _is_host(text: str) -> bool:
-    return _HOST.fullmatch(text) is not None
+    found = _HOST.fullmatch(text)
+    return found is not None and (found["address"] is None or _is_address(found["address"]))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        socket.inet_pton(socket.AF_INET6, text)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+@lru_cache(maxsize=16)  # the platform's requests have a handful
+def is_target(method: str, target: str) -> bool:
+    """Return whether the request target has one of the four forms of RFC 9112 section 3.2.
+
+    aiohttp's parser takes any visible character, and other readers of the same line may disagree
+    on what it means.
+    """
+    if method == "CONNECT":
+        return ":" in target and _is_host(target)
+    if target == "*":
+        return method == "OPTIONS"
+    found = _TARGET.fullmatch(target)
+    if found is None:
+        return False
+    authority = found["authority"]
+    return authority is None or (authority[0] != ":" and _is_host(authority))
+
+
+class BadChunk(Exception):
+    """The bytes are no chunked body; the text says what is wrong, and quotes nothing."""
+
+
+class TooLong(BadChunk):
+    """A line or the trailer is over its limit."""
 
 
 class _State(Enum):
     SIZE = auto()
     DATA = auto()
-    END = auto()
+    DATA_END = auto()
+    TRAILER = auto()
+
+
+def _take_whole_chunks(data: bytes, at: int, parts: list[bytes]) -> int:
+    """Add the content of the plain chunks that stand there whole to `parts`; return their end."""
+    while found := _WHOLE_SIZE.match(data, at):
+        begin = found.end()
+        end = begin + int(found[1], 16)
+        if end == begin or data[end : end + 2] != b"\r\n":
+            break
+        parts.append(data[begin:end])
+        at = end + 2
+    return at
 
 
 class ChunkedBody:
-    """Follows the bytes of one chunked body to see whether trailer fields follow its last chunk.
+    """Reads the chunked coding of one body, and writes it anew for aiohttp's parser: without the
+    extensions, some of which that refuses, and without the trailer fields, which it takes for
+    fields of the next request (reliability.md F18). The chunks of a packet become one, since each
+    costs the parser as much as a read.
 
-    aiohttp's C parser drops trailers into the head of the next request of the connection
-    (reliability.md F18). Validity is the parser's work: this only finds the end, in any
-    fragmentation.
+    It works in any fragmentation, and keeps one line at most.
     """
 
-    __slots__ = ("_in_digits", "_left", "_state")
+    __slots__ = ("_left", "_line", "_state", "_trailer", "over")
 
     def __init__(self) -> None:
+        self.over = False
+        """True once the body has ended."""
         self._state = _State.SIZE
-        self._in_digits = True
-        self._left = 0
+        self._left = 0  # bytes of the chunk that are to come
+        self._line = b""  # the begin of a line that has not arrived whole
+        self._trailer = 0  # bytes of trailer fields
 
-    def feed(self, data: bytes) -> bool:
-        """Take the next bytes; return True when a trailer field has begun."""
-        at = 0
-        while at < len(data):
-            if self._state is _State.END:
-                return data[at] not in b"\r\n"
-            at = self._skip(data, at) if self._state is _State.DATA else self._size(data, at)
-        return False
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Take the next bytes; return what the parser is to read, and what stands behind the body.
 
-    def _skip(self, data: bytes, at: int) -> int:
-        taken = min(self._left, len(data) - at)
-        self._left -= taken
-        if not self._left:
-            self._state = _State.SIZE
-        return at + taken
-
-    def _size(self, data: bytes, at: int) -> int:
-        end = data.find(b"\n", at)
-        stop = len(data) if end < 0 else end
-        if self._in_digits:
-            self._in_digits = self._add_digits(data, at, stop) == stop
-        if end < 0:
-            return stop
-        self._in_digits = True
-        self._state = _State.DATA if self._left else _State.END
-        self._left += 2  # the line end that closes a chunk
-        return end + 1
-
-    def _add_digits(self, data: bytes, at: int, stop: int) -> int:
-        """Add the digits there to the size; return where they end.
-
-        No line is kept, however long; what is no digit is left to the parser, which refuses it.
+        Raises BadChunk for what is not the grammar of RFC 9112 section 7.1, TooLong for too long a
+        line or trailer.
         """
-        digits = _DIGITS.match(data, at, stop)
-        assert digits is not None
-        if digits[0]:
-            size = self._left << 4 * len(digits[0]) | int(digits[0], 16)
-            self._left = min(size, _HUGE)
-        return digits.end()
+        parts: list[bytes] = []
+        at = 0
+        while at < len(data) and not self.over:
+            if self._state is _State.SIZE and not self._line:
+                at = _take_whole_chunks(data, at, parts)
+                if at == len(data):
+                    break
+            if self._state is _State.DATA:
+                parts.append(data[at : at + self._left])
+                at += len(parts[-1])
+                self._left -= len(parts[-1])
+                if not self._left:
+                    self._state = _State.DATA_END
+                continue
+            end = data.find(b"\n", at) + 1 or len(data)
+            line = self._line + data[at:end]
+            at = end
+            if len(line) > MAX_LINE:
+                raise TooLong(f"a line of the chunked body is over {MAX_LINE} bytes")
+            self._line = b"" if line.endswith(b"\n") else line
+            if self._line:
+                self._check_begin(line)
+            else:
+                self._read(line)
+        return self._rewritten(b"".join(parts)), data[at:]
+
+    def _rewritten(self, content: bytes) -> bytes:
+        chunk = b"%x\r\n%b\r\n" % (len(content), content) if content else b""
+        return chunk + b"0\r\n\r\n" if self.over else chunk
+
+    def _check_begin(self, begin: bytes) -> None:
+        """Raise for what no line begins with: its sender may send no more, and wait for us."""
+        if (
+            b"\r" in begin[:-1]
+            or (self._state is _State.SIZE and not _SIZE_BEGIN.match(begin))
+            or (self._state is _State.DATA_END and begin != b"\r")
+        ):
+            raise BadChunk("the body is not sound HTTP/1.1")
+
+    def _read(self, line: bytes) -> None:
+        """Read a whole line."""
+        if self._state is _State.DATA_END:
+            if line != b"\r\n":
+                raise BadChunk("a chunk is not as long as its size says")
+            self._state = _State.SIZE
+        elif self._state is _State.SIZE:
+            found = _SIZE.fullmatch(line)
+            if found is None or int(found[1], 16) >= _HUGE:
+                raise BadChunk("the size of a chunk is not sound HTTP/1.1")
+            self._left = int(found[1], 16)
+            self._state = _State.DATA if self._left else _State.TRAILER
+        else:
+            self._trailer += len(line)
+            if self._trailer > MAX_TRAILER:
+                raise TooLong(f"the trailer fields are over {MAX_TRAILER} bytes")
+            self.over = line == b"\r\n"
+            if not self.over and not _FIELD.fullmatch(line):
+                raise BadChunk("a trailer field is not sound HTTP/1.1")

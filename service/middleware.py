@@ -18,6 +18,7 @@ from service.errors import (
     BadFraming,
     BadRequest,
     ClientGone,
+    ExpectationFailed,
     HandlerFailed,
     MethodNotAllowed,
     NotAnEventFunction,
@@ -106,13 +107,16 @@ def reported(*, error_trace: bool) -> Middleware:
 
 
 def _check(request: web.Request) -> None:
-    """Raise BadRequest for a head that is ambiguous: how long its body is, or whose call it is."""
+    """Raise BadRequest for a head that is ambiguous: its body's length, its target, whose call."""
     headers = request.headers
     if why := framing.objection(request.version, headers):
         raise BadFraming(why)
+    message = request._message  # what `raw_path` and `method` come to, without two calls
+    if not framing.is_target(message.method, message.path):
+        raise BadFraming("the request target is not a path, or not a URI without fragment")
     expected = headers.get("Expect")
     if expected and expected.strip().lower() != "100-continue":
-        raise BadRequest("the only expectation served here is 100-continue")
+        raise ExpectationFailed("the only expectation served here is 100-continue")
     for name in protocol.IDENTITY:
         values = headers.getall(name, ())
         if len(values) > 1 and len(set(values)) > 1:

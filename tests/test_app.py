@@ -345,10 +345,10 @@ async def test_http_1_0_knows_no_expectation(aiohttp_client: AiohttpClient, log:
 
 
 async def test_another_expectation_is_refused(aiohttp_client: AiohttpClient, log: Logged) -> None:
-    """An expectation that is not served is a 400 with our JSON."""
+    """An expectation that is not served is a 417 with our JSON."""
     client = await aiohttp_client(assembled(log[0], echo))
     got = await client.post("/invoke", headers={"Expect": "a miracle"})
-    assert (got.status, error_of(await got.read())[0]) == (400, "BadRequest")
+    assert (got.status, error_of(await got.read())[0]) == (417, "BadRequest")
 
 
 async def test_initialize_waits_for_the_initializer(

@@ -42,7 +42,17 @@ def test_each_failure_has_the_status_and_code_of_the_contract(name: str, status:
 
 def test_no_failure_answers_with_a_server_error() -> None:
     """No status is 5xx: a 500 on a hook restarts the instance."""
-    assert {kind.status for kind in every(ServiceError)} <= {400, 404, 405, 408, 413, 429, 431}
+    assert {kind.status for kind in every(ServiceError)} <= {
+        400,
+        404,
+        405,
+        408,
+        413,
+        414,
+        417,
+        429,
+        431,
+    }
 
 
 def test_a_head_that_cannot_be_trusted_ends_its_connection() -> None:
@@ -54,6 +64,7 @@ def test_a_head_that_cannot_be_trusted_ends_its_connection() -> None:
         "FieldsTooLarge",
         "PayloadTooLarge",
         "RequestTimeout",
+        "TargetTooLong",
     }
 
 
