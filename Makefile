@@ -1,5 +1,5 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run emulate dev test test-all proof load bench profile bench-emulator bench-attribution lock bundle zip image settings clean
+.PHONY: help run emulate dev test test-all proof load bench profile bench-emulator bench-attribution conformance lock bundle zip image settings clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
 
@@ -42,9 +42,10 @@ test-%: .venv-%/dev.stamp
 load: .venv/dev.stamp ## a load test that climbs to 200 users; TARGET=emulator shows the scale-out; leaves reports/
 	.venv/bin/python tests/load/run.py --target $(or $(TARGET),service) $(ARGS)
 
-proof: .venv/dev.stamp ## the long proofs: 10,000 calls of each kind, 200 bodies of 32 MiB at once
+proof: .venv/dev.stamp ## the long proofs: 10,000 calls of each kind, 200 bodies of 32 MiB at once, 10,000 mutants
 	ATTRIBUTION_CALLS=10000 .venv/bin/python -m pytest --timeout 600 -rP tests/system/test_attribution.py
 	.venv/bin/python -m pytest --timeout 600 -rP -m long tests/system/test_isolation.py
+	MUTANTS=10000 .venv/bin/python -m pytest --timeout 600 tests/system/test_malformed.py -k mutants
 
 bench: .venv-bench/stamp ## how fast we are, and the peers; ARGS="--quick" for a trial; leaves reports/bench/
 	.venv-bench/bin/python -m benchmarks.speed $(ARGS)
@@ -57,6 +58,9 @@ bench-emulator: .venv/dev.stamp ## what a call through the emulator costs
 
 bench-attribution: .venv-bench/stamp ## whose log lines are whose, here and in the peers; ARGS="--calls 300"
 	.venv-bench/bin/python benchmarks/attribution.py $(ARGS)
+
+conformance: .venv-bench/stamp ## what RFC 9110 and 9112 ask of us and of the peers; leaves reports/conformance.json
+	.venv-bench/bin/python -m benchmarks.conformance $(ARGS)
 
 lock: build/uv/bin/uv ## resolve the lock files again; ARGS=--upgrade moves to newer versions
 	$(COMPILE) pyproject.toml --output-file requirements.lock $(ARGS)
