@@ -52,7 +52,7 @@ SUCCESS = ("", "200")
 FRESH = 0.1
 """Seconds for which what was seen of an instance's memory holds: looking costs more than a call."""
 
-LAST_WORDS = 0.1
+LAST_WORDS = 0.25
 """Seconds in which a process that has dropped a connection may turn out to have ended."""
 
 

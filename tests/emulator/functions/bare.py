@@ -5,6 +5,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -104,8 +105,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             assert isinstance(self.server, Server)
             self.server.socket.close()
-            threading.Timer(0.03, os._exit, [7]).start()
-            return None
+            self.connection.shutdown(socket.SHUT_RDWR)
+            time.sleep(0.01)
+            os._exit(7)
         if name == "garbage":
             self.close_connection = True
             self.wfile.write(b"this is not HTTP\r\n\r\n")

@@ -22,9 +22,9 @@ class Connection(asyncio.Protocol):
             return
         if self.timer is not None:
             self.timer.cancel()
-        self.transport.write(ANSWER)
         self.used = time.monotonic()
         self.timer = asyncio.get_running_loop().call_later(IDLE, self.transport.close)
+        self.transport.write(ANSWER)  # the process may be frozen right after it
 
 
 async def main() -> None:
