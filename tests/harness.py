@@ -182,18 +182,20 @@ class ServerProcess:
         options: Sequence[str] = (),
         open_files: int | None = None,
         stdout: int = subprocess.PIPE,
+        command: Sequence[str] = (),
     ) -> None:
         """`options` are the interpreter's own; `open_files` limits the process's descriptors; a
-        `stdout` of the test's own is not read here.
+        `stdout` of the test's own is not read here; `command` starts another server than ours.
         """
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         if source:
             (folder / "index.py").write_text(textwrap.dedent(source))
         limited = ["sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh"] if open_files else []
+        ours = [sys.executable, *options, "-m", "service", "--port", "0", *flags]
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("SERVICE_", "FC_"))}
         self.process = subprocess.Popen(
-            [*limited, sys.executable, *options, "-m", "service", "--port", "0", *flags],
+            [*limited, *(command or ours)],
             cwd=folder,
             env={**kept, **(environ or {})},
             stdout=stdout,
