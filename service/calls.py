@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from service import frames
 from service.context import RUNNING, Context
-from service.errors import FunctionTimeout
+from service.errors import FunctionTimeout, HandlerFailed
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class Calls:
         loop = asyncio.get_running_loop()
         task = eager_task(work, loop)
         if task.done():
-            return task.result()
+            return _result(task)
         ended: asyncio.Future[None] = loop.create_future()
 
         def end(_: object = None) -> None:
@@ -89,7 +89,7 @@ class Calls:
         finally:
             self._running.discard(call)
         if task.done():
-            return task.result()
+            return _result(task)
         raise self._give_up(call, task)
 
     def _set_alarm(self, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
@@ -137,6 +137,12 @@ class Calls:
         for call in tuple(self._running):
             call.deadline = None
             call.cut()
+
+
+def _result(task: asyncio.Task[T]) -> T:
+    if task.cancelled():  # by its handler, or by one beside it
+        raise HandlerFailed(asyncio.CancelledError("the handler cancelled its own task"))
+    return task.result()
 
 
 def _ask(task: asyncio.Task[Any]) -> None:
