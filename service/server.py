@@ -138,7 +138,8 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
 def _run(loop: asyncio.AbstractEventLoop, main: asyncio.Task[int]) -> int:
     """Run `main` to its end, whatever tasks of user code raise beside it.
 
-    A task that ends with SystemExit or KeyboardInterrupt makes the loop stop and raise it (F8).
+    A task that ends with SystemExit or KeyboardInterrupt makes the loop stop and raise it (F8);
+    after `loop.stop()` it raises RuntimeError.
     """
     while True:
         try:
@@ -149,6 +150,10 @@ def _run(loop: asyncio.AbstractEventLoop, main: asyncio.Task[int]) -> int:
             _log.error(
                 "a task of the function raised %s: the service goes on", type(reason).__name__
             )
+        except RuntimeError:
+            if main.done() or loop.is_closed():
+                raise
+            _log.error("the function stopped the event loop: the service goes on")
 
 
 async def _serve(
