@@ -454,8 +454,8 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Write the answer; while the instance drains, every answer ends its connection (F2)."""
-        if self._closing_after or self._lifecycle.draining.is_set():
+        """Write the answer; while the instance drains, the last one ends its connection (F2)."""
+        if self._closing_after or (self._lifecycle.draining.is_set() and not self._messages):
             resp.force_close()
             self._message_tail = b""  # else what stands behind a declined upgrade is parsed
         return await super().finish_response(request, resp, start_time)
