@@ -121,6 +121,7 @@ class Connection(web.RequestHandler):
         "_limits",
         "_open",
         "_progress",
+        "_reader_timer",
         "_refused",
         "_serving",
         "_timer",
@@ -158,6 +159,7 @@ class Connection(web.RequestHandler):
         self._refused = False
         self._progress = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._reader_timer: asyncio.TimerHandle | None = None
 
     # --- its life
 
@@ -186,6 +188,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the connection; a call that runs goes on, since events have side effects."""
         self._stop_timer()
+        self._stop_reader_timer()
         self._gone.set()
         if self._refused:
             return
@@ -365,6 +368,46 @@ class Connection(web.RequestHandler):
         """
         if self._reading_paused:
             super().resume_reading(resume_parser)
+
+    # --- an answer that its client does not take
+
+    def pause_writing(self) -> None:
+        """Give the client `body_timeout` seconds to take some of what waits to be sent."""
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        """Go on writing: the client has taken most of it."""
+        self._stop_reader_timer()
+        super().resume_writing()
+
+    def _watch_reader(self) -> None:
+        self._reader_timer = self._loop.call_later(
+            self._limits.body_timeout, self._reader_overdue, self._untaken()
+        )
+
+    def _stop_reader_timer(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
+
+    def _untaken(self) -> int:
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
+    def _reader_overdue(self, left: int, looked: bool = False) -> None:
+        if self._untaken() != left:
+            self._watch_reader()
+        elif not looked:
+            self._reader_timer = self._loop.call_later(
+                SECOND_LOOK, self._reader_overdue, left, True
+            )
+        elif self.transport is not None:
+            log_rarely(
+                "reader",
+                "an answer was given up: its client took nothing for %g seconds",
+                self._limits.body_timeout,
+            )
+            self.transport.abort()
 
     # --- one request after the other
 

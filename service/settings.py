@@ -91,7 +91,7 @@ class Settings:
     initialize_timeout: float = knob(TIMES, 300.0, DAY, "the initializer's time")
     drain_timeout: float = knob(TIMES, 60.0, DAY_OR_ZERO, "how long a stop waits for running calls")
     header_timeout: float = knob(TIMES, 20.0, DAY, "from a request's first byte to its last header")
-    body_timeout: float = knob(TIMES, 60.0, DAY, "how long a body may stand still on its way")
+    body_timeout: float = knob(TIMES, 60.0, DAY, "how long an event or an answer may stand still")
     stall_after: float = knob(
         TIMES, 0.5, seconds(0, 3600), "a loop that is blocked so long is reported; 0: never"
     )
