@@ -1,7 +1,7 @@
 """A function that writes down each call that it runs, and does what its event says.
 
-`tests/system/ledger.py` holds what it wrote against what the callers got. The file `ledger`, and the
-file `go` that `hold` waits for, are in the working directory.
+`tests/system/ledger.py` holds what it wrote against what the callers got. The files `ledger` and
+`go`, the word that `hold` waits for, are in the working directory.
 """
 
 from __future__ import annotations
@@ -11,17 +11,24 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NoReturn
 
 from aiohttp import web
 
-BOOK = os.open("ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+@cache
+def book() -> int:
+    """Return the descriptor of the ledger."""
+    return os.open("ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+
 PAUSE = 0.02
 
 
 def note(word: str, context: Any) -> None:
     """Add a line to the ledger: one write, which no other process's write tears."""
-    os.write(BOOK, f"{word} {context.request_id} {os.getpid()}\n".encode())
+    os.write(book(), f"{word} {context.request_id} {os.getpid()}\n".encode())
 
 
 async def handler(event: bytes, context: Any) -> Any:
@@ -29,8 +36,7 @@ async def handler(event: bytes, context: Any) -> Any:
     note("began", context)
     word, _, rest = event[:64].partition(b" ")
     if word == b"hold":
-        while not os.path.exists("go"):
-            await asyncio.sleep(PAUSE)
+        await for_the_word()
     elif word == b"nap":
         await asyncio.sleep(float(rest))
     elif word == b"hang":
@@ -52,8 +58,7 @@ def plain(event: bytes, context: Any) -> Any:
     note("began", context)
     word, _, rest = event[:64].partition(b" ")
     if word in (b"hold", b"hang", b"swallow"):
-        while not os.path.exists("go"):
-            time.sleep(PAUSE)
+        wait_for_the_word()
     elif word == b"nap":
         time.sleep(float(rest))
     result = perform(word.decode(), rest, event)
@@ -61,11 +66,30 @@ def plain(event: bytes, context: Any) -> Any:
     return result
 
 
+def is_there() -> bool:
+    """Say whether the word has been given."""
+    return os.path.exists("go")
+
+
+async def for_the_word() -> None:
+    """Wait on the loop."""
+    while True:
+        if is_there():
+            return
+        await asyncio.sleep(PAUSE)
+
+
+def wait_for_the_word() -> None:
+    """Wait in a thread."""
+    while not is_there():
+        time.sleep(PAUSE)
+
+
 async def swallow() -> None:
     """Take no cancellation for an answer."""
-    while not os.path.exists("go"):
+    while not is_there():
         try:
-            await asyncio.sleep(PAUSE)
+            await for_the_word()
         except asyncio.CancelledError:
             continue
 
@@ -156,3 +180,20 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "a-generator": lambda: (number for number in range(3)),
 }
 """Results that cannot become bytes."""
+
+
+async def gated(context: Any) -> None:
+    """Initialize once the word comes."""
+    note("initializing", context)
+    await for_the_word()
+
+
+def gated_plain(context: Any) -> None:
+    """Initialize once the word comes, in a thread."""
+    note("initializing", context)
+    wait_for_the_word()
+
+
+def hook(context: Any) -> None:
+    """Be a hook of any kind."""
+    note("hook", context)

@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from types import SimpleNamespace
 from typing import Any
 
-import index  # type: ignore[import-not-found]  # ledgered.py, under the name of a function's file
 from aiohttp import web
 
 REQUEST_ID = "x-fc-request-id"
+
+index: Any = importlib.import_module("index")  # ledgered.py, under the name of a function's file
 
 
 async def invoke(request: web.Request) -> web.Response:
@@ -22,7 +24,8 @@ async def invoke(request: web.Request) -> web.Response:
     request_id = request.headers.get(REQUEST_ID, "")
     event = await request.read()
     result = await index.handler(event, SimpleNamespace(request_id=request_id))
-    return web.Response(body=result, headers={REQUEST_ID: request_id})
+    body = result if isinstance(result, bytes) else str(result).encode()
+    return web.Response(body=body, headers={REQUEST_ID: request_id})
 
 
 def serve(port: int, workers: int, idle: float) -> None:

@@ -84,10 +84,19 @@ STOCK = Candidate(
 )
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nothing tells us."""
+    while True:
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+
+
 class Instance(ServerProcess):
     """A candidate that runs, and the ledger of what is asked of it."""
 
     def __init__(self, folder: Path, candidate: Candidate, case: Case, **options: Any) -> None:
+        folder = folder.resolve()
         for name, source in candidate.files.items():
             shutil.copy(source, folder / name)
         super().__init__(folder, "", command=candidate.command(case), **options)
@@ -134,7 +143,12 @@ class Instance(ServerProcess):
         """Open connections, all at once."""
         async with AsyncExitStack() as stack:
             opened = [stack.enter_async_context(self.client()) for _ in range(count)]
-            yield [Caller(client, self.ledger) for client in await asyncio.gather(*opened)]
+            callers = [Caller(client, self.ledger) for client in await asyncio.gather(*opened)]
+            try:
+                yield callers
+            finally:
+                for caller in callers:  # those that were opened again too
+                    caller.client.writer.transport.abort()
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
@@ -151,8 +165,7 @@ class Instance(ServerProcess):
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while self._begun() < count:
-                    await asyncio.sleep(0.02)
+                await until(lambda: self._begun() >= count)
         return self._begun()
 
     def _begun(self) -> int:
@@ -194,13 +207,31 @@ class Instance(ServerProcess):
 
     async def at_rest(self) -> None:
         """Wait until nothing is in flight."""
+        await self.until_state(inFlight=0)
+
+    async def until_state(self, **figures: int) -> None:
+        """Wait until the service tells this of itself."""
         async with asyncio.timeout(ANSWERS_WITHIN):
-            while (await self.state())["inFlight"]:
+            while True:
+                if figures.items() <= (await self.state()).items():
+                    return
                 await asyncio.sleep(0.01)
+
+    async def is_listening(self) -> bool:
+        """Say whether a connection is taken."""
+        with suppress(ConnectionError):
+            async with self.client():
+                return True
+        return False
 
     def descriptors(self) -> int:
         """Return how many file descriptors its workers have open."""
         return sum(psutil.Process(pid).num_fds() for pid in self.workers())
+
+    async def forgets(self, before: int) -> None:
+        """Wait until no more descriptors are open than there were before."""
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            await until(lambda: self.descriptors() <= before)
 
     def end(self) -> None:
         """Leave no process of it behind, frozen ones included."""
@@ -211,18 +242,25 @@ class Instance(ServerProcess):
                 if psutil.Process(pid).cwd() == str(self.folder):  # not another one's by now
                     os.kill(pid, signal.SIGKILL)
         self.kill()
+        self.ledger.keep()
 
 
 @asynccontextmanager
 async def started(
-    candidate: Candidate = OURS, options: Mapping[str, Any] | None = None, **case: Any
+    candidate: Candidate = OURS,
+    *,
+    options: Mapping[str, Any] | None = None,
+    waits: bool = True,
+    **case: Any,
 ) -> AsyncIterator[Instance]:
-    """Start a server that answers; end it. `case` is of a `Case`, `options` of a ServerProcess."""
+    """Start a server; end it. `case` is of a `Case`, `options` of a ServerProcess; unless `waits`
+    is false, the server answers.
+    """
     with TemporaryDirectory() as folder, held_port() as port:
-        where = Path(folder).resolve()
-        instance = Instance(where, candidate, Case(port, **case), **(options or {}))
+        instance = Instance(Path(folder), candidate, Case(port, **case), **(options or {}))
         try:
-            await instance.ready()
+            if waits:
+                await instance.ready()
             yield instance
         finally:
             instance.end()

@@ -1,4 +1,4 @@
-"""The ledger: what became of each request, as its caller and the function that ran it wrote it down.
+"""The ledger: what became of each request, as its caller and the function both wrote it down.
 
 `tests/handlers/ledgered.py` writes the function's side.
 """
@@ -23,8 +23,18 @@ class Ledger:
         self.file = file
         self.sent: list[str] = []
         self.answers: Counter[str] = Counter()
+        self._kept = False
+        self._text = ""
         self.halves = 0
         """Answers that ended in their middle."""
+
+    def read(self) -> str:
+        """Return what the function has written by now."""
+        return self.file.read_text() if self.file.exists() else ""
+
+    def keep(self) -> None:
+        """Know what the function has written though its file goes away."""
+        self._text, self._kept = self.read(), True
 
     def new_id(self) -> str:
         """Return the id of a new request."""
@@ -37,9 +47,8 @@ class Ledger:
 
     def lines(self, word: str) -> list[list[str]]:
         """Return what the function wrote with this word: the ids and the processes."""
-        if not self.file.exists():
-            return []
-        lines = (line.split() for line in self.file.read_text().splitlines())
+        text = self._text if self._kept else self.read()
+        lines = (line.split() for line in text.splitlines())
         return [rest for first, *rest in lines if first == word]
 
     def runs(self) -> Counter[str]:
