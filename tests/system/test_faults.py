@@ -36,7 +36,8 @@ Plan = dict[int, str]
 
 def plans(words: list[str]) -> st.SearchStrategy[Plan]:
     """Which of the calls fail, and how."""
-    return st.dictionaries(st.integers(0, AT_ONCE - 1), st.sampled_from(words), max_size=12)
+    which = st.integers(0, AT_ONCE - 1)
+    return st.dictionaries(which, st.sampled_from(words), min_size=10, max_size=40)
 
 
 class Held:
