@@ -304,7 +304,9 @@ async def run_all(server: ServerProcess, calls: list[str], gate: int) -> list[An
 async def test_every_field_of_every_line_is_its_own_calls(
     serve: Serve, log_format: str, flags: tuple[str, ...]
 ) -> None:
-    """200 calls at once, on the loop and in threads: no line is mixed, torn, lost or late."""
+    """G1, G2: 200 calls at once, on the loop and in threads: no line is mixed, torn, lost or
+    late.
+    """
     server = serve(FUNCTION, "--concurrency", "200", "--log-format", log_format, *QUIET, *flags)
     await server.ask(request(b"", path="/health", method="GET"))
     names = [f"{number:05d}-{random.getrandbits(64):016x}" for number in range(CALLS)]

@@ -227,7 +227,7 @@ def test_show_config_has_one_setting_a_line_with_its_source(tmp_path: Path) -> N
     ids=["wrong type", "out of range", "unknown flag"],
 )
 def test_a_wrong_flag_is_exit_code_2(tmp_path: Path, flags: list[str], told: str) -> None:
-    """A wrong flag ends the start with exit code 2 and names the flag or what is allowed."""
+    """A10: a wrong flag ends the start with exit code 2 and names the flag or what is allowed."""
     done = service(tmp_path, *flags)
     assert done.returncode == 2
     assert told in done.stderr.decode()
@@ -248,7 +248,7 @@ def test_a_wrong_flag_is_exit_code_2(tmp_path: Path, flags: list[str], told: str
 def test_a_handler_that_cannot_be_served_is_exit_code_3(
     tmp_path: Path, source: str, told: str
 ) -> None:
-    """A start that fails is exit code 3 and one line on stderr: where, what, and what to do."""
+    """A9: a start that fails is exit code 3 and one line on stderr: where, what, and what to do."""
     done = service(tmp_path, "--port", "0", source=source)
     assert done.returncode == 3
     (line,) = done.stderr.decode().splitlines()

@@ -93,7 +93,9 @@ def is_refusal(answer: Answer, status: int = 400, code: str = "BadRequest") -> b
 async def test_200_calls_and_50_half_sent_bodies_survive_a_sigterm(
     serve: Serve, loop_kind: str
 ) -> None:
-    """F1: at SIGTERM every call in flight is finished, half-received bodies included; exit 0."""
+    """F1, A1, A2: at SIGTERM every call in flight is finished, half-received bodies included; exit
+    0.
+    """
     server = serve(GATED, "--concurrency", "200", "--queue", "100", "--loop", loop_kind)
     async with AsyncExitStack() as stack:
         idle, *halves = [await stack.enter_async_context(server.client()) for _ in range(51)]
@@ -120,7 +122,9 @@ async def test_200_calls_and_50_half_sent_bodies_survive_a_sigterm(
 async def test_a_stop_answers_what_outlasts_its_drain_with_a_time_out(
     serve: Serve, loop_kind: str
 ) -> None:
-    """F3: calls and half-received bodies that outlast `drain_timeout` get an error JSON; exit 0."""
+    """F3, A4: calls and half-received bodies that outlast `drain_timeout` get an error JSON; exit
+    0.
+    """
     server = serve(GATED, "--drain-timeout", "0.3", "--loop", loop_kind)
     async with AsyncExitStack() as stack:
         half, whole = [await stack.enter_async_context(server.client()) for _ in range(2)]
@@ -136,7 +140,9 @@ async def test_a_stop_answers_what_outlasts_its_drain_with_a_time_out(
 
 
 async def test_a_stop_waits_neither_for_a_thread_nor_for_a_reader(serve: Serve) -> None:
-    """F3: a sync handler that hangs and a client that never reads its answer hold up no stop."""
+    """F3, A4: a sync handler that hangs and a client that never reads its answer hold up no
+    stop.
+    """
     source = """
         import threading
 
@@ -160,7 +166,9 @@ async def test_a_stop_waits_neither_for_a_thread_nor_for_a_reader(serve: Serve) 
 async def test_what_arrived_while_frozen_is_served_before_the_stop(
     serve: Serve, loop_kind: str
 ) -> None:
-    """F1: requests in the sockets when SIGTERM meets a frozen instance are answered after thaw."""
+    """F1, A1, B1: requests in the sockets when SIGTERM meets a frozen instance are answered after
+    thaw.
+    """
     server = serve(ECHO, "--loop", loop_kind)
     async with AsyncExitStack() as stack:
         warm = [await stack.enter_async_context(server.client()) for _ in range(20)]
@@ -181,7 +189,9 @@ async def test_what_arrived_while_frozen_is_served_before_the_stop(
 
 
 async def test_warm_connections_survive_a_freeze(serve: Serve, loop_kind: str) -> None:
-    """F4: what is sent on 20 warm connections while the instance is frozen is answered at thaw."""
+    """F4, B1, B6: what is sent on 20 warm connections while the instance is frozen is answered at
+    thaw.
+    """
     server = serve(ECHO, "--header-timeout", "2", "--body-timeout", "2", "--loop", loop_kind)
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(server.client()) for _ in range(20)]
@@ -204,7 +214,7 @@ async def test_warm_connections_survive_a_freeze(serve: Serve, loop_kind: str) -
 async def test_a_body_that_stood_still_in_a_freeze_is_read_at_thaw(
     serve: Serve, loop_kind: str
 ) -> None:
-    """F4: the limit on a body that stands still does not count bytes that came while frozen."""
+    """F4, B6: the limit on a body that stands still does not count bytes that came while frozen."""
     server = serve(ECHO, "--body-timeout", "2", "--loop", loop_kind)
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(server.client()) for _ in range(20)]
@@ -221,7 +231,9 @@ async def test_a_body_that_stood_still_in_a_freeze_is_read_at_thaw(
 
 
 async def test_an_idle_connection_outlives_a_month(serve: Serve) -> None:
-    """F5: a connection that was silent for a month, used before or not, serves the next request."""
+    """F5, E8: a connection that was silent for a month, used before or not, serves the next
+    request.
+    """
     source = """
         import asyncio, time
 
@@ -383,7 +395,7 @@ EXITS = {
 async def test_sys_exit_in_one_of_eleven_calls_fails_that_one(
     serve: Serve, loop_kind: str, kind: str
 ) -> None:
-    """F8: a handler that exits is a failed call; the ten beside it are served."""
+    """F8, F-1: a handler that exits is a failed call; the ten beside it are served."""
     server = serve(EXITS[kind], "--loop", loop_kind)
     others = [asyncio.create_task(server.ask(request(b"other"))) for _ in range(10)]
     await asyncio.to_thread(server.wait_for, "running", count=10)
@@ -400,7 +412,7 @@ async def test_sys_exit_in_one_of_eleven_calls_fails_that_one(
 
 
 async def test_a_head_that_never_ends_is_answered_408(serve: Serve, loop_kind: str) -> None:
-    """F10: from a request's first byte its head has `header_timeout` seconds; 408, closed."""
+    """F10, E1: from a request's first byte its head has `header_timeout` seconds; 408, closed."""
     server = serve(ECHO, "--header-timeout", "0.3", "--loop", loop_kind)
     async with AsyncExitStack() as stack:
         silent, *clients = [await stack.enter_async_context(server.client()) for _ in range(7)]
@@ -416,7 +428,7 @@ async def test_a_head_that_never_ends_is_answered_408(serve: Serve, loop_kind: s
 
 
 async def test_a_head_that_drips_has_no_more_time(serve: Serve, loop_kind: str) -> None:
-    """F10: a byte now and then does not prolong a head's time."""
+    """F10, E2: a byte now and then does not prolong a head's time."""
     server = serve(ECHO, "--header-timeout", "0.3", "--loop", loop_kind)
     async with server.client() as client:
         answer = asyncio.create_task(client.answer())
@@ -431,7 +443,7 @@ async def test_a_head_that_drips_has_no_more_time(serve: Serve, loop_kind: str) 
 async def test_half_a_head_behind_a_running_call_is_answered_408(
     serve: Serve, loop_kind: str
 ) -> None:
-    """F10: a head that began while a call ran is timed from that call's answer on."""
+    """F10, E2: a head that began while a call ran is timed from that call's answer on."""
     server = serve(GATED, "--header-timeout", "0.3", "--loop", loop_kind)
     async with server.client() as client, server.client() as beside:
         await in_pieces(client, beside, request(b"first"), b"POST /invoke HT")
@@ -445,7 +457,7 @@ async def test_half_a_head_behind_a_running_call_is_answered_408(
 async def test_a_body_that_stands_still_is_answered_408(
     serve: Serve, loop_kind: str, source: str
 ) -> None:
-    """F10: a body without progress for `body_timeout` seconds is 408; a slow one is served."""
+    """F10, E2: a body without progress for `body_timeout` seconds is 408; a slow one is served."""
     server = serve(source, "--body-timeout", "2", "--loop", loop_kind)
     async with server.client() as still, server.client() as slow, server.client() as parts:
         await still.send(request(b"0123456789")[:-5])
@@ -469,7 +481,9 @@ async def test_a_body_that_stands_still_is_answered_408(
 async def test_a_body_over_the_limit_is_refused_by_its_announcement(
     echo: ServerProcess, size: int
 ) -> None:
-    """F11: 413 for a Content-Length over the limit, though no more than two bytes are ever sent."""
+    """F11, D2: 413 for a Content-Length over the limit, though no more than two bytes are ever
+    sent.
+    """
     head = f"POST /invoke HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n{{}}"
     assert is_refusal(await echo.ask(head.encode()), 413, "PayloadTooLarge")
 
@@ -482,7 +496,7 @@ async def test_a_length_that_no_number_holds_is_400(echo: ServerProcess) -> None
 
 @pytest.mark.parametrize("source", [ECHO, STREAMED], ids=["read", "streamed"])
 async def test_the_body_limit_is_exact(serve: Serve, source: str) -> None:
-    """F11: a body of the limit is served and one byte more is 413, announced or in chunks."""
+    """F11, D1: a body of the limit is served and one byte more is 413, announced or in chunks."""
     server = serve(source, "--max-body", "1000")
     assert (await server.ask(request(b"a" * 1000))).status == 200
     assert (await server.ask(chunked(*[b"a" * 10] * 100))).status == 200
@@ -496,7 +510,7 @@ async def test_the_body_limit_is_exact(serve: Serve, source: str) -> None:
 async def test_a_sender_that_writes_all_before_it_reads_gets_its_413(
     echo: ServerProcess,
 ) -> None:
-    """F11: a refused body is read to its end, so that its sender can read the refusal."""
+    """F11, D3, E6: a refused body is read to its end, so that its sender can read the refusal."""
     for data in (request(bytes(40 * MIB)), chunked(*[bytes(MIB)] * 40)):
         async with echo.client() as client:
             await client.send(data)
@@ -525,8 +539,8 @@ async def test_an_unknown_expectation_is_417(echo: ServerProcess) -> None:
 
 
 async def test_250_connects_at_once_need_no_second_try(serve: Serve, loop_kind: str) -> None:
-    """F13: the kernel takes 250 connections while the loop stands still: all of them before it goes
-    on, so that no retry finds more room than the first try did.
+    """F13, G3: the kernel takes 250 connections while the loop stands still: all of them before it
+    goes on, so that no retry finds more room than the first try did.
     """
     server = serve(ECHO, "--concurrency", "200", "--queue", "50", "--loop", loop_kind)
     port = await asyncio.to_thread(lambda: server.port)
@@ -572,7 +586,7 @@ async def test_the_python_parser_gets_no_trailers_and_no_bad_chunks_either(
 
 
 async def test_calls_go_on_when_nobody_reads_the_log(serve: Serve) -> None:
-    """F16: handlers that print are served though the reader of stdout has closed it."""
+    """F16, I: handlers that print are served though the reader of stdout has closed it."""
     source = """
         async def handler(event, context):
             print("written")
@@ -588,7 +602,9 @@ async def test_calls_go_on_when_nobody_reads_the_log(serve: Serve) -> None:
 
 
 async def test_more_connects_than_descriptors_are_survived(serve: Serve, loop_kind: str) -> None:
-    """F17: beyond the descriptors there are, connections are refused, in few words, for a while."""
+    """F17, I: beyond the descriptors there are, connections are refused, in few words, for a
+    while.
+    """
     server = serve(ECHO, "--loop", loop_kind, open_files=80)
     port = await asyncio.to_thread(lambda: server.port)
     began = time.monotonic()
@@ -617,7 +633,9 @@ async def is_served(server: ServerProcess) -> bool:
 async def test_a_handler_that_eats_all_descriptors_stops_no_service(
     serve: Serve, loop_kind: str
 ) -> None:
-    """F17: with no descriptor left, warm connections are served; with some again, new ones too."""
+    """F17, I: with no descriptor left, warm connections are served; with some again, new ones
+    too.
+    """
     source = """
         import asyncio, os, pathlib
 
@@ -877,7 +895,7 @@ async def test_sound_hosts_are_served(echo: ServerProcess) -> None:
 
 
 async def test_a_compressed_body_is_passed_as_it_is(echo: ServerProcess) -> None:
-    """F20: Content-Encoding says what the event is; the event is the bytes that were sent."""
+    """F20, D7: Content-Encoding says what the event is; the event is the bytes that were sent."""
     for body in (gzip.compress(b"event"), b"not gzip at all"):
         answer = await echo.ask(request(body, Content_Encoding="gzip"))
         assert (answer.status, answer.body) == (200, body)
@@ -927,7 +945,7 @@ async def test_http_1_0_is_served(echo: ServerProcess) -> None:
 
 
 async def test_idle_connections_keep_no_body(serve: Serve) -> None:
-    """F21: 20 connections that each sent and got 32 MiB, four at a time, keep none of it."""
+    """F21, D4: 20 connections that each sent and got 32 MiB, four at a time, keep none of it."""
     source = """
         async def handler(event, context):
             return event[:1] if len(event) % 2 else event
@@ -953,7 +971,9 @@ async def test_idle_connections_keep_no_body(serve: Serve) -> None:
 
 
 async def test_four_streamed_bodies_take_less_than_8_mb(serve: Serve, loop_kind: str) -> None:
-    """F21: a handler that hashes four 32 MB bodies at once while they arrive keeps none of them."""
+    """F21, D4: a handler that hashes four 32 MB bodies at once while they arrive keeps none of
+    them.
+    """
     source = """
         import hashlib
         from service import EventStream
@@ -975,7 +995,7 @@ async def test_four_streamed_bodies_take_less_than_8_mb(serve: Serve, loop_kind:
 
 
 async def test_an_endless_chunk_extension_takes_no_memory(serve: Serve) -> None:
-    """F21: what stands beside a chunk's size is neither kept nor endless work."""
+    """F21, D5: what stands beside a chunk's size is neither kept nor endless work."""
     server = serve(STREAMED)
     await server.ask(request())
     base = server.memory()
@@ -989,7 +1009,7 @@ async def test_an_endless_chunk_extension_takes_no_memory(serve: Serve) -> None:
 
 
 async def test_an_answer_that_is_read_slowly_keeps_others_going(serve: Serve) -> None:
-    """A client that does not read its answer costs no other call anything."""
+    """D6, G4: a client that does not read its answer costs no other call anything."""
     source = """
         async def handler(event, context):
             return bytes(int(event))

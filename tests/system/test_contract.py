@@ -311,7 +311,9 @@ async def test_every_answer_has_a_request_id(plain: ServerProcess) -> None:
 
 
 async def test_the_initializer_runs_once_for_many_callers(serve: Serve, loop_kind: str) -> None:
-    """The port opens at once; events and /initialize wait for the one run of the initializer."""
+    """A8: the port opens at once; events and /initialize wait for the one run of the
+    initializer.
+    """
     source = """
         import asyncio, pathlib
 
@@ -367,7 +369,7 @@ async def test_a_failing_initializer_is_told_and_tried_again(serve: Serve, kind:
 
 @pytest.mark.parametrize("fault", ["sys.exit(3)", "await asyncio.sleep(100)", "1 / 0"])
 async def test_an_initializer_that_hangs_or_exits_is_an_error(serve: Serve, fault: str) -> None:
-    """A time-out or an exit of the initializer is InitializationError; the service goes on."""
+    """A8: a time-out or an exit of the initializer is InitializationError; the service goes on."""
     source = f"""
         import asyncio, sys
 
@@ -400,7 +402,7 @@ PRE_STOP = """
 
 
 async def test_pre_stop_waits_for_calls_and_runs_once(serve: Serve, loop_kind: str) -> None:
-    """/pre-stop drains, then runs the hook: once, for GET, POST and a SIGTERM together."""
+    """A6: /pre-stop drains, then runs the hook: once, for GET, POST and a SIGTERM together."""
     server = serve(PRE_STOP, "--loop", loop_kind)
     stop = request(b"", path="/pre-stop", method="GET", request_id="stop-1")
     async with AsyncExitStack() as stack:
@@ -432,7 +434,7 @@ async def test_pre_stop_waits_for_calls_and_runs_once(serve: Serve, loop_kind: s
 
 
 async def test_calls_are_refused_once_pre_stop_has_begun(serve: Serve, loop_kind: str) -> None:
-    """Stopping: on a warm connection no call is run any more; /health says 503."""
+    """A6: Stopping: on a warm connection no call is run any more; /health says 503."""
     server = serve(PRE_STOP, "--loop", loop_kind)
     async with server.client() as stop, server.client() as warm, server.client() as probe:
         for client in (stop, warm, probe):
@@ -450,7 +452,7 @@ async def test_calls_are_refused_once_pre_stop_has_begun(serve: Serve, loop_kind
 
 
 async def test_a_failing_pre_stop_fails_its_request_and_the_stop_goes_on(serve: Serve) -> None:
-    """A hook that raises is logged and is a 404 to /pre-stop; the process still exits 0."""
+    """A6: a hook that raises is logged and is a 404 to /pre-stop; the process still exits 0."""
     source = """
         async def handler(event, context):
             return event
@@ -468,7 +470,7 @@ async def test_a_failing_pre_stop_fails_its_request_and_the_stop_goes_on(serve: 
 
 @pytest.mark.parametrize("fault", ["await asyncio.sleep(100)", "sys.exit(1)"])
 async def test_a_pre_stop_that_hangs_or_exits_holds_up_no_stop(serve: Serve, fault: str) -> None:
-    """The hook has `drain_timeout` seconds; the process exits 0."""
+    """A6: the hook has `drain_timeout` seconds; the process exits 0."""
     source = f"""
         import asyncio, sys
 
@@ -484,7 +486,7 @@ async def test_a_pre_stop_that_hangs_or_exits_holds_up_no_stop(serve: Serve, fau
 
 
 async def test_a_failing_pre_freeze_is_told_and_the_service_goes_on(serve: Serve) -> None:
-    """A hook that raises is a 404 to /pre-freeze, and calls are served after it."""
+    """A7: a hook that raises is a 404 to /pre-freeze, and calls are served after it."""
     source = """
         async def handler(event, context):
             return event
@@ -569,7 +571,9 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 async def test_a_handlers_exception_is_named_by_its_class(
     faulty: ServerProcess, what: str, code: str
 ) -> None:
-    """Whatever a handler raises is a 404 with its class's name, and its connection goes on."""
+    """F-1, D9: whatever a handler raises is a 404 with its class's name, and its connection goes
+    on.
+    """
     async with faulty.client() as client:
         answer = await client.ask(request(b'{"what":"%s"}' % what.encode()))
         error(answer, code)
@@ -582,7 +586,9 @@ async def test_a_handlers_exception_is_named_by_its_class(
 async def test_a_call_beyond_its_deadline_is_a_function_timeout(
     faulty: ServerProcess, what: str
 ) -> None:
-    """FunctionTimeout at the deadline, for a handler that swallows its cancellation too."""
+    """F-2, F-3: FunctionTimeout at the deadline, for a handler that swallows its cancellation
+    too.
+    """
     data = request(
         b'{"what":"%s"}' % what.encode(),
         x_fc_function_timeout="1",
@@ -593,7 +599,7 @@ async def test_a_call_beyond_its_deadline_is_a_function_timeout(
 
 
 async def test_a_sync_call_beyond_its_deadline_is_a_function_timeout(serve: Serve) -> None:
-    """FunctionTimeout for a thread that hangs; it is counted as lost and others are served."""
+    """F-4: FunctionTimeout for a thread that hangs; it is counted as lost and others are served."""
     source = """
         import threading
 
@@ -610,7 +616,7 @@ async def test_a_sync_call_beyond_its_deadline_is_a_function_timeout(serve: Serv
 
 
 async def test_a_call_that_waits_for_a_slot_has_its_deadline(serve: Serve) -> None:
-    """FunctionTimeout for a call in the queue, which leaves it."""
+    """G3: FunctionTimeout for a call in the queue, which leaves it."""
     source = """
         import asyncio, pathlib
 
@@ -630,7 +636,7 @@ async def test_a_call_that_waits_for_a_slot_has_its_deadline(serve: Serve) -> No
 
 
 async def test_an_event_of_another_shape_is_invalid(serve: Serve) -> None:
-    """InvalidEvent names the place in the JSON and the reason."""
+    """D8: InvalidEvent names the place in the JSON and the reason."""
     source = """
         import msgspec
 
@@ -655,7 +661,9 @@ async def test_an_event_of_another_shape_is_invalid(serve: Serve) -> None:
 
 
 async def test_250_at_once_on_10_slots_and_20_places(serve: Serve, loop_kind: str) -> None:
-    """Overloaded: 10 run, 20 wait, and 220 are refused with Retry-After; then all 30 are served."""
+    """G3: Overloaded: 10 run, 20 wait, and 220 are refused with Retry-After; then all 30 are
+    served.
+    """
     source = """
         import asyncio, pathlib
 
@@ -699,7 +707,7 @@ async def test_error_trace_shows_the_users_frames_alone(serve: Serve) -> None:
 
 
 async def test_each_call_has_its_own_credentials(serve: Serve) -> None:
-    """200 calls at once get the credentials and the id of their own headers."""
+    """G1, B8: 200 calls at once get the credentials and the id of their own headers."""
     source = """
         import asyncio
 

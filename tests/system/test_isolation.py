@@ -105,7 +105,7 @@ RAISED = ["SystemExit", "KeyboardInterrupt", "MemoryError", "RecursionError", "C
 
 
 async def test_whatever_one_of_200_raises_fails_that_one(serve: Serve, loop_kind: str) -> None:
-    """With 200 calls inside of the handler, 199 are answered and one has its error, in each of
+    """F-1: with 200 calls inside of the handler, 199 are answered and one has its error, in each of
     five rounds and both kinds of handler.
     """
     server = serve(FAILS, "--concurrency", "200", "--loop", loop_kind)
@@ -137,7 +137,7 @@ async def test_whatever_one_of_200_raises_fails_that_one(serve: Serve, loop_kind
 async def test_200_plain_handlers_of_a_second_take_little_more_than_one(
     serve: Serve, loop_kind: str
 ) -> None:
-    """Plain functions have a thread each: 200 of them that sleep for 1 s are done in 1.5 s."""
+    """F-6: plain functions have a thread each: 200 of them that sleep for 1 s are done in 1.5 s."""
     source = """
         import time
 
@@ -174,7 +174,9 @@ GATED = """
 async def test_calls_beyond_slots_and_queue_are_refused_at_once(
     serve: Serve, loop_kind: str
 ) -> None:
-    """Of 250 calls on 200 slots with 20 queue places, 30 get 429 at once and 220 their answers."""
+    """G3: of 250 calls on 200 slots with 20 queue places, 30 get 429 at once and 220 their
+    answers.
+    """
     server = serve(GATED, "--concurrency", "200", "--queue", "20", "--loop", loop_kind)
     await server.ask(HEALTH)
     tasks = [asyncio.create_task(server.ask(request(b"%d" % n))) for n in range(250)]
@@ -195,8 +197,8 @@ async def test_calls_beyond_slots_and_queue_are_refused_at_once(
 @pytest.mark.long
 @pytest.mark.timeout(100)
 async def test_200_large_bodies_at_once_stay_within_their_budget(serve: Serve) -> None:
-    """200 bodies of 32 MB offered at once under a budget of 256 MB are answered, and the process
-    never takes more than budget + 100 MB.
+    """D4: 200 bodies of 32 MB offered at once under a budget of 256 MB are answered, and the
+    process never takes more than budget + 100 MB.
     """
     source = """
         async def handler(event, context):
@@ -267,8 +269,8 @@ def timed(event: bytes, request_id: str, seconds: float) -> bytes:
 
 @pytest.mark.alone
 async def test_a_call_is_answered_at_its_deadline(serve: Serve, loop_kind: str) -> None:
-    """An async handler is cancelled, with the line that it waited on in the log; one that swallows
-    this, and a thread, are answered all the same and counted until they come back.
+    """F-2, F-3, F-4: an async handler is cancelled, with the line that it waited on in the log; one
+    that swallows this, and a thread, are answered all the same and counted until they come back.
     """
     server = serve(SLOW, "--loop", loop_kind)
     await server.ask(HEALTH)
@@ -300,7 +302,9 @@ async def test_a_call_is_answered_at_its_deadline(serve: Serve, loop_kind: str) 
 
 
 async def test_an_instance_that_has_lost_its_threads_says_so(serve: Serve) -> None:
-    """With more than half of its threads lost an instance is unhealthy, until they come back."""
+    """F-4: with more than half of its threads lost an instance is unhealthy, until they come
+    back.
+    """
     server = serve(SLOW, "--concurrency", "4")
     await server.ask(HEALTH)
     for count in (1, 2, 3):
@@ -312,7 +316,7 @@ async def test_an_instance_that_has_lost_its_threads_says_so(serve: Serve) -> No
 
 
 async def test_a_call_leaves_the_queue_at_its_deadline(serve: Serve, loop_kind: str) -> None:
-    """Calls that wait for a slot are refused when their time is up, and never run."""
+    """G3: calls that wait for a slot are refused when their time is up, and never run."""
     server = serve(GATED, "--concurrency", "1", "--queue", "20", "--loop", loop_kind)
     running = asyncio.create_task(server.ask(request(b"runs")))
     await until(server, running=1)
@@ -363,7 +367,9 @@ BLOCKED_AT, HELD_AT = (
 async def test_a_stalled_loop_is_named_while_it_stands(
     serve: Serve, loop_kind: str, how: bytes
 ) -> None:
-    """Within 1 s one line tells file, line, request id and how many calls wait; it is counted."""
+    """F-5: within 1 s one line tells file, line, request id and how many calls wait; it is
+    counted.
+    """
 
     async def stall() -> float:
         server = serve(BLOCKS, "--loop", loop_kind)
@@ -400,8 +406,9 @@ def time_of(line: str) -> datetime:
 async def test_code_that_holds_the_interpreter_is_named_after_it(
     serve: Serve, loop_kind: str
 ) -> None:
-    """A C call during which no thread runs is reported when it is over, with its call's id and its
-    line: as a rule, since a watch that gets no CPU just then sees where the loop has gone on to.
+    """F-5: a C call during which no thread runs is reported when it is over, with its call's id and
+    its line: as a rule, since a watch that gets no CPU just then sees where the loop has gone on
+    to.
     """
     server = serve(BLOCKS, "--loop", loop_kind)
 
@@ -418,7 +425,9 @@ async def test_code_that_holds_the_interpreter_is_named_after_it(
 
 @pytest.mark.alone
 async def test_a_freeze_is_not_taken_for_a_stall(serve: Serve) -> None:
-    """An instance that is frozen under load, for longer than `stall_after`, blames no handler."""
+    """B6: an instance that is frozen under load, for longer than `stall_after`, blames no
+    handler.
+    """
     servers = [serve(BLOCKS, "--loop", kind) for kind in ("uvloop", "asyncio")]
     going = True
 
@@ -512,7 +521,9 @@ async def ended(server: ServerProcess) -> list[str]:
 
 
 async def test_a_task_left_behind_is_warned_of(serve: Serve, loop_kind: str) -> None:
-    """By default the answer does not wait; the warning names the task, its line and the remedy."""
+    """F-9: by default the answer does not wait; the warning names the task, its line and the
+    remedy.
+    """
     server = serve(LEAVES, "--loop", loop_kind)
     assert (await server.ask(request(request_id="leaver"))).status == 200
     said = await ended(server)
@@ -526,7 +537,7 @@ async def test_a_task_left_behind_is_warned_of(serve: Serve, loop_kind: str) -> 
 
 
 async def test_a_task_left_behind_is_waited_for(serve: Serve, loop_kind: str) -> None:
-    """With `background` wait the answer comes after the task."""
+    """F-9: with `background` wait the answer comes after the task."""
     server = serve(LEAVES, "--loop", loop_kind, "--background", "wait")
     call = asyncio.create_task(server.ask(request(request_id="leaver")))
     await line(server, "leaving")
@@ -540,7 +551,7 @@ async def test_a_task_left_behind_is_waited_for(serve: Serve, loop_kind: str) ->
 
 
 async def test_a_task_left_behind_is_cancelled(serve: Serve, loop_kind: str) -> None:
-    """With `background` cancel the task has ended, and said so, when the answer leaves."""
+    """F-9: with `background` cancel the task has ended, and said so, when the answer leaves."""
     server = serve(LEAVES, "--loop", loop_kind, "--background", "cancel")
     assert (await server.ask(request(request_id="leaver"))).status == 200
     said = await ended(server)
@@ -632,8 +643,8 @@ async def latencies(client: Client, event: bytes, count: int) -> list[float]:
 async def test_a_log_that_nobody_reads_costs_calls_nothing(
     serve: Serve, loop_kind: str, pipe: LogPipe
 ) -> None:
-    """With a full pipe calls are as fast as ever; what was lost is counted, and reported when the
-    reader comes back, with no further line needed.
+    """I: with a full pipe calls are as fast as ever; what was lost is counted, and reported when
+    the reader comes back, with no further line needed.
     """
     server = serve(WRITES, "--loop", loop_kind, stdout=pipe.writer)
     pipe.given_to(server)
@@ -668,7 +679,9 @@ async def test_a_log_that_nobody_reads_costs_calls_nothing(
 async def test_a_log_that_is_closed_costs_calls_nothing(
     serve: Serve, loop_kind: str, pipe: LogPipe
 ) -> None:
-    """With a broken pipe calls are as fast as ever, and waiting for the next one costs nothing."""
+    """I: with a broken pipe calls are as fast as ever, and waiting for the next one costs
+    nothing.
+    """
     server = serve(WRITES, "--loop", loop_kind, stdout=pipe.writer)
     pipe.given_to(server)
     async with server.client() as client:
@@ -688,7 +701,7 @@ async def test_a_log_that_is_closed_costs_calls_nothing(
 async def test_a_log_that_is_opened_again_reports_what_was_lost(
     serve: Serve, loop_kind: str, tmp_path: Path
 ) -> None:
-    """A named pipe whose reader dies takes lines again from a new one, with the count."""
+    """I: a named pipe whose reader dies takes lines again from a new one, with the count."""
     fifo = tmp_path / "log"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -712,7 +725,7 @@ async def test_a_log_that_is_opened_again_reports_what_was_lost(
 
 @pytest.mark.alone
 async def test_an_answer_waits_a_moment_for_its_lines(serve: Serve, loop_kind: str) -> None:
-    """With a slow reader a call's lines are out before its answer: a freeze right after it holds
+    """I: with a slow reader a call's lines are out before its answer: a freeze right after it holds
     none back.
     """
 
@@ -760,8 +773,8 @@ VARIABLES = """
 async def test_no_call_sees_the_context_variables_of_the_one_before(
     serve: Serve, loop_kind: str, size: int
 ) -> None:
-    """Calls that follow each other on a connection, pipelined or not, each begin with none: also
-    behind a body whose reading starts and stops the socket.
+    """G2: calls that follow each other on a connection, pipelined or not, each begin with none:
+    also behind a body whose reading starts and stops the socket.
     """
     server = serve(VARIABLES, "--loop", loop_kind)
     calls = [request(b"x" * size, request_id=f"r-{number}") for number in range(4)]

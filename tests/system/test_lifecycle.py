@@ -55,7 +55,7 @@ async def ask_until_refused(server: ServerProcess) -> None:
 async def test_a_signal_stops_an_idle_service(
     serve: Serve, loop_kind: str, number: signal.Signals
 ) -> None:
-    """SIGTERM and SIGINT end an idle service with 0 and one line, idle connections or not."""
+    """A5: SIGTERM and SIGINT end an idle service with 0 and one line, idle connections or not."""
     server = serve(ECHO, "--loop", loop_kind)
     async with server.client() as warm, server.client() as silent:
         await warm.ask(request())
@@ -69,7 +69,9 @@ async def test_a_signal_stops_an_idle_service(
 
 @pytest.mark.parametrize("number", SIGNALS)
 async def test_a_signal_stops_a_service_that_imports(serve: Serve, number: signal.Signals) -> None:
-    """During a slow import, before the port is open, a signal ends the process with 0, quietly."""
+    """A5: during a slow import, before the port is open, a signal ends the process with 0,
+    quietly.
+    """
     source = """
         import time
         print("importing", flush=True)
@@ -86,7 +88,7 @@ async def test_a_signal_stops_a_service_that_imports(serve: Serve, number: signa
 
 
 async def test_a_signal_stops_a_service_that_initializes(serve: Serve, loop_kind: str) -> None:
-    """An initializer that runs is no call: a signal does not wait for its end."""
+    """A5, A8: an initializer that runs is no call: a signal does not wait for its end."""
     source = """
         import asyncio
 
@@ -107,7 +109,7 @@ async def test_a_signal_stops_a_service_that_initializes(serve: Serve, loop_kind
 
 @pytest.mark.parametrize("number", SIGNALS)
 async def test_a_second_signal_ends_at_once(serve: Serve, number: signal.Signals) -> None:
-    """A second signal is an echo of the first for half a second; later it ends with 128 + n."""
+    """A5: a second signal is an echo of the first for half a second; later it ends with 128 + n."""
     server = serve(GATED)
     async with server.client() as client:
         await client.send(request())
@@ -125,7 +127,7 @@ async def test_a_second_signal_ends_at_once(serve: Serve, number: signal.Signals
 
 
 async def test_a_sync_handler_is_finished_at_a_stop(serve: Serve, loop_kind: str) -> None:
-    """SIGTERM waits for threads that run handlers; each caller gets its answer."""
+    """A1: SIGTERM waits for threads that run handlers; each caller gets its answer."""
     source = """
         import pathlib, time
 
@@ -147,7 +149,7 @@ async def test_a_sync_handler_is_finished_at_a_stop(serve: Serve, loop_kind: str
 
 
 async def test_a_stop_refuses_new_connections(serve: Serve, loop_kind: str) -> None:
-    """Once the drain has begun the port is closed, while calls in flight go on."""
+    """A3: once the drain has begun the port is closed, while calls in flight go on."""
     server = serve(GATED, "--loop", loop_kind)
     async with server.client() as client, server.client() as warm:
         await warm.ask(HEALTH)
@@ -164,7 +166,7 @@ async def test_a_stop_refuses_new_connections(serve: Serve, loop_kind: str) -> N
 
 
 async def test_a_thread_of_the_functions_own_does_not_hold_up_the_exit(serve: Serve) -> None:
-    """A thread that never ends costs the exit two seconds at most; tasks left behind, less."""
+    """F-9: a thread that never ends costs the exit two seconds at most; tasks left behind, less."""
     source = """
         import asyncio, threading
 
@@ -192,7 +194,7 @@ async def test_a_thread_of_the_functions_own_does_not_hold_up_the_exit(serve: Se
 
 
 async def test_a_port_in_use_is_named(serve: Serve) -> None:
-    """Exit 3 with one line that names the port and what to do."""
+    """A10: exit 3 with one line that names the port and what to do."""
     first = serve(ECHO)
     port = await asyncio.to_thread(lambda: first.port)
     second = serve(ECHO, "--port", str(port))
@@ -203,7 +205,7 @@ async def test_a_port_in_use_is_named(serve: Serve) -> None:
 
 
 async def test_the_port_is_closed_until_the_handler_is_there(serve: Serve) -> None:
-    """While the function is imported no connection is taken and left to wait."""
+    """A11: while the function is imported no connection is taken and left to wait."""
     source = """
         import pathlib, time
         print("importing", flush=True)
@@ -226,7 +228,7 @@ async def test_the_port_is_closed_until_the_handler_is_there(serve: Serve) -> No
 
 
 async def test_a_freeze_in_the_middle_of_a_body_loses_no_byte(serve: Serve, loop_kind: str) -> None:
-    """A body of 8 MiB that was frozen half-way is whole, on the way in and on the way out."""
+    """B3: a body of 8 MiB that was frozen half-way is whole, on the way in and on the way out."""
     server = serve(ECHO, "--loop", loop_kind)
     body = b"0123456789abcdef" * (8 * 65536)
     data = request(body)
@@ -249,7 +251,7 @@ async def test_a_freeze_in_the_middle_of_a_body_loses_no_byte(serve: Serve, loop
 async def test_a_freeze_past_the_deadline_is_answered_once(
     serve: Serve, loop_kind: str, kind: str
 ) -> None:
-    """A call frozen beyond its deadline has one answer at thaw, and the next call its own."""
+    """B2: a call frozen beyond its deadline has one answer at thaw, and the next call its own."""
     source = {
         "async": GATED,
         "sync": """
@@ -277,7 +279,7 @@ async def test_a_freeze_past_the_deadline_is_answered_once(
 
 
 async def test_rapid_freezes_under_load_lose_no_call(serve: Serve, loop_kind: str) -> None:
-    """Ten freezes and thaws amid 500 calls on 20 connections: every one is answered."""
+    """B5: ten freezes and thaws amid 500 calls on 20 connections: every one is answered."""
     server = serve(ECHO, "--loop", loop_kind)
     answered = 0
     more = asyncio.Condition()
@@ -306,7 +308,7 @@ async def test_rapid_freezes_under_load_lose_no_call(serve: Serve, loop_kind: st
 async def test_clients_that_leave_during_a_freeze_are_forgotten(
     serve: Serve, loop_kind: str
 ) -> None:
-    """Connections that were closed while it was frozen leave nothing behind, and no error."""
+    """B4: connections that were closed while it was frozen leave nothing behind, and no error."""
     server = serve(ECHO, "--loop", loop_kind)
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(server.client()) for _ in range(50)]
@@ -346,7 +348,7 @@ STREAMED = """
 async def test_a_client_that_leaves_in_its_body_ends_its_call(
     serve: Serve, loop_kind: str, source: str
 ) -> None:
-    """ClientGone: a call whose body never comes whole ends; nothing stays in flight."""
+    """E3: ClientGone: a call whose body never comes whole ends; nothing stays in flight."""
     server = serve(source, "--loop", loop_kind)
     chunked = b"POST /invoke HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel"
     async with AsyncExitStack() as stack:
@@ -367,7 +369,7 @@ async def test_a_client_that_leaves_in_its_body_ends_its_call(
 async def test_a_client_that_leaves_during_its_call_does_not_end_it(
     serve: Serve, loop_kind: str
 ) -> None:
-    """An event has side effects: its handler runs to its end; then nothing is in flight."""
+    """E3, E4: an event has side effects: its handler runs to its end; then nothing is in flight."""
     server = serve(GATED, "--loop", loop_kind)
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(server.client()) for _ in range(20)]
@@ -387,7 +389,7 @@ async def test_a_client_that_leaves_during_its_call_does_not_end_it(
 async def test_a_client_that_leaves_within_its_answer_is_forgotten(
     serve: Serve, loop_kind: str
 ) -> None:
-    """An answer of 32 MiB that nobody reads to its end leaves nothing in flight."""
+    """E3: an answer of 32 MiB that nobody reads to its end leaves nothing in flight."""
     source = """
         async def handler(event, context):
             return bytes(32 * 1024 * 1024)
@@ -403,7 +405,8 @@ async def test_a_client_that_leaves_within_its_answer_is_forgotten(
 
 
 async def test_a_half_close_is_taken_for_a_disconnect(serve: Serve, loop_kind: str) -> None:
-    """A client that shuts its sending side gets no answer; its call runs to its end all the same.
+    """E5: a client that shuts its sending side gets no answer; its call runs to its end all the
+    same.
 
     That is aiohttp's and most servers' way: it cannot be told from a client that is gone.
     """
@@ -422,7 +425,7 @@ async def test_a_half_close_is_taken_for_a_disconnect(serve: Serve, loop_kind: s
 
 
 async def test_200_async_handlers_meet(serve: Serve, loop_kind: str) -> None:
-    """200 calls that wait for each other all finish: they are in flight together."""
+    """G1: 200 calls that wait for each other all finish: they are in flight together."""
     source = """
         import asyncio
 
@@ -438,7 +441,7 @@ async def test_200_async_handlers_meet(serve: Serve, loop_kind: str) -> None:
 
 
 async def test_100_sync_handlers_meet_in_the_time_of_one(serve: Serve, loop_kind: str) -> None:
-    """100 plain `def` calls run in 100 threads at once, each seeing its own context."""
+    """F-6, G2: 100 plain `def` calls run in 100 threads at once, each seeing its own context."""
     source = """
         import threading, time
         from service.context import current_context

@@ -179,7 +179,7 @@ async def test_a_burst_of_connections_is_shared_out(two: Two, loop_kind: str) ->
 async def test_the_queue_of_a_killed_worker_is_served_by_the_other(
     two: Two, loop_kind: str
 ) -> None:
-    """F12: 40 connections wait in the kernel while both workers stand still; the kill of one of
+    """F12, H1: 40 connections wait in the kernel while both workers stand still; the kill of one of
     them loses none.
     """
     service = two(SOURCE, "--loop", loop_kind)
@@ -199,7 +199,9 @@ async def test_the_queue_of_a_killed_worker_is_served_by_the_other(
 
 
 async def test_a_hung_worker_takes_no_connections_and_is_told_of(two: Two, loop_kind: str) -> None:
-    """New connections go to the worker that runs, `/health` is 503 meanwhile, nothing is killed."""
+    """H4: new connections go to the worker that runs, `/health` is 503 meanwhile, nothing is
+    killed.
+    """
     service = two(SOURCE, "--loop", loop_kind)
     hung, other = await service.serves()
     await service.until("initialized", count=2)
@@ -221,7 +223,7 @@ async def test_a_hung_worker_takes_no_connections_and_is_told_of(two: Two, loop_
 
 @pytest.mark.alone
 async def test_a_dead_worker_is_replaced_within_a_second(two: Two, loop_kind: str) -> None:
-    """Another one serves in its place at once."""
+    """H1: another one serves in its place at once."""
 
     async def replaced() -> float:
         service = two(SOURCE, "--loop", loop_kind)
@@ -238,7 +240,9 @@ async def test_a_dead_worker_is_replaced_within_a_second(two: Two, loop_kind: st
 async def test_only_the_calls_of_a_dead_worker_are_lost(
     two: Two, loop_kind: str, event: bytes
 ) -> None:
-    """However it dies, its own calls fail, the other one's are served, and there are two again."""
+    """H1, F-8: however it dies, its own calls fail, the other one's are served, and there are two
+    again.
+    """
     service = two(SOURCE, "--loop", loop_kind)
     await service.serves()
     async with AsyncExitStack() as stack:
@@ -262,7 +266,9 @@ async def test_only_the_calls_of_a_dead_worker_are_lost(
 
 
 async def test_a_worker_that_cannot_start_stops_the_whole_with_its_reason(two: Two) -> None:
-    """A module that fails ends the instance with exit code 3 and one line; nothing is retried."""
+    """H2: a module that fails ends the instance with exit code 3 and one line; nothing is
+    retried.
+    """
     service = two('print("imported")\nraise ValueError("no such thing")')
     assert await service.server.ends() == 3
     (line,) = (each for each in service.server.errors if "no such thing" in each)
@@ -273,14 +279,14 @@ async def test_a_worker_that_cannot_start_stops_the_whole_with_its_reason(two: T
 
 
 async def test_one_worker_that_cannot_start_is_enough(two: Two) -> None:
-    """The worker that did start is stopped as well."""
+    """H2: the worker that did start is stopped as well."""
     service = two(FIRST + "    if not FIRST:\n        1 / 0\n    def handler(event, context): ...")
     assert await service.server.ends() == 3
     assert "ZeroDivisionError" in service.server.log()
 
 
 async def test_a_worker_that_dies_at_start_stops_the_whole(two: Two) -> None:
-    """An import that ends the process is exit code 3 with what is known of it."""
+    """H2: an import that ends the process is exit code 3 with what is known of it."""
     service = two("import os\nos._exit(7)")
     assert await service.server.ends() == 3
     (line,) = service.server.errors
@@ -288,7 +294,7 @@ async def test_a_worker_that_dies_at_start_stops_the_whole(two: Two) -> None:
 
 
 async def test_a_crash_loop_ends_the_instance(two: Two) -> None:
-    """Workers that die right after their start are tried again more and more slowly, then the
+    """H2: workers that die right after their start are tried again more and more slowly, then the
     instance ends with exit code 3 and the reason.
     """
     service = two()
@@ -304,7 +310,9 @@ async def test_a_crash_loop_ends_the_instance(two: Two) -> None:
 
 
 async def test_workers_drain_when_their_parent_is_killed(two: Two, loop_kind: str) -> None:
-    """SIGKILL of the parent: calls in flight are finished, the workers end, the port is free."""
+    """H3: SIGKILL of the parent: calls in flight are finished, the workers end, the port is
+    free.
+    """
     service = two(SOURCE, "--loop", loop_kind)
     workers = await service.serves()
     port = service.server.port
@@ -328,7 +336,7 @@ async def test_workers_drain_when_their_parent_is_killed(two: Two, loop_kind: st
 
 
 async def test_initialize_waits_for_every_worker(two: Two) -> None:
-    """`/initialize` is answered once the last worker's initializer has succeeded."""
+    """H6: `/initialize` is answered once the last worker's initializer has succeeded."""
     service = two(
         FIRST
         + """
@@ -357,7 +365,7 @@ async def test_initialize_waits_for_every_worker(two: Two) -> None:
 
 
 async def test_initialize_reports_the_worker_that_failed(two: Two) -> None:
-    """One worker's failure is the answer, whichever worker is asked."""
+    """H6: one worker's failure is the answer, whichever worker is asked."""
     service = two(
         FIRST
         + """
@@ -378,7 +386,7 @@ async def test_initialize_reports_the_worker_that_failed(two: Two) -> None:
 
 
 async def test_pre_stop_and_pre_freeze_run_once_in_every_worker(two: Two) -> None:
-    """Both hooks run in both workers before the answer, under the request's id and with its
+    """A6, A7: both hooks run in both workers before the answer, under the request's id and with its
     headers; `pre_stop` runs once though it is asked for twice and followed by SIGTERM.
     """
     service = two()
@@ -405,7 +413,7 @@ async def test_pre_stop_and_pre_freeze_run_once_in_every_worker(two: Two) -> Non
 
 
 async def test_pre_stop_is_answered_by_a_dead_workers_successor(two: Two) -> None:
-    """A worker that dies while it drains does not leave `/pre-stop` without an answer."""
+    """A6, H1: a worker that dies while it drains does not leave `/pre-stop` without an answer."""
     service = two()
     await service.serves()
     async with AsyncExitStack() as stack:
@@ -438,7 +446,7 @@ async def test_health_sums_up_all_workers(two: Two) -> None:
 
 
 async def test_the_limits_hold_for_the_instance(two: Two) -> None:
-    """Three slots and a queue of one are three slots and a queue of one, over both workers."""
+    """G3: three slots and a queue of one are three slots and a queue of one, over both workers."""
     service = two(SOURCE, "--concurrency", "3", "--queue", "1")
     await service.serves()
     async with AsyncExitStack() as stack:
@@ -479,7 +487,7 @@ async def test_a_stop_finishes_every_call_in_every_worker(two: Two, loop_kind: s
 
 
 async def test_what_waits_in_the_kernel_at_a_stop_is_served(two: Two, loop_kind: str) -> None:
-    """100 connections that no worker had taken yet at SIGTERM are answered, none is reset."""
+    """A1: 100 connections that no worker had taken yet at SIGTERM are answered, none is reset."""
     service = two(SOURCE, "--loop", loop_kind)
     workers = await service.serves()
     for pid in workers:
@@ -519,7 +527,9 @@ async def test_a_signal_to_the_whole_group_is_one_signal(two: Two, order: int) -
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_ends_at_once(two: Two, number: signal.Signals) -> None:
-    """With calls in flight that never end, the second signal ends the parent and its workers."""
+    """A5: with calls in flight that never end, the second signal ends the parent and its
+    workers.
+    """
     service = two()
     workers = await service.serves()
     async with service.server.client() as client:
@@ -536,7 +546,7 @@ async def test_a_second_signal_ends_at_once(two: Two, number: signal.Signals) ->
 
 
 async def test_a_stop_while_workers_start_ends_them(two: Two) -> None:
-    """SIGTERM during the import of the function is exit code 0, at once."""
+    """A5: SIGTERM during the import of the function is exit code 0, at once."""
     service = two("import time\nprint('importing')\ntime.sleep(100)")
     await service.until("importing", count=2)
     service.server.signal(signal.SIGTERM)
@@ -545,7 +555,9 @@ async def test_a_stop_while_workers_start_ends_them(two: Two) -> None:
 
 
 async def test_a_frozen_instance_loses_no_worker(two: Two, loop_kind: str) -> None:
-    """SIGSTOP of all processes for longer than any of their own waits: the same workers go on."""
+    """B1: SIGSTOP of all processes for longer than any of their own waits: the same workers
+    go on.
+    """
     service = two(SOURCE, "--loop", loop_kind)
     workers = await service.serves()
     async with AsyncExitStack() as stack:
@@ -570,7 +582,7 @@ async def test_a_frozen_instance_loses_no_worker(two: Two, loop_kind: str) -> No
 
 
 async def test_the_start_is_told_once(two: Two) -> None:
-    """The platform's line and the banner are written once, when both workers serve; the parent
+    """H7: the platform's line and the banner are written once, when both workers serve; the parent
     does not import the function; nothing warns of a fork.
     """
     service = two(SOURCE, options=["-W", "error"])
