@@ -72,7 +72,7 @@ ROWS = {
 }
 """What is provoked, by the id of its row."""
 
-ID = r"[A-L](?:-?\d+)?"
+ID = r"[A-LS](?:-?\d+)?"
 CLAIM = re.compile(rf"({ID}(?:, {ID})*)(?: over two workers)?: ")
 
 

@@ -19,6 +19,11 @@ LARGE = 16 * 1024 * 1024
 PRE_STOP = request(b"", path="/pre-stop", method="GET")
 
 
+each_loop_and_number = pytest.mark.parametrize(
+    ("loop_kind", "workers"), [("uvloop", 1), ("asyncio", 2)], ids=["uvloop-1", "asyncio-2"]
+)
+
+
 async def answers_of(callers: list[Caller], each: int = 1) -> list[Answer]:
     """All answers; one that does not come fails the test."""
     found = [[await caller.answer() for _ in range(each)] for caller in callers]
@@ -102,7 +107,7 @@ async def test_a_stop_finds_each_call_where_it_is_and_loses_none(matrix: dict[st
     assert "Traceback" not in server.log()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@each_loop_and_number
 async def test_a_request_that_races_a_stop_is_answered_or_never_run(
     loop_kind: str, workers: int
 ) -> None:
@@ -128,7 +133,7 @@ async def test_a_request_that_races_a_stop_is_answered_or_never_run(
     assert server.ledger.halves == 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@each_loop_and_number
 async def test_calls_that_wait_for_the_initializer_are_finished_at_a_stop(
     loop_kind: str, workers: int
 ) -> None:
@@ -192,7 +197,9 @@ async def test_what_outlasts_the_drain_is_answered_and_the_stop_keeps_its_time(
 HOOKS = {"SERVICE_PRE_STOP": "index.hook", "SERVICE_PRE_FREEZE": "index.hook"}
 
 
-@pytest.mark.parametrize("environ", [{}, HOOKS], ids=["no hook", "hook"])
+@pytest.mark.parametrize(
+    ("loop_kind", "environ"), [("uvloop", {}), ("asyncio", HOOKS)], ids=["no hook", "hook"]
+)
 async def test_pre_stop_with_50_calls_in_flight_loses_none(
     loop_kind: str, environ: dict[str, str]
 ) -> None:
@@ -219,7 +226,7 @@ async def test_pre_stop_with_50_calls_in_flight_loses_none(
     assert len(server.ledger.lines("hook")) == len(environ) / 2
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@each_loop_and_number
 async def test_pre_freeze_leaves_calls_in_flight_alone(loop_kind: str, workers: int) -> None:
     """A7: `/pre-freeze` runs its hook once in each worker for each freeze, while calls run on."""
     async with (
@@ -241,15 +248,13 @@ async def test_pre_freeze_leaves_calls_in_flight_alone(loop_kind: str, workers: 
     assert server.ledger.count() == {"answered": 20}
 
 
-async def test_an_initializer_that_comes_back_too_late_is_tried_again(loop_kind: str) -> None:
+async def test_an_initializer_that_comes_back_too_late_is_tried_again() -> None:
     """A8: a plain initializer that outlasts its time is an InitializationError; it is not taken for
     a success when it comes back, and the next call runs it once more.
     """
     environ = {"SERVICE_INITIALIZER": "index.gated_plain"}
     flags = ("--initialize-timeout", "0.3")
-    async with started(
-        loop=loop_kind, waits=False, flags=flags, options={"environ": environ}
-    ) as server:
+    async with started(waits=False, flags=flags, options={"environ": environ}) as server:
         await asyncio.to_thread(server.wait_for, " serves ")
         async with server.callers(5) as callers:
             for caller in callers:

@@ -21,12 +21,11 @@ from tests.system.ledger import Caller
 MIB = 1024 * 1024
 
 
-@pytest.mark.alone
 async def test_1000_half_open_connections_cost_200_good_ones_nothing(loop_kind: str) -> None:
     """E1: 1,000 clients that never finish their head or their body are ended at their deadline;
     the calls of 200 others meanwhile are all answered.
     """
-    found = await figures.slowed(patience=3.0, rounds=1, loop=loop_kind)
+    found = await figures.slowed(patience=2.0, rounds=1, calls=2, loop=loop_kind)
     assert found["closed"] == 1000
     assert found["good lost"] == 0
     assert found["alive"]
@@ -282,12 +281,17 @@ def spent(server: Instance) -> float:
     return sum(time.user + time.system for time in times)
 
 
-@pytest.mark.alone
-@pytest.mark.parametrize(("size", "count"), [(1, 500_000), (100, 80_000)], ids=["1 byte", "100"])
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [
+        pytest.param(1, 300_000, id="1 byte"),
+        pytest.param(100, 320_000, id="100 bytes", marks=pytest.mark.long),
+    ],
+)
 async def test_a_body_in_the_smallest_chunks_takes_little_time(
     loop_kind: str, size: int, count: int
 ) -> None:
-    """D5: half a million chunks of a byte, and 8 MB in chunks of 100, cost less than 3 s of CPU
+    """D5, G4: 300,000 chunks of a byte, and 32 MB in chunks of 100, cost less than 3 s of CPU
     time; calls beside them are answered all the while.
     """
     async with started(loop=loop_kind) as server, server.callers(2) as (many, beside):
@@ -315,4 +319,4 @@ async def test_a_body_in_the_smallest_chunks_takes_little_time(
         assert await least(cost, below=3.0, tries=3) < 3.0
         done.set()
         await task
-        assert served > 10
+        assert served > 2
