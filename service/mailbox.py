@@ -19,7 +19,7 @@ from typing import Any, Literal
 import msgspec
 
 from service.context import RUNNING, Context, Platform, sent_headers
-from service.errors import ServiceError
+from service.errors import ServiceError, Stopping
 
 Duty = Callable[[], Awaitable[Any]]
 
@@ -34,13 +34,14 @@ REMEMBERED = 256
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """What one worker tells another: a question, its answer, or that the sender is new there.
+    """What one worker tells another: a question, its answer, or that the sender is new there or
+    reads no mail any more.
 
     `asker` is the process that asks: an answer for a worker's predecessor is not taken for one's
     own.
     """
 
-    kind: Literal["question", "answer", "new"]
+    kind: Literal["question", "answer", "new", "gone"]
     sender: int
     asker: int = 0
     number: int = 0
@@ -130,6 +131,7 @@ class Peers:
         self._limits = limits
         self._spared = spared
         self._asked: dict[int, Question] = {}
+        self._gone: set[int] = set()  # workers that have stopped
         self._numbers = 0
         self._known: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -157,6 +159,8 @@ class Peers:
         return [task.result() for task in work]
 
     async def _ask(self, place: int, duty: str) -> Any:
+        if place in self._gone:
+            return _of_the_gone(place, duty)
         question = Question(place, self._letter(duty), asyncio.get_running_loop().create_future())
         self._asked[question.letter.number] = question
         try:
@@ -185,6 +189,8 @@ class Peers:
     def _opened(self, question: Question) -> Any:
         duty, answer = question.letter.duty, question.answer
         if answer.done():
+            if answer.result().kind == "gone":
+                return _of_the_gone(question.place, duty)
             failure = answer.result().failure
             if failure is not None:
                 raise PeerFailed(*failure)
@@ -203,22 +209,33 @@ class Peers:
         what they asked a predecessor is asked again.
         """
         asyncio.get_running_loop().add_reader(self._boxes[self.place].inside, self._read)
-        for place, box in enumerate(self._boxes):
-            if place != self.place:
-                put(box, Letter(kind="new", sender=self.place))
+        self._tell_all("new")
 
-    def close(self) -> None:
-        """Read no more mail."""
+    def close(self, *, for_good: bool = False) -> None:
+        """Read no more mail. Where no successor will read it, all others are told so: nobody waits
+        for what is not answered.
+        """
         asyncio.get_running_loop().remove_reader(self._boxes[self.place].inside)
         for task in self._tasks:
             task.cancel()
+        if for_good:
+            self._tell_all("gone")
+
+    def _tell_all(self, kind: Literal["new", "gone"]) -> None:
+        for place, box in enumerate(self._boxes):
+            if place != self.place:
+                put(box, Letter(kind=kind, sender=self.place))
 
     def _read(self) -> None:
         for letter in take(self._boxes[self.place]):
             if letter.kind == "question":
                 self._hear(letter)
             elif letter.kind == "new":
+                self._gone.discard(letter.sender)
                 self._ask_again(letter.sender)
+            elif letter.kind == "gone":
+                self._gone.add(letter.sender)
+                self._answer_for(letter)
             elif letter.asker == os.getpid() and letter.number in self._asked:
                 answer = self._asked[letter.number].answer
                 if not answer.done():
@@ -228,6 +245,11 @@ class Peers:
         for question in self._asked.values():
             if question.place == place and not question.answer.done():
                 put(self._boxes[place], question.letter)
+
+    def _answer_for(self, gone: Letter) -> None:
+        for question in self._asked.values():
+            if question.place == gone.sender and not question.answer.done():
+                question.answer.set_result(gone)
 
     def _hear(self, question: Letter) -> None:
         key = (question.asker, question.number)
@@ -260,6 +282,14 @@ class Peers:
                 failure=failure,
             ),
         )
+
+
+def _of_the_gone(place: int, duty: str) -> None:
+    """Return what a worker that has stopped says to a duty: all of them are done there, but it has
+    nothing that is ready.
+    """
+    if duty == "initialize":
+        raise Stopping(f"worker {place + 1} has stopped")
 
 
 def _nothing(_request_id: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import select
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class Seat:
         """Let the worker answer the others, and end when the parent says so or is gone."""
         service = app[SERVICE]
         logs, lifecycle = service.logs, service.lifecycle
+        told = False  # that the whole instance ends: no other worker takes this place
 
         def flush(request_id: str) -> None:
             logs.end(request_id)
@@ -81,9 +83,11 @@ class Seat:
             loop.add_reader(self.alive, ended)
             yield
             loop.remove_reader(self.alive)
-            peers.close()
+            peers.close(for_good=told or self._is_told())
 
         def ended() -> None:
+            nonlocal told
+            told = True
             asyncio.get_running_loop().remove_reader(self.alive)
             if not os.read(self.alive, 1):
                 _log.warning("the parent process is gone: stopping, calls in flight are finished")
@@ -91,6 +95,12 @@ class Seat:
 
         peers.duties, peers.platform, peers.before_answer = duties(service), service.platform, flush
         app.cleanup_ctx.append(joined)
+
+    def _is_told(self) -> bool:
+        """Say whether the parent has said that all workers end, or is gone."""
+        events = select.poll()
+        events.register(self.alive, select.POLLIN)
+        return bool(events.poll(0))
 
     def serves(self, banner: list[str]) -> None:
         """Tell the parent that the worker serves."""

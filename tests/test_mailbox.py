@@ -12,7 +12,7 @@ from service.context import RUNNING, Context
 from service.errors import InitializationError, ServiceError
 from service.mailbox import Duty, Letter, Mailbox, PeerFailed, Peers, mailboxes, put, take
 
-LIMITS = {"do": 60.0, "short": 0.01, "spared": 0.01}
+LIMITS = {"do": 60.0, "initialize": 60.0, "short": 0.01, "spared": 0.01}
 
 
 @pytest.fixture
@@ -204,5 +204,39 @@ async def test_a_worker_that_ends_gives_up_what_it_does(boxes: list[Mailbox]) ->
     second.close()
     third = peer(boxes, 1, there)
     assert await asked == ["here", "there"]
+    first.close()
+    third.close()
+
+
+@pytest.mark.parametrize("duty", ["do", "initialize"])
+async def test_nobody_waits_for_a_worker_that_has_ended_for_good(
+    boxes: list[Mailbox], duty: str
+) -> None:
+    """What it was asked, and is asked later, has no result; but it is not initialized. Its
+    successor, should there be one all the same, is asked again.
+    """
+    began = asyncio.Event()
+
+    async def wait() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    async def result() -> list[str | None] | str:
+        try:
+            return await first.ask(duty, here)
+        except ServiceError as failure:
+            return failure.code
+
+    first, second = peer(boxes, 0), peer(boxes, 1, wait)
+    expected = "Stopping" if duty == "initialize" else ["here", None]
+    asked = asyncio.create_task(result())
+    await began.wait()
+    second.close(for_good=True)
+    assert await asked == expected
+    assert await result() == expected
+    third = peer(boxes, 1, there)
+    async with asyncio.timeout(10):
+        while await result() != ["here", "there"]:
+            await asyncio.sleep(0)
     first.close()
     third.close()
