@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from tests.harness import ANSWERS_WITHIN, Answer, request
 from tests.system import figures
-from tests.system.instance import HEALTH, STOCK, Instance, started
+from tests.system.instance import HEALTH, STOCK, Instance, started, until
 from tests.system.ledger import Caller
 
 LARGE = 16 * 1024 * 1024
@@ -155,10 +158,52 @@ async def test_calls_that_wait_for_the_initializer_are_finished_at_a_stop(
             server.signal(signal.SIGTERM)
             await drains(server)
             server.go()
-            answers = await answers_of([*callers, *initializing])
-            assert {answer.status for answer in answers} == {200}
+            assert {answer.status for answer in await answers_of(callers)} == {200}
+            for answer in await answers_of(initializing):
+                # A worker that nobody waits for has ended, and is not ready.
+                assert answer.status == 200 or answer.json()["errorType"] == "Stopping"
             assert await server.ends() == 0
     assert server.ledger.count() == {"answered": 20}
+
+
+@asynccontextmanager
+async def all_in_one(server: Instance, count: int) -> AsyncIterator[list[Caller]]:
+    """Open connections that one of two workers has all of."""
+    other = server.workers()[0]
+    os.kill(other, signal.SIGSTOP)
+    async with server.callers(count) as callers:
+        for caller in callers:
+            await caller.client.ask(request(b"", path="/nope"))
+        os.kill(other, signal.SIGCONT)
+        yield callers
+
+
+@pytest.mark.parametrize("path", ["/initialize", "/pre-stop", "/pre-freeze"])
+async def test_what_is_asked_of_all_workers_does_not_wait_for_one_that_has_stopped(
+    path: str,
+) -> None:
+    """A6, A7, H6: at SIGTERM a worker without calls ends at once. What the other one is asked
+    meanwhile, and was asked before, is answered without it, long before the drain is over.
+    """
+    environ = {"SERVICE_INITIALIZER": "index.gated"} if path == "/initialize" else {}
+    async with started(workers=2, waits=False, options={"environ": environ}) as server:
+        await asyncio.to_thread(server.wait_for, " serves ")
+        async with all_in_one(server, 3) as (caller, before, after):
+            await caller.send(b"hold")
+            if path == "/initialize":
+                await before.client.send(request(b"", path=path))
+            await asyncio.to_thread(server.wait_for, "FC Invoke Start")
+            server.signal(signal.SIGTERM)
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                await until(lambda: len(server.pids()) == 2)
+            await after.client.send(request(b"", path=path))
+            server.go()
+            assert (await answers_of([caller]))[0].status == 200
+            asked = [before, after] if path == "/initialize" else [after]
+            for answer in await answers_of(asked):
+                expected = (404, True) if path == "/initialize" else (200, True)
+                assert (answer.status, answer.closes) == expected
+            assert await server.ends() == 0
 
 
 async def test_what_outlasts_the_drain_is_answered_and_the_stop_keeps_its_time(
