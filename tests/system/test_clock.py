@@ -88,7 +88,7 @@ async def test_a_jump_of_the_clock_ends_no_call_and_no_connection(
         written = parsedate_to_datetime(answer.headers["date"]).timestamp()
         assert abs(written - time.time() - JUMPS[jump]) < 60
         later = (await server.ask(HEALTH)).json()["uptimeSeconds"]
-        assert 0 <= later - uptime < 60
+        assert 0 <= uptime <= later < 600
     said = await asyncio.to_thread(server.wait_for, r" after \[STDOUT\] after")
     year = time.gmtime(time.time() + JUMPS[jump]).tm_year
     assert re.match(rf"{year}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{3}}Z after ", said)

@@ -255,13 +255,16 @@ async def test_pre_stop_with_50_calls_in_flight_loses_none(
         started(loop=loop_kind, options={"environ": environ}) as server,
         server.callers(50) as callers,
         server.client() as platform,
+        server.client() as probe,
     ):
         for caller in callers:
             await caller.send(b"hold")
         await server.running(50)
         stop = asyncio.create_task(platform.ask(PRE_STOP))
         await asyncio.to_thread(server.wait_for, "FC PreStop Start")
+        assert (await probe.ask(HEALTH)).json()["draining"]
         assert not stop.done()
+        assert not server.ledger.lines("hook")
         server.go()
         answers = await answers_of(callers)
         assert {(answer.status, answer.closes) for answer in answers} == {(200, True)}
