@@ -134,7 +134,8 @@ async def slowed(
     loop: str = "auto",
 ) -> Figures:
     """Connections that never finish their head, and one in ten that never finishes its body, stand
-    beside good ones, which each make `calls` in every round; the p99 is the median over the rounds.
+    beside good ones, which each make `calls` in every round; the p99 is the median over the rounds,
+    those alone being before and after.
     """
     async with (
         started(candidate, patience=patience, loop=loop) as server,
@@ -150,6 +151,8 @@ async def slowed(
             beside = [await _round(callers, calls) for _ in range(rounds)]
             held = time.monotonic() - opened < patience
             ends = await asyncio.gather(*(_until_closed(c, opened, patience) for c in crawlers))
+        await _all_good(server, callers)  # a server may have closed the idle ones
+        alone += [await _round(callers, calls) for _ in range(rounds)]
         p99s = [_middle(_p99(took) for took in kind) for kind in (alone, beside)]
         return {
             "slow": slow,
