@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from service.protocol import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN
+
 LOGGER = logging.getLogger("fc")
 """The logger that handlers get as `context.logger`; its lines carry the running call's request id.
 """
@@ -183,25 +185,25 @@ class Credentials(HeaderView):
         """True when this call's headers bring a key: then nothing is mixed in from the
         environment.
         """
-        return bool(self._headers.get("x-fc-access-key-id"))
+        return bool(self._headers.get(ACCESS_KEY_ID))
 
     @property
     def access_key_id(self) -> str:
         """The access key id."""
-        return self._text("x-fc-access-key-id") or self._platform.access_key_id
+        return self._text(ACCESS_KEY_ID) or self._platform.access_key_id
 
     @property
     def access_key_secret(self) -> str:
         """The access key secret."""
         if self._sent:
-            return self._text("x-fc-access-key-secret")
+            return self._text(ACCESS_KEY_SECRET)
         return self._platform.access_key_secret
 
     @property
     def security_token(self) -> str:
         """The STS token that belongs to the key."""
         if self._sent:
-            return self._text("x-fc-security-token")
+            return self._text(SECURITY_TOKEN)
         return self._platform.security_token
 
     def __repr__(self) -> str:

@@ -23,14 +23,13 @@ CONTROL_PATH = "x-fc-control-path"
 FUNCTION_TIMEOUT = "x-fc-function-timeout"
 STATUS = "x-fc-status"
 
-IDENTITY = (
-    REQUEST_ID,
-    CONTROL_PATH,
-    FUNCTION_TIMEOUT,
-    "x-fc-access-key-id",
-    "x-fc-access-key-secret",
-    "x-fc-security-token",
-)
+ACCESS_KEY_ID = "x-fc-access-key-id"
+ACCESS_KEY_SECRET = "x-fc-access-key-secret"
+SECURITY_TOKEN = "x-fc-security-token"
+CREDENTIALS = (ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN)
+"""Headers that bring the role's temporary credentials. No other module spells their names."""
+
+IDENTITY = (REQUEST_ID, CONTROL_PATH, FUNCTION_TIMEOUT, *CREDENTIALS)
 """Headers that say whose call this is: two different values of one of them make the call ambiguous.
 """
 

@@ -32,9 +32,9 @@ STAIRCASE = """
 1d   __init__
 1c   loader
 1b   body handler workers
-1a   allocator settings protocol framing admission codec threads calls lifecycle health
-0b   sources
-0a   errors context frames knobs
+1a   allocator settings framing admission codec threads calls lifecycle health
+0b   sources context
+0a   errors protocol frames knobs
 leaf events deferred
 """
 
