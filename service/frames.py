@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 _OURS = str(Path(__file__).parent) + "/"
 _LIBRARY = sysconfig.get_path("stdlib") + "/"
+_CYTHON = (".pyx", ".pxd", ".pxi")  # uvloop's and aiohttp's; they do not say where they are
 _MAX_FRAMES = 50
 
 
@@ -34,7 +35,7 @@ def _place(code: CodeType, line: int | None) -> Place:
 def _is_users(place: Place) -> bool:
     file = place.file
     library = file.startswith((_OURS, _LIBRARY, "<")) or "/site-packages/" in file
-    return not library
+    return not library and not file.endswith(_CYTHON)
 
 
 def _users(places: list[Place]) -> list[Place]:
@@ -45,7 +46,20 @@ def _users(places: list[Place]) -> list[Place]:
 
 def of_failure(failure: BaseException) -> list[Place]:
     """Return the user's frames of an exception, outermost first."""
-    return _users([_place(frame.f_code, line) for frame, line in walk_tb(failure.__traceback__)])
+    return _users(of_fault(failure))
+
+
+def of_fault(failure: BaseException) -> list[Place]:
+    """Return all frames of an exception, outermost first."""
+    return [_place(frame.f_code, line) for frame, line in walk_tb(failure.__traceback__)]
+
+
+def is_ours(failure: BaseException) -> bool:
+    """Say whether an exception is a fault of the service: it passed our code and none of the
+    user's. Its text may quote a request.
+    """
+    places = of_fault(failure)
+    return any(p.file.startswith(_OURS) for p in places) and not any(map(_is_users, places))
 
 
 def as_strings(places: list[Place]) -> list[list[str]]:

@@ -29,6 +29,8 @@ from service.logs import Logs
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+TRACEBACK = "Traceback (most recent call last):\n"
+
 _log = logging.getLogger("service")
 
 
@@ -98,7 +100,8 @@ def reported(*, error_trace: bool) -> Middleware:
         except Exception as failure:
             # A fault of ours: what it says may quote the request, so only its kind and its frames
             # are told.
-            _log.exception("the service failed: %s", type(failure).__name__)
+            places = frames.as_text(frames.of_fault(failure))
+            _log.error("%s%s\nthe service failed: %s", TRACEBACK, places, type(failure).__name__)
             error = ServiceError("the service failed: see its log")
         report(error)
         return failure_answer(error, RUNNING.get().request_id, error_trace=error_trace)
@@ -144,7 +147,7 @@ def report(error: ServiceError) -> None:
     error.logged = True
     if isinstance(error, HandlerFailed):
         places = frames.of_failure(error.failure)
-        trace = f"Traceback (most recent call last):\n{frames.as_text(places)}\n" if places else ""
+        trace = f"{TRACEBACK}{frames.as_text(places)}\n" if places else ""
         _log.error("%s%s: %s", trace, error.code, error)
     elif isinstance(error, ClientGone):
         _log.info("%s: %s", error.code, error)

@@ -8,6 +8,7 @@ import contextvars
 import errno
 import faulthandler
 import logging
+import math
 import os
 import resource
 import signal
@@ -23,7 +24,7 @@ from service.app import SERVICE
 from service.calls import context_of
 from service.connection import Limits
 from service.context import RUNNING, Context
-from service.errors import ServiceError, StartError
+from service.errors import ServiceError, StartError, text_of
 from service.lifecycle import Lifecycle
 from service.logs import Logs, log_rarely
 from service.runner import Runner, Server
@@ -111,6 +112,9 @@ def serve(
     loop = new_loop(service.settings.loop)
     loop.set_exception_handler(on_loop_error)
     loop.set_task_factory(task_factory)
+    # In asyncio's debug mode a slow turn is logged with the call's result. The watchdog tells its
+    # line.
+    loop.slow_callback_duration = math.inf
     asyncio.set_event_loop(loop)
     try:
         main = loop.create_task(_serve(app, sock, limits, announce, make_site))
@@ -245,10 +249,14 @@ def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
     if isinstance(failure, OSError) and failure.errno in (errno.EMFILE, errno.ENFILE):
         log_rarely("descriptors", "no file descriptor is left: new connections wait")
         return
-    message = context.get("message")
-    if failure is not None:
+    # asyncio's own words for a callback quote its arguments.
+    message = "a callback of the event loop failed" if "handle" in context else context["message"]
+    if failure is not None and frames.is_ours(failure):
+        places = frames.as_text(frames.of_fault(failure))
+        message = f"{message}\n{places}\nthe service failed: {type(failure).__name__}"
+    elif failure is not None:
         places = frames.as_text(frames.of_failure(failure))
-        message = f"{message}\n{places}\n{type(failure).__name__}: {failure}"
+        message = f"{message}\n{places}\n{type(failure).__name__}: {text_of(failure)}"
     call = context_of(task) if isinstance(task, asyncio.Task) else None
     # A task that is collected reports from within whatever call runs then: not as that one's.
     contextvars.Context().run(_log_for, call, message)

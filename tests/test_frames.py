@@ -44,6 +44,28 @@ def test_a_failure_shows_the_users_frames_alone() -> None:
     assert [place.function for place in places] == ["failure_of", "mine", "<lambda>"]
 
 
+def test_a_fault_of_the_service_is_told_from_the_users() -> None:
+    """What passed the service's code and none of the user's is ours; Cython code, which names its
+    file without a folder, is a library's.
+    """
+    ours = compiled(str(Path(service.__file__).parent / "app.py"))
+    library = compiled("uvloop/loop.pyx")
+    failure = failure_of(lambda: ours(lambda: library(lambda: 1 / 0)))
+    assert not frames.is_ours(failure)
+    trace = failure.__traceback__
+    assert trace is not None
+    assert trace.tb_next is not None
+    within = failure.with_traceback(trace.tb_next.tb_next)  # without this file's outer frames
+    assert [p.file.rpartition("/")[2] for p in frames.of_fault(within)][:1] == ["app.py"]
+    assert not frames.is_ours(within)  # the user's code is within ours
+    alone = failure_of(lambda: ours(library))
+    trace = alone.__traceback__
+    assert trace is not None
+    assert trace.tb_next is not None
+    assert frames.is_ours(alone.with_traceback(trace.tb_next.tb_next))
+    assert not frames.is_ours(ValueError("without a trace"))
+
+
 def test_a_failure_without_users_frames_shows_the_librarys() -> None:
     """Where only libraries are in the way of an error, they are shown, and the service is not."""
     library = compiled("/opt/venv/site-packages/lib.py")
