@@ -34,6 +34,9 @@ PATIENCE = 0.2
 """Seconds for which a call's answer waits for a slow reader of the log to take the call's lines."""
 
 
+Form = Callable[[str, str, str], bytes]
+"""Makes lines of a request id, a level and a message."""
+
 CROWD = 8
 """Calls that may begin in one turn of the loop before their lines are gathered."""
 
@@ -67,6 +70,7 @@ class Sink:
         self._crowd = False  # there were many in the last one
         self._no_call = contextvars.Context()
         self._turn_ends = False  # the end of this turn of the loop is waited for
+        self.form: Form = text_lines  # of the line that tells of lost ones
         self._held: list[Callable[[], None]] = []  # to be called at the end of the turn
         self._waiting: list[tuple[int, list[Callable[[], None]]]] = []  # and later
         self.lost = 0
@@ -240,9 +244,9 @@ class Sink:
             self._report()
 
     def _report(self) -> None:
-        notice = f"{stamp()} {NOWHERE} [WARNING] {self._unreported} log lines were lost: "
+        notice = f"{self._unreported} log lines were lost: the log pipe was full or closed"
         try:
-            rest = self._try((notice + "the log pipe was full or closed\n").encode())
+            rest = self._try(self.form(NOWHERE, "WARNING", notice))
         except OSError:  # still broken: the count stands until it is not
             return
         self._unreported = 0
@@ -374,14 +378,21 @@ def json_lines(request_id: str, level: str, message: str) -> bytes:
     return line
 
 
+_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029]")
+
+
 def _json_line(entry: dict[str, str], message: str) -> bytes:
     try:
-        return orjson.dumps(entry | {"message": message}) + b"\n"
+        line = orjson.dumps(entry | {"message": message})
     except orjson.JSONEncodeError:  # a lone surrogate
-        return orjson.dumps(entry | {"message": plain(message)}) + b"\n"
+        line = orjson.dumps(entry | {"message": plain(message)})
+    if b"\x7f" in line or not line.isascii():
+        # JSON allows them as they are, and readers that split text into lines do not.
+        line = _UNSAFE_IN_JSON.sub(lambda m: f"\\u{ord(m[0]):04x}", line.decode()).encode()
+    return line + b"\n"
 
 
-FORMATS: dict[str, Callable[[str, str, str], bytes]] = {"text": text_lines, "json": json_lines}
+FORMATS: dict[str, Form] = {"text": text_lines, "json": json_lines}
 
 
 class Logs:
@@ -391,7 +402,7 @@ class Logs:
 
     def __init__(self, sink: Sink, log_format: str = "text") -> None:
         self.sink = sink
-        self._format = FORMATS[log_format]
+        self._format = sink.form = FORMATS[log_format]
         self._open: dict[tuple[str, str, int], str] = {}
 
     def marker(self, line: str, *, gather: bool = False) -> None:
