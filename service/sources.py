@@ -16,6 +16,9 @@ from service.knobs import PREFIX, Knob, plain, typed
 
 PROFILE = re.compile(r"\w[\w.-]*")
 SECRET = re.compile("secret|token|passw|pwd|key|credential", re.IGNORECASE)
+LOGIN = re.compile(r"://\S*@")
+"""In an address that brings a user's name and password along."""
+
 OPTIONS = {
     "config": ("DIR", "the directory of the settings' files [default: config, if there]"),
     "profile": ("NAME", "also read NAME.toml there; it wins over service.toml"),
@@ -130,7 +133,8 @@ def refused(source: str, name: str, value: str, allowed: str) -> UsageError:
 
 def unknown(source: str, name: str, value: object, known: Iterable[str]) -> UsageError:
     """A name that is no setting. Its value may be anything: a secret is not shown."""
-    said = "***" if SECRET.search(name) else shown(value)
+    secret = SECRET.search(name) or LOGIN.search(str(value))
+    said = "***" if secret else shown(value)
     hint = question(name, known) or "; `python -m service --help` lists them all"
     # Without its quotes, and yet with nothing in it that could begin a second line.
     return UsageError(f"{source}: {shown(name)[1:-1]} = {said}: there is no such setting{hint}")
