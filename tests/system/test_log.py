@@ -68,6 +68,12 @@ FUNCTION = """
             for number in range(10_000):
                 print("number", number)
 """
+QUIET = ("--stall-after", "0")
+"""A machine that is busy otherwise may be slow enough for a line about it."""
+
+LAST = "Ctrl-C: calls in flight are finished"
+"""In the last line of the start."""
+
 WRITES = ("print", "stderr", "bytes", "log", "exception", "class")
 
 
@@ -77,8 +83,8 @@ def logged(
 ) -> Iterator[tuple[str, ServerProcess]]:
     """A log format, and a service that logs in it and writes what it is told."""
     folder = tmp_path_factory.mktemp(request.param)
-    server = ServerProcess(folder, FUNCTION, "--log-format", request.param)
-    assert server.port  # what the start writes is out
+    server = ServerProcess(folder, FUNCTION, "--log-format", request.param, *QUIET)
+    server.wait_for(LAST)
     yield request.param, server
     server.kill()
 
@@ -256,9 +262,10 @@ async def test_a_flood_of_malformed_requests_is_few_lines(serve: Serve) -> None:
     """K6: 10,000 requests that cannot be read are all answered, a line a second tells of each kind,
     none is a traceback, and the service serves on.
     """
-    server = serve("async def handler(event, context): return event")
+    server = serve("async def handler(event, context): return event", *QUIET)
     loop = asyncio.get_running_loop()
-    port, began = await asyncio.to_thread(lambda: server.port), loop.time()
+    await asyncio.to_thread(server.wait_for, LAST)
+    port, began = server.port, loop.time()
     before = len(server.lines)
     assert await asyncio.to_thread(flood, port) == FLOOD
     took = loop.time() - began
