@@ -15,6 +15,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -243,7 +244,7 @@ class ServerProcess:
         assert len(lines) >= count, told
         return lines[count - 1]
 
-    @property
+    @cached_property
     def port(self) -> int:
         """The port, once the service listens."""
         line = self.wait_for(r" serves .* on http://")
