@@ -1,5 +1,5 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run emulate dev test test-all proof load bench profile bench-emulator bench-attribution conformance lock bundle zip image settings clean
+.PHONY: help run emulate dev test test-all proof load soak bench profile bench-emulator bench-attribution conformance lock bundle zip image settings clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
 
@@ -42,10 +42,14 @@ test-%: .venv-%/dev.stamp
 load: .venv/dev.stamp ## a load test that climbs to 200 users; TARGET=emulator shows the scale-out; leaves reports/
 	.venv/bin/python tests/load/run.py --target $(or $(TARGET),service) $(ARGS)
 
-proof: .venv/dev.stamp ## the long proofs: 10,000 calls of each kind, 200 bodies of 32 MiB at once, 10,000 mutants
+proof: .venv/dev.stamp ## the long proofs: 10,000 calls of each kind, 200 bodies of 32 MiB at once, 10,000 mutants, 200 lives
 	ATTRIBUTION_CALLS=10000 .venv/bin/python -m pytest --timeout 600 -rP tests/system/test_attribution.py
 	.venv/bin/python -m pytest --timeout 600 -rP -m long tests/system/test_isolation.py
 	MUTANTS=10000 .venv/bin/python -m pytest --timeout 600 tests/system/test_malformed.py -k mutants
+	MODEL_EXAMPLES=200 .venv/bin/python -m pytest --hypothesis-profile=search tests/system/test_model.py
+
+soak: .venv-bench/stamp ## ten minutes of all that can happen: does anything grow? ARGS="--minutes 1"; leaves reports/soak.png
+	.venv-bench/bin/python -m tests.soak.run $(ARGS)
 
 bench: .venv-bench/stamp ## how fast we are, and the peers; ARGS="--quick" for a trial; leaves reports/bench/
 	.venv-bench/bin/python -m benchmarks.speed $(ARGS)
