@@ -20,7 +20,8 @@ from service.handler import Handlers
 from service.loader import load
 from service.logs import Logs, Sink, route_all
 from service.protocol import INITED
-from service.server import check_parser, listen, serve
+from service.selfcheck import check_leftovers, check_start
+from service.server import listen, serve
 from service.settings import Loaded
 from service.spawned import inherit_in_threads
 from service.workers import how_many, share
@@ -86,13 +87,14 @@ def run(arguments: Sequence[str], cwd: Path) -> int:
     if flags.reload:
         if workers > 1:
             raise UsageError("--reload serves with one worker: leave it out, or say --workers 1")
+        check_leftovers(os.environ, "--reload")
         from service.reload import supervise  # for the desk: no other start waits for it
 
         return supervise(listen(loaded.settings), arguments, cwd)
     if workers > 1:
         from service.supervisor import supervise_workers
 
-        check_parser(loaded.settings)
+        check_start(loaded.settings, os.environ)
         return supervise_workers(
             workers, loaded.settings, lambda seat: _serve_with_others(loaded, cwd, seat)
         )
@@ -158,7 +160,7 @@ def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
 
 
 def _serve(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
-    check_parser(loaded.settings)
+    check_start(loaded.settings, os.environ)
     if flags.alive is not None:
         from service.reload import end_with_parent
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp import http_parser, web
+from aiohttp import web
 
 from service import frames
 from service.app import SERVICE
@@ -28,6 +28,7 @@ from service.errors import ServiceError, StartError, text_of
 from service.lifecycle import Lifecycle
 from service.logs import Logs, log_rarely
 from service.runner import Runner, Server
+from service.selfcheck import check_limits
 from service.settings import Settings
 from service.site import BACKLOG, Site
 from service.spawned import task_factory
@@ -50,19 +51,6 @@ LAST_BYTES = 5.0
 """Seconds in which clients may read the last answers before their connections are cut."""
 
 _log = logging.getLogger("service")
-
-
-def check_parser(settings: Settings) -> None:
-    """Refuse aiohttp's pure-Python parser, which most of its request-smuggling faults were in
-    (F15).
-    """
-    if "_http_parser" in http_parser.HttpRequestParser.__module__ or settings.python_parser:
-        return
-    raise StartError(
-        "aiohttp has no C parser here (an install without its extension, or"
-        " AIOHTTP_NO_EXTENSIONS is set):"
-        " install a wheel of aiohttp for this platform, or start with --python-parser"
-    )
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -172,6 +160,8 @@ async def _serve(
     _on_signals(service.logs, lifecycle)
     runner = Runner(app, lifecycle, limits, service.logs.sink.when_out)
     await runner.setup()
+    assert runner.server is not None
+    check_limits(runner.server)
     site = make_site(runner, sock, lifecycle)
     await site.start()
     closing = asyncio.ensure_future(_close_when_draining(site, lifecycle))

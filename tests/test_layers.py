@@ -22,7 +22,7 @@ STAIRCASE = """
 6a   invoke event seat
 5c   server reload turns
 5b   site
-5a   runner
+5a   runner selfcheck
 4b   connection
 4a   app
 3    middleware

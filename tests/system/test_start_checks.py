@@ -1,0 +1,84 @@
+"""S12: real starts on what is not safe. Each ends with exit code 3 and one line that says why.
+
+That the pure-Python parser is refused stands in `test_connection.py`, beside what it does where it
+is allowed.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Serve
+from tests.harness import request
+
+SOURCE = "def handler(event, context): return event"
+INSTANCE = {"FC_INSTANCE_ID": "c-1"}
+OLD = """
+    import aiohttp
+
+    aiohttp.__version__ = "3.14.2"
+"""
+DROPS = """
+    from aiohttp.web_protocol import RequestHandler
+
+    keeps = RequestHandler.__init__
+
+    def drops(self, manager, *, loop, max_field_size, **limits):
+        keeps(self, manager, loop=loop, **limits)
+
+    RequestHandler.__init__ = drops
+"""
+
+
+def with_aiohttp(folder: Path, change: str) -> dict[str, str]:
+    """The environment in which a process finds its aiohttp changed."""
+    (folder / "sitecustomize.py").write_text(textwrap.dedent(change))
+    return {"PYTHONPATH": str(folder)}
+
+
+@pytest.mark.parametrize(
+    ("change", "workers", "told"),
+    [
+        (OLD, "1", "aiohttp 3.14.2 is older than 3.14.3"),
+        (OLD, "2", "aiohttp 3.14.2 is older than 3.14.3"),
+        (DROPS, "2", "does not keep the limit of a field"),
+    ],
+    ids=["older", "older, two workers", "drops a limit, two workers"],
+)
+async def test_an_aiohttp_that_is_not_safe_is_refused(
+    serve: Serve, tmp_path: Path, change: str, workers: str, told: str
+) -> None:
+    """An aiohttp with known faults, and one that drops our limits, are not served with."""
+    server = serve(SOURCE, "--workers", workers, environ=with_aiohttp(tmp_path, change))
+    assert await server.ends() == 3
+    (line,) = server.errors
+    assert told in line
+    assert "install the version of requirements.lock" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "flags", "named"),
+    [
+        (["-X", "dev"], {}, [], "PYTHONDEVMODE (or -X dev)"),
+        ([], {"PYTHONASYNCIODEBUG": "1"}, [], "PYTHONASYNCIODEBUG"),
+        (["-O"], {}, [], "PYTHONOPTIMIZE (or -O)"),
+        ([], {}, ["--reload"], "--reload"),
+    ],
+    ids=["dev mode", "asyncio's debug mode", "no asserts", "reload"],
+)
+async def test_a_debug_mode_is_refused_on_an_instance(
+    serve: Serve, options: list[str], environ: dict[str, str], flags: list[str], named: str
+) -> None:
+    """On an instance of the platform a mode for the desk is refused by name."""
+    server = serve(SOURCE, *flags, environ={**INSTANCE, **environ}, options=options)
+    assert await server.ends() == 3
+    assert server.errors[-1].startswith(f"python -m service: {named} is set on an instance")
+
+
+async def test_an_instance_starts_without_leftovers(serve: Serve) -> None:
+    """The same instance serves once nothing is left over, on the C parser with all limits kept."""
+    server = serve(SOURCE, environ=INSTANCE)
+    assert (await server.ask(request(b"event"))).body == b"event"
