@@ -1,5 +1,6 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run emulate dev test test-all proof load soak bench profile bench-emulator bench-attribution conformance lock bundle zip image settings clean
+.PHONY: help run emulate dev test test-all proof load soak bench profile bench-emulator bench-attribution conformance \
+	reliability lock sbom audit bundle zip image settings clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
 
@@ -66,10 +67,24 @@ bench-attribution: .venv-bench/stamp ## whose log lines are whose, here and in t
 conformance: .venv-bench/stamp ## what RFC 9110 and 9112 ask of us and of the peers; leaves reports/conformance.json
 	.venv-bench/bin/python -m benchmarks.conformance $(ARGS)
 
+reliability: .venv-bench/stamp ## what is lost, hung, leaked and mixed, here and in the peers; ARGS="--quick" for a trial
+	.venv-bench/bin/python -m benchmarks.faults $(ARGS)
+
 lock: build/uv/bin/uv ## resolve the lock files again; ARGS=--upgrade moves to newer versions
 	$(COMPILE) pyproject.toml --output-file requirements.lock $(ARGS)
 	$(COMPILE) pyproject.toml --extra emulator --extra events --extra load --extra reload --extra workers --group dev --constraints requirements.lock \
 		--output-file requirements-dev.lock $(ARGS)
+	$(COMPILE) --group uv --output-file requirements-uv.lock $(ARGS)
+	$(COMPILE) --group audit --output-file requirements-audit.lock $(ARGS)
+
+sbom: .venv/dev.stamp ## write docs/sbom.cdx.json, the bill of materials, anew from requirements.lock
+	.venv/bin/python -m tests.sbom
+
+audit: build/audit/bin/pip-audit ## known vulnerabilities of what is deployed; LOCK=requirements-dev.lock for the tools
+	@if said=$$($(AUDIT) --requirement $(LOCK) 2>&1); then echo "$(LOCK), $$(date -u +%F): $$said"; \
+	elif echo "$$said" | grep -q "^Found "; then echo "$$said"; exit 1; \
+	else echo "$$said" | tail -n 1; echo "NOT AUDITED: the database of known vulnerabilities did not answer," \
+		"so nothing is known of $(LOCK). Try again where it can be reached."; exit 2; fi
 
 bundle: build/uv/bin/uv ## build/code for s.yaml: the function, the service, and their dependencies
 	rm -rf build/code && mkdir -p build/code
@@ -98,6 +113,9 @@ BUILD = docker build -t fc-event-service
 BUNDLE = 3.11
 CODE = $(filter-out tests docs benchmarks build dist reports %.egg-info %.md %.lock s.yaml \
 	Dockerfile Makefile LICENSE pyproject.toml,$(wildcard *))
+# Strict: a package that the database does not know is not called sound.
+AUDIT = build/audit/bin/pip-audit --require-hashes --disable-pip --strict --progress-spinner off --timeout 15
+LOCK = requirements.lock
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --quiet --no-config --universal \
 	--generate-hashes --python-version 3.11
 
@@ -130,7 +148,11 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --qu
 	@.venv-bench/bin/python $(PIP) --no-warn-conflicts --require-hashes -r requirements.lock
 	@touch $@
 
-# uv resolves for other platforms and versions, which pip cannot. It is no dependency of the project.
-build/uv/bin/uv:
-	$(PYTHON) -m venv build/uv
-	build/uv/bin/python $(PIP) uv
+# Tools in environments of their own: they are no dependencies of the project. uv resolves for other platforms and
+# versions, which pip cannot.
+build/uv/bin/uv: requirements-uv.lock
+build/audit/bin/pip-audit: requirements-audit.lock
+build/uv/bin/uv build/audit/bin/pip-audit:
+	$(PYTHON) -m venv $(dir $(@D))
+	$(dir $(@D))bin/python $(PIP) --require-hashes -r $<
+	@touch $@
