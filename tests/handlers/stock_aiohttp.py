@@ -23,7 +23,9 @@ async def invoke(request: web.Request) -> web.Response:
     """Run an event."""
     request_id = request.headers.get(REQUEST_ID, "")
     event = await request.read()
-    result = await index.handler(event, SimpleNamespace(request_id=request_id))
+    result = await index.handler(
+        event, SimpleNamespace(request_id=request_id, headers=request.headers)
+    )
     body = result if isinstance(result, bytes) else str(result).encode()
     return web.Response(body=body, headers={REQUEST_ID: request_id})
 

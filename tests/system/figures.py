@@ -242,22 +242,25 @@ Took = list[float | None]
 
 
 async def _round(callers: Sequence[Caller], calls: int) -> Took:
-    """Return the seconds of each call, None for a lost one."""
+    """Return the seconds of each call, None for a lost one and those behind it on its
+    connection.
+    """
 
     async def one(caller: Caller) -> Took:
         took: Took = []
-        for _ in range(calls):
+        while len(took) < calls and None not in took:
             began = time.perf_counter()
-            answer = await caller.ask(b"echo good")
+            await _send(caller.client, caller.data(b"echo good"))
+            answer = await caller.answer(GIVEN_UP)
             took.append(time.perf_counter() - began if not _lost([answer]) else None)
-        return took
+        return took + [None] * (calls - len(took))
 
     return [each for took in await asyncio.gather(*map(one, callers)) for each in took]
 
 
 def _p99(took: Took) -> float:
     known = sorted(each for each in took if each is not None)
-    return known[int(len(known) * 0.99)]
+    return known[int(len(known) * 0.99)] if known else GIVEN_UP
 
 
 def _middle(values: Iterable[float]) -> float:
