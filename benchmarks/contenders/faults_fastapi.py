@@ -14,4 +14,5 @@ async def invoke(request: Request):
     request_id = request.headers.get("x-fc-request-id", "")
     context = SimpleNamespace(request_id=request_id, headers=request.headers)
     result = await index.handler(await request.body(), context)
-    return Response(result, headers={"x-fc-request-id": request_id})
+    body = result if isinstance(result, bytes) else str(result)
+    return Response(body, headers={"x-fc-request-id": request_id})

@@ -14,4 +14,5 @@ def invoke():
     request_id = request.headers.get("x-fc-request-id", "")
     context = SimpleNamespace(request_id=request_id, headers=request.headers)
     result = index.plain(request.get_data(), context)
-    return Response(result, headers={"x-fc-request-id": request_id})
+    body = result if isinstance(result, bytes) else str(result)
+    return Response(body, headers={"x-fc-request-id": request_id})

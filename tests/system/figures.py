@@ -159,6 +159,7 @@ async def slowed(
             "closed": slow - ends.count(None),
             "closed after s": round(max((e - opened for e in ends if e), default=0.0), 1),
             "good": good,
+            "good asked": sum(map(len, [*alone, *beside])),
             "good lost": sum(took.count(None) for took in [*alone, *beside]),
             "held while measured": held,
             "p99 alone ms": round(p99s[0] * 1000, 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import sys
@@ -232,6 +233,17 @@ class Instance(ServerProcess):
         """Wait until no more descriptors are open than there were before."""
         async with asyncio.timeout(ANSWERS_WITHIN):
             await until(lambda: self.descriptors() <= before)
+
+    def reset_peak(self) -> None:
+        """Let `peak_memory` count anew."""
+        for pid in self.pids():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def _status(self, name: str) -> int:
+        """Return the bytes of a field of /proc/PID/status, of all processes together."""
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in self.pids()]
+        found = [re.findall(rf"{name}:\s+(\d+) kB", text) for text in texts]
+        return sum(int(size) * 1024 for sizes in found for size in sizes)
 
     def end(self) -> None:
         """Leave no process of it behind, frozen ones included."""
