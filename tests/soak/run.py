@@ -29,7 +29,7 @@ CALLERS = 8
 FLAGS = ("--concurrency", str(CONCURRENCY), "--stall-after", "0")
 SERVICES = {
     "async": ("--loop", "uvloop", "--handler", "index.handler"),
-    "plain": ("--loop", "asyncio", "--handler", "index.plain"),
+    "plain": ("--loop", "uvloop", "--handler", "index.plain"),
 }
 HEALTH = request(b"", path="/health", method="GET")
 FIGURES = request(x_fc_function_name="figures")
