@@ -31,7 +31,7 @@ async def answers_of(callers: list[Caller], each: int = 1) -> list[Answer]:
     """All answers; one that does not come fails the test."""
     found = [[await caller.answer() for _ in range(each)] for caller in callers]
     answers = [answer for answers in found for answer in answers if answer]
-    assert len(answers) == len(callers) * each
+    assert len(answers) == len(callers) * each, callers[0].ledger.fates()
     return answers
 
 
