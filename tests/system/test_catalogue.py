@@ -29,6 +29,7 @@ ROWS = {
     "B6": "timers that are due during a freeze",
     "B7": "connections of the service's own: it has none",
     "B8": "credentials after a freeze",
+    "C": "requests that are not HTTP, not whole, or made to be read in two ways",
     "D1": "bodies at the edge of their limit",
     "D2": "a body that is announced too large",
     "D3": "a sender that writes all before it reads its refusal",
@@ -60,6 +61,7 @@ ROWS = {
     "G2": "the same in threads",
     "G3": "more calls than slots",
     "G4": "a slow, large or failing neighbour",
+    "G5": "all of this in random order",
     "H1": "workers that are killed under load",
     "H2": "workers that crash at their start",
     "H3": "a parent that is killed",
@@ -69,6 +71,13 @@ ROWS = {
     "H7": "a fork without threads or a loop",
     "I": "descriptors, threads, memory, the log's pipe or disk, the user, read-only places",
     "J": "clocks that jump",
+    "K1": "secrets in every place of a request and of the environment",
+    "K2": "request ids that would break a line",
+    "K3": "paths, fields, names and texts that would",
+    "K4": "lines that are long, or many",
+    "K5": "whatever shows an object",
+    "K6": "a flood of requests that cannot be read",
+    "L": "a long time, and each path of a failure many times",
 }
 """What is provoked, by the id of its row."""
 

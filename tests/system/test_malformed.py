@@ -165,7 +165,7 @@ def told_of(replies: list[Reply]) -> list[tuple[int, bytes]]:
 
 
 async def test_the_conformance_table(tmp_path: Path, loop_kind: str) -> None:
-    """Every MUST of the table passes, and of the rest all but those that are named here."""
+    """C: Every MUST of the table passes, and of the rest all but those that are named here."""
     server = ServerProcess(tmp_path, ECHO, "--loop", loop_kind)
     turn = asyncio.Semaphore(8)
     port = await asyncio.to_thread(lambda: server.port)
@@ -232,8 +232,8 @@ def test_the_table_holds_together() -> None:
 
 
 async def test_no_case_hides_a_request(recorded: Recorded) -> None:
-    """Whatever stands before it, a marker behind a case runs where a strict reader finds it, or not
-    at all: nothing runs from inside of another's body.
+    """C: Whatever stands before it, a marker behind a case runs where a strict reader finds it, or
+    not at all: nothing runs from inside of another's body.
     """
     marker = post(body="marker")
     streams = {case.name: b"".join(case.packets) for case in CASES}
@@ -274,7 +274,7 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_every_byte_around_a_name_and_a_value(recorded: Recorded, place: str) -> None:
-    """Of 256 bytes at each place those of the grammar are served, once, and all others are 400."""
+    """C: Of 256 bytes at each place those of the grammar are served, once, all others are 400."""
     before, behind, sound = PLACES[place]
     async with recorded.server.client() as beside:
         for number in range(256):
@@ -394,7 +394,7 @@ def forms_of(secret: str) -> set[bytes]:
 
 
 async def test_mutants_of_good_requests(recorded: Recorded) -> None:
-    """Mutants crash, hang, desynchronise and reveal nothing: each answer is sound HTTP, nothing
+    """C: Mutants crash, hang, desynchronise and reveal nothing: each answer is sound HTTP, nothing
     runs that a strict reader does not find, and the log has one line for each at most.
     """
     await try_mutants(recorded, MUTANTS)
@@ -490,7 +490,7 @@ CUT = {
 
 @pytest.mark.parametrize("name", CUT)
 async def test_a_request_cut_at_every_byte(recorded: Recorded, name: str) -> None:
-    """In two packets, cut anywhere, a request has the answer that it has whole, and runs once;
+    """C: In two packets, cut anywhere, a request has the answer that it has whole, and runs once;
     where its sender closes at the cut, there is nothing half run.
     """
     data = CUT[name]

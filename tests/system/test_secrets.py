@@ -647,12 +647,14 @@ def test_a_context_shows_no_secret(show: Any) -> None:
 
 def test_one_module_knows_the_names_of_credentials() -> None:
     """S1: the headers that bring credentials are named in `protocol` alone, the variables in
-    `settings`: no other code can look for them.
+    `settings`: no other code that serves can look for them. The emulator makes them up.
     """
     names = {*protocol.CREDENTIALS, *list(VARIABLES)[:3]}
     assert len(names) == 6
     where: dict[str, set[str]] = {name: set() for name in names}
     for file in Path(service.__file__).parent.rglob("*.py"):
+        if file.parent.name == "emulator":
+            continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 for name in names:

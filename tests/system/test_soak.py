@@ -24,9 +24,9 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "40"))
 @pytest.mark.alone
 @pytest.mark.timeout(SECONDS + 110)
 async def test_nothing_grows_in_a_soak() -> None:
-    """Under mixed calls with 5% errors, 5% clients that leave and some time-outs, async and plain:
-    resident memory grows by less than 1 MB per 100,000 calls in the second half; descriptors,
-    threads and tasks not at all; every answer is as it should be.
+    """L: Under mixed calls with 5% errors, 5% clients that leave and some time-outs, async and
+    plain: resident memory grows by less than 1 MB per 100,000 calls in the second half;
+    descriptors, threads and tasks not at all; every answer is as it should be.
     """
     courses = await soak(SECONDS, rounds=20)
     print("\n".join(table(courses)))  # noqa: T201 - shown where it fails, or by -rP
@@ -138,8 +138,8 @@ async def held(server: ServerProcess) -> tuple[int, int]:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_path_leaves_nothing_behind(server: ServerProcess, path: str) -> None:
-    """After 2 N visits the process has as many objects and blocks of memory as after N: each visit
-    that left one behind would make one more.
+    """L: After 2 N visits the process has as many objects and blocks of memory as after N: each
+    visit that left one behind would make one more.
     """
     await visits(server, PATHS[path], CALLS)  # fills every cache there is
     before = await held(server)
