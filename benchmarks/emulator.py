@@ -85,8 +85,9 @@ def main(arguments: Sequence[str]) -> int:
     print(
         f"\nThe emulator's own work, {CONNECTIONS} calls in flight: {own:.2f} ms a call"
         f" (must: under {MUST_ADD:g}).\nCalls a second on one core: {served:,.0f}"
-        f" (must: over {MUST_SERVE:,}).\n{'Met.' if met else 'MISSED.'} A caller waits {added:.2f} ms"
-        f" longer for a call of {WAIT * 1000:.0f} ms, wrk and the instance being on the other core."
+        f" (must: over {MUST_SERVE:,}).\n{'Met.' if met else 'MISSED.'}"
+        f" A caller waits {added:.2f} ms longer for a call of {WAIT * 1000:.0f} ms,"
+        " wrk and the instance being on the other core."
     )
     return 0 if met else 1
 

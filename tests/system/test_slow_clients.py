@@ -317,6 +317,11 @@ async def test_a_body_in_the_smallest_chunks_takes_little_time(
 
         task = asyncio.create_task(load())
         assert await least(cost, below=2.0, tries=3) < 2.0
+        for _ in range(5):  # a busy machine may have had no turn for them in the first
+            if served > 2:
+                break
+            served = 0
+            await cost()
         done.set()
         await task
         assert served > 2
