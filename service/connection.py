@@ -309,6 +309,11 @@ class Connection(web.RequestHandler):
         self._open -= 1
         self._lifecycle.leave()
 
+    @property
+    def is_arriving(self) -> bool:
+        """True while the head of a request has arrived in part, and nothing else is in flight."""
+        return bool(self._head) and not self._open and self.transport is not None
+
     # --- time limits
 
     def _watch(self, got_data: bool, got_head: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from service.errors import InitializationError, ServiceError, Stopping
@@ -22,14 +23,15 @@ class Lifecycle:
     """What the instance is doing. The initializer's task is the state: pending, done or failed.
     Whoever sets `ending` makes the process drain and exit.
 
-    `hurry` is called when the drain has taken `drain_timeout` seconds: it must make every running
-    call answer.
+    `arriving` says whether the head of a request has arrived in part. `hurry` is called when the
+    drain has taken `drain_timeout` seconds: it must make every running call answer.
     """
 
     def __init__(self, *, drain_timeout: float, hurry: Callable[[], None]) -> None:
         self.initialize: Hook = nothing
         self.pre_stop: Hook = nothing
         self.arrived: Callable[[], None] = lambda: None
+        self.arriving: Callable[[], bool] = lambda: False
         self._drain_timeout = drain_timeout
         self._hurry = hurry
         self._started: asyncio.Task[None] | None = None
@@ -124,6 +126,7 @@ class Lifecycle:
         self.draining.set()
         try:
             async with asyncio.timeout(self._drain_timeout):
+                await self._heads()
                 await self.idle()
         except TimeoutError:
             _log.warning("%d calls were not done in %g s", self.in_flight, self._drain_timeout)
@@ -134,11 +137,22 @@ class Lifecycle:
         self.refusing = True
         await self.pre_stop()
 
+    async def _heads(self) -> None:
+        """Let heads arrive that have begun to: nobody sends their events again. What drips or has
+        stopped is not waited for.
+        """
+        end = time.monotonic() + HEADS
+        while self.arriving() and time.monotonic() < end:  # noqa: ASYNC110 - many connections
+            await asyncio.sleep(0.01)
+
     def check_open(self) -> None:
         """Raise Stopping once `pre_stop` has begun."""
         if self.refusing:
             raise Stopping("the instance stops: its pre_stop hook has begun")
 
+
+HEADS = 1.0
+"""Seconds in which a head that has begun to arrive is complete."""
 
 ANSWERED = 2.0
 """Seconds in which calls that were cut short get their answers out."""

@@ -34,6 +34,7 @@ class Server(web.Server):
         self.left: Callable[[], object] = lambda: None  # called when a connection has ended
         self.empty = asyncio.Event()
         self.empty.set()
+        backend.lifecycle.arriving = self.is_arriving
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Note an open connection."""
@@ -50,6 +51,10 @@ class Server(web.Server):
         if not self.live:
             self.empty.set()
         self.left()
+
+    def is_arriving(self) -> bool:
+        """Say whether a connection has a part of a head."""
+        return any(each.is_arriving for each in self.connections if isinstance(each, Connection))
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection.

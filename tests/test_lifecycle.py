@@ -119,6 +119,27 @@ async def test_a_stop_waits_until_nothing_is_in_flight() -> None:
     assert life.refusing
 
 
+async def test_a_stop_waits_for_heads_that_arrive_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What has begun to arrive may be a call; what drips is left alone after a second."""
+    life = lifecycle()
+    life.arriving = lambda: True
+    stopping = asyncio.ensure_future(life.stop())
+    await turns()
+    life.enter()
+    life.arriving = lambda: False
+    await asyncio.sleep(0.02)
+    assert not stopping.done()
+    life.leave()
+    await stopping
+    monkeypatch.setattr("service.lifecycle.HEADS", 0.05)
+    life = lifecycle()
+    life.arriving = lambda: True
+    await life.stop()
+    assert life.refusing
+
+
 async def test_many_callers_stop_once() -> None:
     """`pre_stop` runs once, and each caller gets its failure."""
     life, runs = lifecycle(), list[int]()

@@ -165,6 +165,35 @@ async def test_a_stop_refuses_new_connections(serve: Serve, loop_kind: str) -> N
     assert await server.ends() == 0
 
 
+async def test_a_head_that_has_begun_to_arrive_is_waited_for(serve: Serve, loop_kind: str) -> None:
+    """A2: its sender would not send the event again. The stop does not wait for one that drips."""
+    head, rest = request(b"event")[:60], request(b"event")[60:]
+
+    async def answered() -> bool:
+        server = serve(ECHO, "--loop", loop_kind)
+        async with server.client() as half, server.client() as drips:
+            await half.send(head)
+            await drips.send(head)
+            await server.ask(HEALTH)
+            server.signal(signal.SIGTERM)
+            await asyncio.to_thread(server.wait_for, "SIGTERM: stopping")
+            await asyncio.sleep(0.3)  # by then a service that does not wait has ended
+            try:
+                await half.send(rest)
+                answer = await half.answer()
+            except (ConnectionError, asyncio.IncompleteReadError):
+                return False  # a machine may be so busy that the second is over
+            assert (answer.body, answer.closes) == (b"event", True)
+            assert await drips.ended()
+        assert await server.ends() == 0
+        return True
+
+    for _ in range(5):
+        if await answered():
+            return
+    pytest.fail("it was never answered")
+
+
 async def test_a_thread_of_the_functions_own_does_not_hold_up_the_exit(serve: Serve) -> None:
     """F-9: a thread that never ends costs the exit two seconds at most; tasks left behind, less."""
     source = """
