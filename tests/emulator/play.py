@@ -153,8 +153,10 @@ def state(pid: int) -> str:
 
 
 async def is_frozen(*pids: int) -> None:
-    """Wait until processes are stopped where they are."""
-    await _until(lambda: all(state(pid) == "T" for pid in pids))
+    """Wait until processes are stopped where they are. A parent whose child is stopped between
+    vfork and exec, as a shell's may be, is stopped in its wait for it ("D").
+    """
+    await _until(lambda: all(state(pid) in ("T", "D") for pid in pids))
 
 
 async def runs(*pids: int) -> None:
