@@ -92,8 +92,7 @@ async def run_event(
     service: Service, call: Call, context: Context, event: EventStream | bytes
 ) -> bytes:
     """Return the answer to one event. Raises ServiceError for whatever keeps it from having one."""
-    lifecycle, budget = service.lifecycle, service.budget
-    held = 0
+    lifecycle, budget, held = service.lifecycle, service.budget, 0
     call.stage = "waiting for a free slot"
     if not service.admission.take():
         await service.admission.enter()
@@ -108,8 +107,7 @@ async def run_event(
         if function.decode is not None:
             call.stage = "receiving the event"
             if isinstance(event, bytes):
-                # Only with a slot: a call that waits for one would keep bytes from those that have
-                # one and wait for bytes.
+                # Only with a slot: who waits for one keeps no bytes from those that have one.
                 if not budget.take(len(event)):
                     await budget.reserve(len(event))
                 held = len(event)

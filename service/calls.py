@@ -56,6 +56,7 @@ class Calls:
     def __init__(self) -> None:
         self.lost = 0
         self._running: set[Call] = set()
+        self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
         self._left: set[asyncio.Task[Any]] = set()
 
@@ -79,7 +80,7 @@ class Calls:
         call.cut = end
         self._running.add(call)
         if call.deadline is not None and call.deadline < self._alarm_at:
-            self._set_alarm(call.deadline, loop)
+            self._set_alarm(call.deadline)
         try:
             await ended
         except asyncio.CancelledError:
@@ -92,16 +93,17 @@ class Calls:
             return _result(task)
         raise self._give_up(call, task)
 
-    def _set_alarm(self, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+    def _set_alarm(self, deadline: float) -> None:
         """Look for calls that are over at `deadline`. One timer serves all: to set one for each
         call and to cancel it, as nearly all are, costs more than to look through those that run.
         """
+        if self._alarm is not None:
+            self._alarm.cancel()
+        loop = asyncio.get_running_loop()
         self._alarm_at = deadline
-        loop.call_later(max(0.0, deadline - time.monotonic()), self._ring, deadline, loop)
+        self._alarm = loop.call_later(max(0.0, deadline - time.monotonic()), self._ring)
 
-    def _ring(self, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
-        if deadline != self._alarm_at:  # an earlier one was set since
-            return
+    def _ring(self) -> None:
         now = time.monotonic()
         nearest = math.inf
         for call in tuple(self._running):
@@ -111,7 +113,7 @@ class Calls:
                 call.cut()
         self._alarm_at = math.inf
         if nearest < math.inf:
-            self._set_alarm(nearest, loop)
+            self._set_alarm(nearest)
 
     def _give_up(self, call: Call, task: asyncio.Task[Any]) -> FunctionTimeout:
         in_thread = call.thread is not None

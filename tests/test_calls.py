@@ -116,6 +116,22 @@ async def test_each_call_ends_at_its_own_deadline() -> None:
     await back(calls)
 
 
+async def test_one_timer_waits_for_all_deadlines() -> None:
+    """However many calls come and end at theirs while another one goes on."""
+    calls, loop = Calls(), asyncio.get_running_loop()
+    long = asyncio.ensure_future(calls.run(due(3600), asyncio.sleep(3600)))
+    for _ in range(5):
+        with pytest.raises(FunctionTimeout):
+            await calls.run(due(0.01), asyncio.sleep(3600))
+    timers: list[asyncio.TimerHandle] = loop._scheduled  # type: ignore[attr-defined]
+    waiting = [timer for timer in timers if not timer.cancelled() and "_ring" in repr(timer)]
+    assert len(waiting) == 1
+    long.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await long
+    await back(calls)
+
+
 async def test_a_deadline_that_has_passed_cuts_at_the_first_wait() -> None:
     """A call that arrives too late fails as soon as it waits."""
     with pytest.raises(FunctionTimeout):

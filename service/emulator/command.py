@@ -27,7 +27,6 @@ LAST_LINES = 2.0
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `emulate`."""
-    defaults = Options()
     parser.add_argument(
         "--spec", default="s.yaml", metavar="FILE", help="what is deployed [default: s.yaml]"
     )
@@ -40,6 +39,22 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--host", default="127.0.0.1", help="the API's address [default: 127.0.0.1]"
     )
     parser.add_argument("--port", type=int, default=8000, help="the API's port [default: 8000]")
+    _add_limits(parser)
+    parser.add_argument(
+        "--access-key",
+        metavar="ID:SECRET",
+        help="check callers' signatures with it; otherwise any is accepted",
+    )
+    parser.add_argument(
+        "--state",
+        metavar="FILE",
+        help=f"where asynchronous calls are kept [default: {STATE}, beside the spec]",
+    )
+    parser.add_argument("--json", action="store_true", help="write the log as JSON lines")
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    defaults = Options()
     parser.add_argument(
         "--max-instances",
         type=int,
@@ -58,17 +73,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--enforce-memory", action="store_true", help="kill an instance above its memorySize"
     )
-    parser.add_argument(
-        "--access-key",
-        metavar="ID:SECRET",
-        help="check callers' signatures with it; otherwise any is accepted",
-    )
-    parser.add_argument(
-        "--state",
-        metavar="FILE",
-        help=f"where asynchronous calls are kept [default: {STATE}, beside the spec]",
-    )
-    parser.add_argument("--json", action="store_true", help="write the log as JSON lines")
 
 
 def emulate(flags: argparse.Namespace, cwd: Path) -> int:

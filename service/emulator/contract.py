@@ -17,11 +17,14 @@ from service.emulator.ports import HOST
 from service.emulator.spec import Function
 from service.emulator.vars import ACCOUNT
 from service.protocol import (
+    ACCESS_KEY_ID,
+    ACCESS_KEY_SECRET,
     CONTROL_PATH,
     FUNCTION_TIMEOUT,
     PRE_FREEZE,
     PRE_STOP,
     REQUEST_ID,
+    SECURITY_TOKEN,
     Operation,
 )
 
@@ -114,12 +117,12 @@ class Requests:
         own = (
             f"Content-Length: {size}\r\n"
             f"{REQUEST_ID}: {request_id}\r\n"
-            f"x-fc-access-key-id: {key}\r\n"
-            f"x-fc-access-key-secret: {secret}\r\n"
+            f"{ACCESS_KEY_ID}: {key}\r\n"
+            f"{ACCESS_KEY_SECRET}: {secret}\r\n"
             f"x-fc-retry-count: {retry_count}\r\n"
         )
         if self._has_token:
-            own += f"x-fc-security-token: {token}\r\n"
+            own += f"{SECURITY_TOKEN}: {token}\r\n"
         return _opening(operation) + self._common + own.encode() + b"\r\n"
 
     def look(self, path: str) -> bytes:
