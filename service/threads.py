@@ -5,11 +5,11 @@ for at exit.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
-from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 
@@ -32,6 +32,32 @@ _Future = asyncio.Future[Outcome]
 _Job = tuple[asyncio.AbstractEventLoop, _Future, Callable[[], Outcome]]
 
 
+class Bell:
+    """Wakes one of the threads that wait, for each time that it is rung.
+
+    A pipe, since writing to it lets go of the interpreter: the thread that wakes up runs at once. A
+    lock would wake it while the loop holds the interpreter, and it would wait a second time, for
+    that: one switch more between threads at each call (237 to 222 us of CPU time for one that
+    sleeps).
+    """
+
+    def __init__(self) -> None:
+        self._heard, self._rung = os.pipe()
+
+    def ring(self) -> None:
+        """Wake a thread, or let the next one that waits go on at once."""
+        os.write(self._rung, b"\0")
+
+    def wait(self) -> None:
+        """Return once it was rung for this thread."""
+        os.read(self._heard, 1)
+
+    def __del__(self) -> None:
+        """Close the pipe: nobody waits any more, or rings."""
+        os.close(self._heard)
+        os.close(self._rung)
+
+
 class ThreadPool:
     """At most `size` daemon threads. A thread that never comes back keeps its place, and does not
     hold up the exit.
@@ -44,7 +70,8 @@ class ThreadPool:
         self.size = size
         self.threads = 0
         self._busy = 0  # calls that have a thread or wait for one
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: deque[_Job | None] = deque()
+        self._bell = Bell()  # is rung for each job
         self._done: deque[tuple[_Future, Outcome | None]] = deque()
         self._told = False  # the loop will look at what is done
 
@@ -58,8 +85,16 @@ class ThreadPool:
         self._busy += 1
         if self._busy > self.threads < self.size:
             self._grow()
-        self._jobs.put((loop, future, lambda: context.run(attempt, work, *arguments)))
+        self._put((loop, future, lambda: context.run(attempt, work, *arguments)))
         return future
+
+    def _put(self, job: _Job | None) -> None:
+        self._jobs.append(job)
+        self._bell.ring()
+
+    def _get(self) -> _Job | None:
+        self._bell.wait()
+        return self._jobs.popleft()
 
     def _grow(self) -> None:
         name = f"handler-{self.threads + 1}"
@@ -75,10 +110,10 @@ class ThreadPool:
     def close(self) -> None:
         """Let the idle threads end."""
         for _ in range(self.threads):
-            self._jobs.put(None)
+            self._put(None)
 
     def _serve(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._get()) is not None:
             loop, future, work = job
             # Answered while it waited for a thread: it must not run any more.
             self._done.append((future, None if future.cancelled() else work()))
