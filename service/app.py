@@ -83,8 +83,8 @@ async def invoke(service: Service, request: web.Request) -> web.StreamResponse:
     """
     context = RUNNING.get()
     call = Call(context.deadline)
-    event = _event(service, request)
-    result = await service.calls.run(call, run_event(service, call, context, event))
+    work = run_event(service, call, context, _event(service, request))
+    result = await service.calls.run(call, work)
     return Answer(result, content_type="application/octet-stream")
 
 
@@ -93,6 +93,7 @@ async def run_event(
 ) -> bytes:
     """Return the answer to one event. Raises ServiceError for whatever keeps it from having one."""
     lifecycle, budget, held = service.lifecycle, service.budget, 0
+    stream = None if isinstance(event, bytes) else event
     call.stage = "waiting for a free slot"
     if not service.admission.take():
         await service.admission.enter()
@@ -112,6 +113,7 @@ async def run_event(
                     await budget.reserve(len(event))
                 held = len(event)
                 argument = function.decode(event)
+                event = b""  # its memory is the next one's
             else:
                 argument = function.decode(await event.read())
         left = spawned.track()
@@ -122,10 +124,10 @@ async def run_event(
                 await spawned.settle(left, "warn" if call.over else service.settings.background)
         return encode(result)
     finally:
-        if isinstance(event, bytes):
+        if stream is None:
             budget.release(held)
         else:
-            event.close()
+            stream.close()
         service.admission.leave()
         call.cut()
 

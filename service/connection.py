@@ -72,6 +72,11 @@ reads.
 _TAB = re.compile(rb"(?i)(\r\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r\n)")
 """White space behind the coding, of which the parser knows no tabs (RFC 9112 section 5.1)."""
 
+_SIZED = b"\r\nContent-Length: "
+
+SIZED_WITHIN = 512
+"""Bytes in which a length is looked for."""
+
 _VERSIONS = (HttpVersion11, HttpVersion10)
 
 _log = logging.getLogger("service")
@@ -201,8 +206,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived: a chunked body through a `ChunkedBody`, its head by itself."""
-        suspected = self._head or b"hunked" in data or b"HUNKED" in data  # as the coding is spelled
-        if not data or (self._chunked is None and not suspected):
+        if not data or (self._chunked is None and not self._may_be_chunked(data)):
             self._feed(data)
             return
         while data:
@@ -211,6 +215,22 @@ class Connection(web.RequestHandler):
                 continue
             head, data = self._cut(data)
             self._feed(head)
+
+    def _may_be_chunked(self, data: bytes) -> bool:
+        """Say whether a chunked request may begin here, or go on. Where one does and this says no,
+        it is answered all the same, and its connection ends (`_follow_chunks`).
+
+        A request with a length is not chunked, and the platform's gateway writes it among the first
+        fields: to look through all of a small event instead takes 3 us.
+        """
+        if self._head:
+            return True
+        if self._body is not None:
+            return False
+        sized = data.find(_SIZED, 0, SIZED_WITHIN)
+        if sized >= 0 and data.find(b"\r\n\r\n", 0, sized) < 0:  # of the first head
+            return False
+        return b"hunked" in data or b"HUNKED" in data  # as the coding is spelled
 
     def _cut(self, data: bytes) -> tuple[bytes, bytes]:
         """Return what ends with the next request's head, or else everything, and what is left."""
@@ -429,6 +449,9 @@ class Connection(web.RequestHandler):
         self._request_in_progress = True
         if isinstance(message, RawRequestMessage) and message.version in _VERSIONS:
             assert self._request_factory is not None
+            # Without what nobody reads: a call that waits keeps its memory, and what is freed at
+            # once is still in the core's cache (166 to 149 us for a handler that awaits 50 ms).
+            message = message._replace(raw_headers=())
             # Most answers need no StreamWriter: it is made where one does.
             request = self._request_factory(message, payload, self, None, None)  # type: ignore[arg-type]
             self._current_request = request
@@ -452,6 +475,7 @@ class Connection(web.RequestHandler):
             if isinstance(response, Answer) and self._is_plain(message, payload):
                 block = response.block()
                 if block is not None:
+                    self._current_request = None  # freed now, not when all of the turn are out
                     self._backend.when_out(partial(self._write, block))
                     return
             await self._write_out(request, response, payload)

@@ -112,9 +112,9 @@ def reported(*, error_trace: bool) -> Middleware:
 def _check(request: web.Request) -> None:
     """Raise BadRequest for a head that is ambiguous: its body's length, its target, whose call."""
     headers = request.headers
-    if why := framing.objection(request.version, headers):
+    message = request._message  # what `version`, `method` and `raw_path` come to, without calls
+    if why := framing.objection(message.version, headers):
         raise BadFraming(why)
-    message = request._message  # what `raw_path` and `method` come to, without two calls
     if not framing.is_target(message.method, message.path):
         raise BadFraming("the request target is not a path, or not a URI without fragment")
     expected = headers.get("Expect")
