@@ -23,10 +23,10 @@ import orjson
 
 from benchmarks import loads
 from service.app import SERVICE, create_app
-from service.connection import Limits
 from service.context import Platform
 from service.handler import Function, Handlers
 from service.logs import Logs, Sink
+from service.receiver import Limits
 from service.runner import Runner
 from service.server import new_loop
 from service.settings import Settings

@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import re
-import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass
@@ -28,69 +25,13 @@ from aiohttp.streams import StreamReader
 from service import protocol
 from service.answers import Answer, failure_answer, last_answer
 from service.calls import eager_task
-from service.errors import (
-    BadFraming,
-    FieldsTooLarge,
-    RequestTimeout,
-    ServiceError,
-    TargetTooLong,
-)
-from service.framing import BadChunk, ChunkedBody, TooLong
+from service.errors import BadFraming, FieldsTooLarge, ServiceError, TargetTooLong
 from service.lifecycle import Lifecycle
 from service.logs import log_rarely
-
-NEVER = 10 * 365 * 86400.0
-"""Seconds. An idle connection is never closed: a POST that meets a closing one becomes a 502 to the
-caller, and after a freeze any shorter timer is overdue before the request that thaws the instance
-is read (F4, F5).
-"""
-
-MAX_LINE = 8190
-"""Bytes of the request target."""
-
-MAX_FIELD = 32 * 1024
-"""Bytes of one header field. The platform's security tokens are long, and their real limit is not
-documented.
-"""
-
-MAX_FIELDS = 128
-
-BODY_BUFFER = 64 * 1024
-"""Bytes of a body that nobody reads yet at which its socket is paused (twice that, plus one read).
-With aiohttp's 256 KiB, 200 bodies that wait for the budget took 170 MB beside it, with this 50 MB.
-"""
-
-LINGER = 3.0
-"""Seconds in which a refused body is read and thrown away, so that its sender can read the refusal.
-"""
-
-SECOND_LOOK = 0.05
-"""Seconds between a timer's end and its effect: after a freeze uvloop runs overdue timers before it
-reads.
-"""
-
-_TAB = re.compile(rb"(?i)(\r\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r\n)")
-"""White space behind the coding, of which the parser knows no tabs (RFC 9112 section 5.1)."""
-
-_SIZED = b"\r\nContent-Length: "
-
-SIZED_WITHIN = 512
-"""Bytes in which a length is looked for."""
+from service.receiver import LINGER, MAX_FIELD, MAX_FIELDS, MAX_LINE, Limits, Receiver
+from service.timeouts import Timeout
 
 _VERSIONS = (HttpVersion11, HttpVersion10)
-
-_log = logging.getLogger("service")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds until a request's head must be complete, and seconds a body may stand still; how many
-    connections.
-    """
-
-    header_timeout: float
-    body_timeout: float
-    connections: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,63 +49,23 @@ class Backend:
     plain: bool = True
 
 
-class Connection(web.RequestHandler):
-    """One connection. Counts its requests as in flight from the arrival of the head to the written
-    answer.
+class Connection(Receiver):
+    """One connection. Serves its requests one after the other, each in flight until its answer is
+    written.
     """
 
-    __slots__ = (
-        "_backend",
-        "_body",
-        "_chunked",
-        "_closing_after",
-        "_deaf",
-        "_due",
-        "_gone",
-        "_head",
-        "_lifecycle",
-        "_limits",
-        "_open",
-        "_progress",
-        "_reader_timer",
-        "_refused",
-        "_serving",
-        "_timer",
-    )
+    __slots__ = ("_backend", "_due", "_gone", "_refused", "_serving", "_taking")
 
     def __init__(
         self, server: web.Server, backend: Backend, loop: asyncio.AbstractEventLoop
     ) -> None:
-        super().__init__(
-            server,
-            loop=loop,
-            keepalive_timeout=NEVER,
-            access_log=None,  # type: ignore[arg-type] # "off", which aiohttp's annotation forgets
-            debug=False,  # else PYTHONASYNCIODEBUG puts tracebacks into answers (F7)
-            logger=_log,
-            max_line_size=MAX_LINE,
-            max_headers=MAX_FIELDS,
-            max_field_size=MAX_FIELD,
-            lingering_time=LINGER,
-            auto_decompress=False,  # an event is the bytes that were sent (F20)
-            read_bufsize=BODY_BUFFER,
-        )
+        super().__init__(server, backend.limits, backend.lifecycle, loop)
         self._backend = backend
-        self._limits = backend.limits
-        self._lifecycle = backend.lifecycle
         self._serving: StreamReader | None = None  # the body of the request that is served now
         self._due = False  # its answer is not written
-        self._open = 0  # requests whose answers are not written, with those that wait behind it
-        self._body: StreamReader | None = None
-        self._chunked: ChunkedBody | None = None
-        self._closing_after = False
-        self._deaf = False  # what arrives now is thrown away
         self._gone = asyncio.Event()
-        self._head = b""  # the last bytes of a head that has not arrived whole
         self._refused = False
-        self._progress = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._reader_timer: asyncio.TimerHandle | None = None
+        self._taking = Timeout(loop)  # of the client that takes an answer
 
     # --- its life
 
@@ -182,7 +83,7 @@ class Connection(web.RequestHandler):
         self._task_handler = None
 
     async def start(self) -> None:
-        """Do nothing. aiohttp waits for requests in this task; `_serve_next` needs none."""
+        """Do nothing. aiohttp waits for requests in this task; `serve_next` needs none."""
 
     def close(self) -> None:
         """Take no further request, and end: now, or after the answer that is due."""
@@ -192,8 +93,8 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the connection; a call that runs goes on, since events have side effects."""
-        self._stop_timer()
-        self._stop_reader_timer()
+        self._timeout.stop()
+        self._taking.stop()
         self._gone.set()
         if self._refused:
             return
@@ -201,198 +102,6 @@ class Connection(web.RequestHandler):
         self._messages.clear()
         while self._open > self._due:
             self._leave()
-
-    # --- what arrives
-
-    def data_received(self, data: bytes) -> None:
-        """Parse what has arrived: a chunked body through a `ChunkedBody`, its head by itself."""
-        if not data or (self._chunked is None and not self._may_be_chunked(data)):
-            self._feed(data)
-            return
-        while data:
-            if self._chunked is not None:
-                data = self._feed_chunks(self._chunked, data)
-                continue
-            head, data = self._cut(data)
-            self._feed(head)
-
-    def _may_be_chunked(self, data: bytes) -> bool:
-        """Say whether a chunked request may begin here, or go on. Where one does and this says no,
-        it is answered all the same, and its connection ends (`_follow_chunks`).
-
-        A request with a length is not chunked, and the platform's gateway writes it among the first
-        fields: to look through all of a small event instead takes 3 us.
-        """
-        if self._head:
-            return True
-        if self._body is not None:
-            return False
-        sized = data.find(_SIZED, 0, SIZED_WITHIN)
-        if sized >= 0 and data.find(b"\r\n\r\n", 0, sized) < 0:  # of the first head
-            return False
-        return b"hunked" in data or b"HUNKED" in data  # as the coding is spelled
-
-    def _cut(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return what ends with the next request's head, or else everything, and what is left."""
-        found = -1 if self._body is not None else (self._head + data).find(b"\r\n\r\n")
-        if found < 0:
-            return data, b""
-        end = found + 4 - len(self._head)
-        head = data[:end]
-        return head if self._open else _TAB.sub(rb"\1", head), data[end:]
-
-    def _feed_chunks(self, body: ChunkedBody, data: bytes) -> bytes:
-        """Have the parser read what has arrived of a chunked body; return what stands behind it."""
-        try:
-            passed, behind = body.feed(data)
-        except BadChunk as reason:
-            # Before the parser sees it: a read that it has woken up would not fail any more.
-            kind = FieldsTooLarge if isinstance(reason, TooLong) else BadFraming
-            self._fail_body(kind(str(reason)))
-            return b""
-        if body.over:
-            self._chunked = None
-        if passed:
-            self._feed(passed)
-        return behind
-
-    def _feed(self, data: bytes) -> None:
-        """Parse bytes, watch over a head or a body that has not arrived whole, and serve the first
-        request.
-        """
-        if self._force_close or self._close or self._deaf:
-            return
-        before = self._request_count
-        try:
-            super().data_received(data)
-        except Exception as reason:
-            # The parser should turn every bad byte into an HttpProcessingError (section C: a bad
-            # IPv6 target did not)
-            self._refuse_raw(BadFraming("the request cannot be read"))
-            log_rarely("parser", "a request could not be read: %s", type(reason).__name__)
-            return
-        new = self._request_count - before
-        for number in range(-new, 0):
-            self._open += 1
-            self._lifecycle.enter()
-            self._arrived(*self._messages[number], data, alone=new == self._open == 1)
-        if self._upgraded:  # declined, always: what stands behind it may not be HTTP
-            self._closing_after = True
-        if new == 1 and not (self._body or self._chunked or self._timer):
-            self._head = b""  # a whole request, nothing to watch over
-        else:
-            self._note_head(data, got_head=new > 0)
-            self._watch(bool(data), new > 0)
-        if new:
-            self._serve_next()
-
-    def _arrived(self, message: Any, payload: StreamReader, data: bytes, *, alone: bool) -> None:
-        if not isinstance(message, RawRequestMessage):
-            # In a later packet than its head, a bad chunk is an error nobody reads: the handler
-            # waits for bytes (F19).
-            self._fail_body(BadFraming("the body is not sound HTTP/1.1"))
-            return
-        self._body = None if payload.is_eof() else payload
-        if message.chunked:
-            self._follow_chunks(data, alone=alone)
-
-    def _follow_chunks(self, data: bytes, *, alone: bool) -> None:
-        joined = self._head + data
-        certain = alone and (self._head or data[:1] not in (b"\r", b"\n"))
-        if not certain or joined.find(b"\r\n\r\n") != len(joined) - 4:
-            # Where the head ended is not certain (pipelined, or behind empty lines): nothing that
-            # follows on this connection is read, so no trailer can reach another request (F18).
-            self._closing_after = True
-            return
-        self._chunked = ChunkedBody()
-
-    def _note_head(self, data: bytes, *, got_head: bool) -> None:
-        """Keep the end of what may be the next head: its line end may come in two packets."""
-        if got_head or self._body is not None:
-            self._head = b""
-        else:
-            self._head = (self._head + data if self._head else data.lstrip(b"\r\n"))[-3:]
-
-    def _fail_body(self, error: ServiceError) -> None:
-        """Make the running call's read fail with `error`, and the connection end after its
-        answer, or now where that is written.
-        """
-        self._closing_after = self._deaf = True
-        self._chunked = None
-        if not self._open:
-            self.force_close()
-        if self._body is not None:
-            self._body.set_exception(error)
-            self._body = None
-
-    def _leave(self) -> None:
-        self._open -= 1
-        self._lifecycle.leave()
-
-    @property
-    def is_arriving(self) -> bool:
-        """True while the head of a request has arrived in part, and nothing else is in flight."""
-        return bool(self._head) and not self._open and self.transport is not None
-
-    # --- time limits
-
-    def _watch(self, got_data: bool, got_head: bool) -> None:
-        """Start or stop the timer that this moment needs: none for a request that arrived whole."""
-        if self._body is None or self._body.is_eof():
-            self._body = self._chunked = None
-        if self._body is not None:
-            self._progress = time.monotonic()
-            if got_head or self._timer is None:
-                self._set_timer(self._limits.body_timeout, self._body_overdue)
-        elif got_head:
-            self._stop_timer()
-        elif got_data and self._timer is None and not self._open:
-            self._set_timer(self._limits.header_timeout, self._head_overdue)
-        elif self._open:
-            self._stop_timer()
-
-    def _set_timer(self, seconds: float, overdue: Any, *arguments: Any) -> None:
-        self._stop_timer()
-        self._timer = self._loop.call_later(seconds, overdue, *arguments)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _head_overdue(self, *, looked: bool = False) -> None:
-        if not looked:
-            self._timer = self._loop.call_later(
-                SECOND_LOOK, lambda: self._head_overdue(looked=True)
-            )
-            return
-        self._timer = None
-        seconds = self._limits.header_timeout
-        self._refuse_raw(RequestTimeout(f"the head was not complete within {seconds:g} seconds"))
-
-    def _body_overdue(self, *, looked: bool = False) -> None:
-        self._timer = None
-        if self._body is None:
-            return
-        limit = self._limits.body_timeout
-        if self._reading_paused:  # it is we who do not read
-            self._progress = time.monotonic()
-        left = self._progress + limit - time.monotonic()
-        if left > 0:
-            self._set_timer(left, self._body_overdue)
-        elif not looked:
-            self._timer = self._loop.call_later(
-                SECOND_LOOK, lambda: self._body_overdue(looked=True)
-            )
-        else:
-            self._fail_body(RequestTimeout(f"the body stood still for {limit:g} seconds"))
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        """Read on if reading was paused. aiohttp asks for it twice for each body, paused or not,
-        and parses an empty packet then.
-        """
-        if self._reading_paused:
-            super().resume_reading(resume_parser)
 
     # --- an answer that its client does not take
 
@@ -403,29 +112,18 @@ class Connection(web.RequestHandler):
 
     def resume_writing(self) -> None:
         """Go on writing: the client has taken most of it."""
-        self._stop_reader_timer()
+        self._taking.stop()
         super().resume_writing()
 
     def _watch_reader(self) -> None:
-        self._reader_timer = self._loop.call_later(
-            self._limits.body_timeout, self._reader_overdue, self._untaken()
-        )
-
-    def _stop_reader_timer(self) -> None:
-        if self._reader_timer is not None:
-            self._reader_timer.cancel()
-            self._reader_timer = None
+        self._taking.set(self._limits.body_timeout, self._reader_overdue, self._untaken())
 
     def _untaken(self) -> int:
         return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
-    def _reader_overdue(self, left: int, looked: bool = False) -> None:
+    def _reader_overdue(self, left: int) -> None:
         if self._untaken() != left:
             self._watch_reader()
-        elif not looked:
-            self._reader_timer = self._loop.call_later(
-                SECOND_LOOK, self._reader_overdue, left, True
-            )
         elif self.transport is not None:
             log_rarely(
                 "reader",
@@ -436,7 +134,7 @@ class Connection(web.RequestHandler):
 
     # --- one request after the other
 
-    def _serve_next(self) -> None:
+    def serve_next(self) -> None:
         """Serve the request that arrived first, up to its first wait at once."""
         if self._serving is not None or not self._messages or self.transport is None:
             return
@@ -555,11 +253,11 @@ class Connection(web.RequestHandler):
         elif self._messages:
             # In a turn of its own: a client that sends 1,000 calls at once is not served 1,000
             # frames deep, nor before all others.
-            self._loop.call_soon(self._serve_next)
+            self._loop.call_soon(self.serve_next)
         elif self._closing_after:
             self.transport.close()
-        elif self._head and self._timer is None:
-            self._set_timer(self._limits.header_timeout, self._head_overdue)
+        elif self._head and not self._timeout.runs:
+            self.watch_head()
 
     async def _linger(self, payload: StreamReader) -> None:
         """Read what the handler left of the body, so that its sender reads the answer, and the
@@ -599,7 +297,7 @@ class Connection(web.RequestHandler):
         """Log that aiohttp failed, without the exception's text: it quotes the request (F6)."""
         log_rarely("aiohttp", "%s: %s", str(args[0]), type(kw.get("exc_info")).__name__)
 
-    def _refuse_raw(self, error: ServiceError) -> None:
+    def refuse_unread(self, error: ServiceError) -> None:
         """Answer where there is no request to answer, and close: at once, or behind the calls that
         run.
         """

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from aiohttp import web
 
 from service.app import shortcut
-from service.connection import Backend, Connection, Limits
+from service.connection import Backend, Connection
 from service.lifecycle import Lifecycle
+from service.receiver import Limits
 
 WhenOut = Callable[[Callable[[], None]], None]
 

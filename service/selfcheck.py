@@ -9,8 +9,8 @@ import aiohttp
 from aiohttp import http_parser, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from service.connection import MAX_FIELD, MAX_FIELDS, MAX_LINE
 from service.errors import StartError
+from service.receiver import MAX_FIELD, MAX_FIELDS, MAX_LINE
 from service.settings import Settings
 
 OLDEST = (3, 14, 3)

@@ -22,11 +22,11 @@ from aiohttp import web
 from service import frames
 from service.app import SERVICE
 from service.calls import context_of
-from service.connection import Limits
 from service.context import RUNNING, Context
 from service.errors import ServiceError, StartError, text_of
 from service.lifecycle import Lifecycle
 from service.logs import Logs, log_rarely
+from service.receiver import Limits
 from service.runner import Runner, Server
 from service.selfcheck import check_limits
 from service.settings import Settings

@@ -16,9 +16,9 @@ import orjson
 import pytest
 
 from service.app import SERVICE
-from service.connection import Limits
 from service.lifecycle import Lifecycle
 from service.logs import Logs, Sink
+from service.receiver import Limits
 from service.runner import Runner
 from service.server import new_loop
 from service.spawned import task_factory

@@ -23,7 +23,8 @@ STAIRCASE = """
 5c   server reload turns
 5b   site
 5a   runner selfcheck
-4b   connection
+4c   connection
+4b   receiver timeouts
 4a   app
 3    middleware
 2c   emulator

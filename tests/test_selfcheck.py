@@ -12,8 +12,9 @@ import pytest
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from service.connection import Backend, Connection, Limits
+from service.connection import Backend, Connection
 from service.errors import StartError
+from service.receiver import Limits
 from service.selfcheck import OLDEST, check_leftovers, check_limits, check_version
 
 INSTANCE = {"FC_INSTANCE_ID": "c-1"}

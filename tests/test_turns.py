@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from service.connection import Limits
 from service.lifecycle import Lifecycle
+from service.receiver import Limits
 from service.runner import Runner
 from service.turns import AHEAD, Tally, Turns
 
