@@ -256,7 +256,7 @@ class Connection(Receiver):
             self._loop.call_soon(self.serve_next)
         elif self._closing_after:
             self.transport.close()
-        elif self._head and not self._timeout.runs:
+        elif self._head and self._timeout.timer is None:
             self.watch_head()
 
     async def _linger(self, payload: StreamReader) -> None:

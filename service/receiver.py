@@ -201,7 +201,7 @@ class Receiver(web.RequestHandler):
             self._arrived(*self._messages[number], data, alone=new == self._open == 1)
         if self._upgraded:  # declined, always: what stands behind it may not be HTTP
             self._closing_after = True
-        if new == 1 and not (self._body or self._chunked or self._timeout.runs):
+        if new == 1 and not (self._body or self._chunked or self._timeout.timer):
             self._head = b""  # a whole request, nothing to watch over
         else:
             self._note_head(data, got_head=new > 0)
@@ -265,11 +265,11 @@ class Receiver(web.RequestHandler):
             self._body = self._chunked = None
         if self._body is not None:
             self._progress = time.monotonic()
-            if got_head or not self._timeout.runs:
+            if got_head or self._timeout.timer is None:
                 self._timeout.set(self._limits.body_timeout, self._body_overdue)
         elif got_head:
             self._timeout.stop()
-        elif got_data and not self._timeout.runs and not self._open:
+        elif got_data and self._timeout.timer is None and not self._open:
             self.watch_head()
         elif self._open:
             self._timeout.stop()

@@ -13,35 +13,33 @@ reads.
 
 
 class Timeout:
-    """A timer that can be set again and again; the last setting counts."""
+    """A timer that can be set again and again; the last setting counts.
 
-    __slots__ = ("_loop", "_timer")
+    `timer` is None unless it runs.
+    """
+
+    __slots__ = ("_loop", "timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def runs(self) -> bool:
-        """True while it is set and its time has not come."""
-        return self._timer is not None
+        self.timer: asyncio.TimerHandle | None = None
 
     def set(self, seconds: float, then: Callable[..., object], *arguments: Any) -> None:
         """Call `then` in so many seconds and SECOND_LOOK, in which what arrived while the process
         was frozen is read, and may set another time.
         """
         self.stop()
-        self._timer = self._loop.call_later(seconds, self._look_again, then, arguments)
+        self.timer = self._loop.call_later(seconds, self._look_again, then, arguments)
 
     def stop(self) -> None:
         """Call nothing."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def _look_again(self, then: Callable[..., object], arguments: tuple[Any, ...]) -> None:
-        self._timer = self._loop.call_later(SECOND_LOOK, self._end, then, arguments)
+        self.timer = self._loop.call_later(SECOND_LOOK, self._end, then, arguments)
 
     def _end(self, then: Callable[..., object], arguments: tuple[Any, ...]) -> None:
-        self._timer = None
+        self.timer = None
         then(*arguments)

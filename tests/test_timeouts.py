@@ -41,15 +41,15 @@ def test_it_ends_after_its_seconds_and_a_second_look(clock: Clock) -> None:
     """What it was set for is called once, with its arguments, and it runs until then."""
     timeout, ended = Timeout(clock), list[tuple[str, float]]()
     timeout.set(3600, lambda what: ended.append((what, clock.time())), "head")
-    assert timeout.runs
+    assert timeout.timer
     clock.run_until_complete(asyncio.sleep(3600))
-    assert timeout.runs
+    assert timeout.timer
     assert not ended
     clock.run_until_complete(asyncio.sleep(10))
     ((what, at),) = ended
     assert what == "head"
     assert at == pytest.approx(3600 + SECOND_LOOK)
-    assert not timeout.runs
+    assert timeout.timer is None
 
 
 def test_the_last_setting_counts(clock: Clock) -> None:
@@ -87,4 +87,4 @@ def test_it_can_be_set_again_when_it_ends(clock: Clock) -> None:
     timeout.set(10, end)
     clock.run_until_complete(asyncio.sleep(100))
     assert ended == [pytest.approx((10 + SECOND_LOOK) * number) for number in (1, 2, 3)]
-    assert not timeout.runs
+    assert timeout.timer is None
