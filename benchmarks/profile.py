@@ -25,11 +25,12 @@ from benchmarks import loads
 from service.app import SERVICE, create_app
 from service.context import Platform
 from service.handler import Function, Handlers
-from service.logs import Logs, Sink
+from service.logs import Logs
 from service.receiver import Limits
 from service.runner import Runner
 from service.server import new_loop
 from service.settings import Settings
+from service.sink import Sink
 from service.spawned import task_factory
 
 CONNECTIONS = 100
@@ -39,9 +40,9 @@ EVERY = 0.001
 PARTS = {
     "aiohttp's parser, with the body's stream": ("web_protocol", "streams", "_url", "helpers"),
     "aiohttp's request": ("web_request", "web_app", "http_writer"),
-    "connection: in flight, order, writing": ("connection", "lifecycle", "runner"),
+    "connection: in flight, order, writing": ("connection", "receiver", "lifecycle", "runner"),
     "context, contract, middlewares": ("middleware", "protocol", "context", "framing"),
-    "marker lines": ("logs",),
+    "marker lines": ("logs", "lines", "sink"),
     "slot, deadline, tasks": ("app", "calls", "admission", "spawned", "watchdog"),
     "decoding, encoding": ("codec", "body"),
     "the handler, with parsing its JSON": ("handler", "profile"),

@@ -31,7 +31,8 @@ from service.errors import ServiceError
 from service.handler import Function, Handlers, run
 from service.health import Figures, summed
 from service.lifecycle import Hook, Lifecycle
-from service.logs import NOWHERE, Logs
+from service.lines import NOWHERE
+from service.logs import Logs
 from service.middleware import framed, path_of, report, reported
 from service.settings import Settings
 from service.threads import ThreadPool

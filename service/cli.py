@@ -18,11 +18,12 @@ from service.app import SERVICE, create_app
 from service.errors import StartError, UsageError
 from service.handler import Handlers
 from service.loader import load
-from service.logs import Logs, Sink, route_all
+from service.logs import Logs, route_all
 from service.protocol import INITED
 from service.selfcheck import check_leftovers, check_start
 from service.server import listen, serve
 from service.settings import Loaded
+from service.sink import Sink
 from service.spawned import inherit_in_threads
 from service.workers import how_many, share
 

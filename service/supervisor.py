@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from service.arbiter import Forked, new_arbiter
 from service.errors import StartError
-from service.logs import Logs, Sink, route_all
+from service.logs import Logs, route_all
 from service.parent import Parent
 from service.seat import Seat
 from service.server import listen
 from service.settings import Settings
+from service.sink import Sink
 
 
 def supervise_workers(number: int, settings: Settings, work: Callable[[Seat], int]) -> int:

@@ -8,6 +8,7 @@ import fcntl
 import inspect
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,8 +21,19 @@ from service.app import create_app
 from service.body import EventStream
 from service.codec import decoder
 from service.context import Platform
-from service.logs import Logs, Sink, route_all
+from service.logs import Logs, route_all
 from service.settings import Settings
+from service.sink import Sink
+
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
+"""The time that a text line begins with."""
+
+
+def untimed(lines: list[str]) -> list[str]:
+    """The lines without their time."""
+    for line in lines:
+        assert STAMP.match(line), line
+    return [STAMP.sub("", line) for line in lines]
 
 
 class Pipe:

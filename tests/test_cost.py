@@ -17,10 +17,11 @@ import pytest
 
 from service.app import SERVICE
 from service.lifecycle import Lifecycle
-from service.logs import Logs, Sink
+from service.logs import Logs
 from service.receiver import Limits
 from service.runner import Runner
 from service.server import new_loop
+from service.sink import Sink
 from service.spawned import task_factory
 from tests.assembly import assembled
 from tests.conftest import Serve

@@ -22,8 +22,7 @@ from service.errors import UsageError
 from service.events.sample import sample
 from service.logs import Logs
 from service.settings import Settings
-from tests.assembly import Pipe, assembled, error_of, logged
-from tests.test_logs import untimed
+from tests.assembly import Pipe, assembled, error_of, logged, untimed
 
 NOTHING = io.BytesIO()
 

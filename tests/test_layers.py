@@ -24,16 +24,16 @@ STAIRCASE = """
 5b   site
 5a   runner selfcheck
 4c   connection
-4b   receiver timeouts
+4b   receiver
 4a   app
 3    middleware
 2c   emulator
-2b   logs watchdog spawned mailbox
+2b   logs timeouts watchdog spawned mailbox
 2a   answers
 1d   __init__
 1c   loader
-1b   body handler workers
-1a   allocator settings framing admission codec threads calls lifecycle health
+1b   body handler sink workers
+1a   allocator lines settings framing admission codec threads calls lifecycle health
 0b   sources context
 0a   errors protocol frames knobs
 leaf events deferred

@@ -12,8 +12,7 @@ from service.answers import Answer, failure_answer
 from service.context import RUNNING, Platform, current_context
 from service.errors import ClientGone, HandlerFailed, InvalidEvent, Overloaded, PayloadTooLarge
 from service.middleware import framed, path_of, report, reported
-from tests.assembly import error_of, logged
-from tests.test_logs import untimed
+from tests.assembly import error_of, logged, untimed
 
 
 def ringed(

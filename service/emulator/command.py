@@ -16,7 +16,7 @@ from service.emulator.log import Log
 from service.emulator.pool import Options
 from service.emulator.spec import Function, Spec, read
 from service.errors import UsageError
-from service.logs import Sink
+from service.sink import Sink
 
 STATE = Path(".emulator/tasks.db")
 """Where asynchronous calls are kept, beside the spec."""
