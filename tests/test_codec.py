@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypedDict
 from uuid import UUID
 
@@ -570,6 +571,7 @@ def test_any_result(result: Any) -> None:
     checked_json(body)
 
 
+built = cache(decoder)
 ANNOTATIONS = [str, dict, list, Any, int, Tree, Cat | Dog, Order, Row, Model, list[Model], Folder]
 
 
@@ -578,4 +580,4 @@ ANNOTATIONS = [str, dict, list, Any, int, Tree, Cat | Dog, Order, Row, Model, li
 def test_any_body(annotation: Any, body: bytes) -> None:
     """Any body at all is a value or InvalidEvent, and nothing else."""
     with contextlib.suppress(InvalidEvent):
-        decoder(annotation)(body)
+        built(annotation)(body)

@@ -18,7 +18,7 @@ from tests.soak.course import table
 from tests.soak.run import FUNCTION, soak
 from tests.soak.traffic import BAD_CHUNK, MALFORMED, TOO_LARGE, chunked
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "25"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 
 
 @pytest.mark.alone

@@ -204,7 +204,8 @@ async def test_a_hung_worker_takes_no_connections_and_is_told_of(two: Two, loop_
     """
     service = two(SOURCE, "--loop", loop_kind)
     hung, other = await service.serves()
-    await service.until("initialized", count=2)
+    ready = await service.server.ask(request(b"", path="/initialize"))
+    assert ready.status == 200
     os.kill(hung, signal.SIGSTOP)
     async with AsyncExitStack() as stack:
         clients = await connections(service, stack, 40)
