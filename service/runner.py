@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from service.app import shortcut
 from service.connection import Backend, Connection
 from service.lifecycle import Lifecycle
 from service.receiver import Limits
+from service.routes import shortcut
 
 WhenOut = Callable[[Callable[[], None]], None]
 

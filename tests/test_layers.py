@@ -26,7 +26,8 @@ STAIRCASE = """
 4c   connection
 4b   receiver
 4a   app
-3    middleware
+3b   routes
+3a   middleware
 2c   emulator
 2b   logs timeouts watchdog spawned mailbox
 2a   answers

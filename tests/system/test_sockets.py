@@ -21,7 +21,7 @@ import pytest
 
 import service
 from service import protocol
-from service.app import Paths
+from service.routes import Paths
 from tests.assembly import assembled, logged
 from tests.conftest import Serve
 from tests.harness import ANSWERS_WITHIN, ServerProcess, request
