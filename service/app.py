@@ -87,7 +87,6 @@ async def run_event(
 ) -> bytes:
     """Return the answer to one event. Raises ServiceError for whatever keeps it from having one."""
     lifecycle, budget, held = service.lifecycle, service.budget, 0
-    stream = None if isinstance(event, bytes) else event
     call.stage = "waiting for a free slot"
     if not service.admission.take():
         await service.admission.enter()
@@ -106,8 +105,7 @@ async def run_event(
                 if not budget.take(len(event)):
                     await budget.reserve(len(event))
                 held = len(event)
-                argument = function.decode(event)
-                event = b""  # its memory is the next one's
+                argument, event = function.decode(event), b""  # its memory is the next one's
             else:
                 argument = function.decode(await event.read())
         left = spawned.track()
@@ -118,10 +116,10 @@ async def run_event(
                 await spawned.settle(left, "warn" if call.over else service.settings.background)
         return encode(result)
     finally:
-        if stream is None:
+        if isinstance(event, bytes):
             budget.release(held)
         else:
-            stream.close()
+            event.close()
         service.admission.leave()
         call.cut()
 
