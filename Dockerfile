@@ -6,7 +6,7 @@ WORKDIR /code
 COPY requirements.lock ./
 # Into a folder of its own, so that the result holds these packages and nothing that installed them.
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore --no-compile \
-    --require-hashes --only-binary :all: --target /packages --requirement requirements.lock
+    --no-deps --require-hashes --only-binary :all: --target /packages --requirement requirements.lock
 # What .dockerignore lets through: the service, config/, and your files.
 COPY . ./
 # The root may be read-only and the user may write nowhere: byte code is made here, and not checked by time.

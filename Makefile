@@ -122,24 +122,26 @@ LOCK = requirements.lock
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --quiet --no-config --universal \
 	--generate-hashes --python-version 3.11
 
+# A lock names all that is needed: with --no-deps pip resolves nothing, which older ones get wrong where an extra of a
+# locked package has a newer version.
 # A stamp is newer than its lock file when the environment is up to date: then a command starts at once.
 .venv/run.stamp: requirements.lock pyproject.toml
 	@echo "Installing into .venv"
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@.venv/bin/python $(PIP) --require-hashes -r requirements.lock
+	@.venv/bin/python $(PIP) --no-deps --require-hashes -r requirements.lock
 	@.venv/bin/python $(PIP) --no-deps -e .
 	@touch $@
 
 .venv/dev.stamp: .venv/run.stamp requirements-dev.lock
 	@echo "Installing the tools into .venv"
-	@.venv/bin/python $(PIP) --require-hashes -r requirements-dev.lock
+	@.venv/bin/python $(PIP) --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
 .PRECIOUS: .venv-%/dev.stamp
 .venv-%/dev.stamp: requirements-dev.lock pyproject.toml
 	@echo "Installing into .venv-$*"
 	@test -x .venv-$*/bin/python || $(call python,$*) -m venv .venv-$*
-	@.venv-$*/bin/python $(PIP) --require-hashes -r requirements-dev.lock
+	@.venv-$*/bin/python $(PIP) --no-deps --require-hashes -r requirements-dev.lock
 	@.venv-$*/bin/python $(PIP) --no-deps -e .
 	@touch $@
 
@@ -148,7 +150,7 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --qu
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python $(PIP) -e ".[bench]" || .venv-bench/bin/python benchmarks/peers.py
 	@# Robyn and Sanic ask for older versions of what we lock, and run with ours.
-	@.venv-bench/bin/python $(PIP) --no-warn-conflicts --require-hashes -r requirements.lock
+	@.venv-bench/bin/python $(PIP) --no-warn-conflicts --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
 # Tools in environments of their own: they are no dependencies of the project. uv resolves for other platforms and
@@ -157,5 +159,5 @@ build/uv/bin/uv: requirements-uv.lock
 build/audit/bin/pip-audit: requirements-audit.lock
 build/uv/bin/uv build/audit/bin/pip-audit:
 	$(PYTHON) -m venv $(dir $(@D))
-	$(dir $(@D))bin/python $(PIP) --require-hashes -r $<
+	$(dir $(@D))bin/python $(PIP) --no-deps --require-hashes -r $<
 	@touch $@

@@ -37,9 +37,12 @@ def commands(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", INSTALLING)
 def test_packages_are_installed_by_their_hashes_only(name: str) -> None:
-    """Every command that installs checks hashes, or installs this project without its needs."""
+    """Every command that installs checks hashes, or installs this project without its needs; pip
+    looks for nothing that a lock does not name.
+    """
     for line in commands(name):
         assert "--require-hashes" in line or line.endswith("--no-deps -e ."), line
+        assert "--no-deps" in line or "uv pip" in line, line
 
 
 def test_the_commands_that_install_are_found() -> None:
