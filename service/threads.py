@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
@@ -43,6 +44,8 @@ class Bell:
 
     def __init__(self) -> None:
         self._heard, self._rung = os.pipe()
+        # Once nobody waits any more, or rings; not at the exit, where threads still wait.
+        weakref.finalize(self, _close, self._heard, self._rung).atexit = False
 
     def ring(self) -> None:
         """Wake a thread, or let the next one that waits go on at once."""
@@ -52,10 +55,10 @@ class Bell:
         """Return once it was rung for this thread."""
         os.read(self._heard, 1)
 
-    def __del__(self) -> None:
-        """Close the pipe: nobody waits any more, or rings."""
-        os.close(self._heard)
-        os.close(self._rung)
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 class ThreadPool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import weakref
 from typing import Any
@@ -155,3 +156,16 @@ async def test_a_closed_pool_lets_its_threads_end() -> None:
     for thread in threads:
         await asyncio.to_thread(thread.join, 60)
         assert not thread.is_alive()
+
+
+async def test_a_pool_that_is_gone_has_given_its_descriptors_back() -> None:
+    """Once its threads have ended, nothing of a pool stays open."""
+    before = len(os.listdir("/proc/self/fd"))
+    pool = ThreadPool(1)
+    thread = (await pool.run(threading.current_thread)).result
+    assert len(os.listdir("/proc/self/fd")) == before + 2
+    pool.close()
+    await asyncio.to_thread(thread.join, 60)
+    del pool
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
