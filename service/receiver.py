@@ -137,7 +137,7 @@ class Receiver(web.RequestHandler):
                 data = self._feed_chunks(self._chunked, data)
                 continue
             head, data = self._cut(data)
-            self._feed(head)
+            self._feed(head, alone=bool(data))
 
     def _may_be_chunked(self, data: bytes) -> bool:
         """Say whether a chunked request may begin here, or go on. Where one does and this says no,
@@ -176,16 +176,17 @@ class Receiver(web.RequestHandler):
         if body.over:
             self._chunked = None
         if passed:
-            self._feed(passed)
+            self._feed(passed, alone=True)
         return behind
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: bytes, *, alone: bool = False) -> None:
         """Parse bytes, watch over a head or a body that has not arrived whole, and serve the first
-        request.
+        request. `alone` says that no head begins behind what ends in them.
         """
         if self._force_close or self._close or self._deaf:
             return
-        before = self._request_count
+        before, body = self._request_count, self._body
+        read = 0 if body is None else body.total_bytes
         try:
             super().data_received(data)
         except Exception as reason:
@@ -201,11 +202,10 @@ class Receiver(web.RequestHandler):
             self._arrived(*self._messages[number], data, alone=new == self._open == 1)
         if self._upgraded:  # declined, always: what stands behind it may not be HTTP
             self._closing_after = True
-        if new == 1 and not (self._body or self._chunked or self._timeout.timer):
-            self._head = b""  # a whole request, nothing to watch over
-        else:
-            self._note_head(data, got_head=new > 0)
-            self._watch(bool(data), new > 0)
+        at = 0 if body is None else body.total_bytes - read
+        self._note_head(data, at, new, alone=alone)
+        if new != 1 or self._body or self._chunked or self._timeout.timer:
+            self._watch(bool(data), new > 0)  # else a whole request, nothing to watch over
         if new:
             self.serve_next()
 
@@ -229,12 +229,21 @@ class Receiver(web.RequestHandler):
             return
         self._chunked = ChunkedBody()
 
-    def _note_head(self, data: bytes, *, got_head: bool) -> None:
-        """Keep the end of what may be the next head: its line end may come in two packets."""
-        if got_head or self._body is not None:
+    def _note_head(self, data: bytes, at: int, new: int, *, alone: bool) -> None:
+        """Keep the end of what may be the next head: its line end may come in two packets, and it
+        has its time. The body that was arriving ends at `at`, and `new` requests follow.
+        """
+        if not new and self._body is None:
+            self._head = (self._head + data if self._head else data.lstrip(b"\r\n"))[-3:]
+        elif alone or self._head:  # the end of a head is fed by itself
             self._head = b""
         else:
-            self._head = (self._head + data if self._head else data.lstrip(b"\r\n"))[-3:]
+            for number in range(-new, 0):
+                if data[at : at + 1] in (b"\r", b"\n"):
+                    at = len(data) - len(data[at:].lstrip(b"\r\n"))
+                end = data.find(b"\r\n\r\n", at)
+                at = len(data) if end < 0 else end + 4 + self._messages[number][1].total_bytes
+            self._head = data[at:].lstrip(b"\r\n")[-3:] if at < len(data) else b""
 
     def _fail_body(self, error: ServiceError) -> None:
         """Make the running call's read fail with `error`, and the connection end after its

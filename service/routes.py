@@ -100,7 +100,7 @@ def shortcut(app: web.Application, whole: Handler) -> Handler:
         handler = partial(middleware, handler=handler)
 
     def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
-        if request.method == "POST" and path_of(request) == protocol.INVOKE.path:
+        if request._message.method == "POST" and path_of(request) == protocol.INVOKE.path:
             request._match_info = match
             return handler(request)
         return whole(request)
