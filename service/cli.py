@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import socket
 import sys
 import threading
@@ -23,6 +22,7 @@ from service.protocol import INITED
 from service.selfcheck import check_leftovers, check_start
 from service.server import listen, serve
 from service.settings import Loaded
+from service.signals import SIGNALS, Stopped
 from service.sink import Sink
 from service.spawned import inherit_in_threads
 from service.workers import how_many, share
@@ -44,14 +44,11 @@ examples:
   {PROGRAM} --show-config                each setting, its value, and where it came from
 
 Each setting can also stand in config/service.toml, or in the environment as SERVICE_<NAME>.
-Exit codes: 0 stopped, 1 function error (invoke), 2 wrong usage or settings, 3 could not start.
+Exit codes: 0 stopped, 1 function error (invoke), 2 wrong usage or settings, 3 could not start,
+130 or 143 invoke was stopped by SIGINT or SIGTERM; serve was, by a second one.
 """
 LAST_THREADS = 2.0
 """Seconds for threads of the function's own to end by themselves once the service has stopped."""
-
-
-class Stopped(BaseException):
-    """SIGTERM or SIGINT arrived before there was a loop to handle it."""
 
 
 def main() -> NoReturn:
@@ -80,10 +77,12 @@ def run(arguments: Sequence[str], cwd: Path) -> int:
     if flags.show_config:
         print(settings.show(loaded))  # noqa: T201
         return 0
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop_early)
+    SIGNALS.heed()
     if named == "invoke":
-        return _invoke(loaded, flags, cwd)
+        try:
+            return _invoke(loaded, flags, cwd)
+        except Stopped as stopped:  # no result: unlike a service, it has not done its work
+            return 128 + stopped.number
     workers = how_many(loaded.settings)
     if flags.reload:
         if workers > 1:
@@ -100,10 +99,6 @@ def run(arguments: Sequence[str], cwd: Path) -> int:
             workers, loaded.settings, lambda seat: _serve_with_others(loaded, cwd, seat)
         )
     return _serve(loaded, flags, cwd)
-
-
-def _stop_early(_number: int, _frame: object) -> NoReturn:
-    raise Stopped
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
@@ -149,15 +144,17 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 
 def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
-    """Import the user's module. Raises StartError."""
+    """Import the user's module. Raises StartError, or Stopped for a stop that the module caught."""
     wanted = loaded.settings
-    return load(
+    handlers = load(
         wanted.handlers,
         cwd,
         initializer=wanted.initializer or "",
         pre_stop=wanted.pre_stop or "",
         pre_freeze=wanted.pre_freeze or "",
     )
+    SIGNALS.check()
+    return handlers
 
 
 def _serve(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:

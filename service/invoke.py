@@ -8,11 +8,13 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import time
 from base64 import b64decode
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote
 
 from service import protocol
@@ -23,8 +25,11 @@ from service.calls import Call
 from service.context import RUNNING, Context
 from service.errors import ServiceError, UsageError
 from service.middleware import report
-from service.server import new_loop
+from service.server import new_loop, wind_up
 from service.settings import Settings
+from service.signals import SIGNALS
+
+T = TypeVar("T")
 
 EMULATOR = "http://127.0.0.1:8000"
 """Where `python -m service emulate` listens, unless it is told otherwise."""
@@ -105,11 +110,28 @@ def _sample(name: str) -> bytes:
 
 def local(service: Service, event: bytes) -> tuple[bytes, bool]:
     """Call the handler in this process; return the answer's body and whether it is an error."""
-    loop = new_loop(service.settings.loop)
+    return _run(_local(service, event), service.settings.loop)
+
+
+def _run(work: Coroutine[Any, Any, T], loop_kind: str = "auto") -> T:
+    """Return what `work` returns. SIGTERM or SIGINT cancels it and raises Stopped."""
+    loop = new_loop(loop_kind)
+    asyncio.set_event_loop(loop)
+    main = loop.create_task(work)
+
+    def cancel(number: signal.Signals) -> None:
+        # Said at once: a handler that blocks the loop hears of its cancellation later, or never.
+        os.write(2, f"{number.name}: the call is cancelled; once more to end at once\n".encode())
+        loop.call_soon_threadsafe(main.cancel)
+
     try:
-        return loop.run_until_complete(_local(service, event))
+        with SIGNALS.told(cancel):
+            return loop.run_until_complete(main)
+    except asyncio.CancelledError:
+        SIGNALS.check()
+        raise
     finally:
-        loop.close()
+        wind_up(loop)
 
 
 async def _local(service: Service, event: bytes) -> tuple[bytes, bool]:
@@ -122,9 +144,12 @@ async def _local(service: Service, event: bytes) -> tuple[bytes, bool]:
     context = Context(headers, request_id, deadline, service.platform)
     RUNNING.set(context)
     service.logs.marker(protocol.start_line(protocol.INVOKE, request_id))
-    result, failed = await _answer(service, context, event)
-    service.logs.end(request_id)
-    service.logs.marker(protocol.end_line(protocol.INVOKE, request_id, failed=failed))
+    failed = True
+    try:
+        result, failed = await _answer(service, context, event)
+    finally:
+        service.logs.end(request_id)
+        service.logs.marker(protocol.end_line(protocol.INVOKE, request_id, failed=failed))
     return result, failed
 
 
@@ -145,7 +170,7 @@ def remote(url: str, event: bytes, settings: Settings) -> tuple[bytes, bool]:
 
     Raises UsageError when nothing answers.
     """
-    return asyncio.run(_remote(url, event, settings))
+    return _run(_remote(url, event, settings))
 
 
 async def _remote(url: str, event: bytes, settings: Settings) -> tuple[bytes, bool]:
@@ -182,7 +207,7 @@ def through_api(url: str, function: str, event: bytes, *, asynchronous: bool, ta
 
     Raises UsageError when nothing answers.
     """
-    return asyncio.run(_through_api(url, function, event, asynchronous, tail))
+    return _run(_through_api(url, function, event, asynchronous, tail))
 
 
 async def _through_api(

@@ -31,8 +31,9 @@ from service.logs import Logs
 from service.mailbox import LARGEST, mailboxes
 from service.protocol import INITED
 from service.seat import SLACK, News, Seat, give_back
-from service.server import LAST_BYTES, SAME_SIGNAL
+from service.server import LAST_BYTES
 from service.settings import Settings
+from service.signals import SAME_SIGNAL, SIGNALS, STOPS
 from service.turns import Tally
 
 STABLE = 1.0
@@ -45,7 +46,7 @@ FIRST_DELAY = 0.25
 """Seconds before the third try; each further one waits twice as long. The second waits not at all.
 """
 
-WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+WATCHED = (*STOPS, signal.SIGCHLD)
 
 _log = logging.getLogger("service")
 
@@ -59,6 +60,7 @@ class Signals:
             os.set_blocking(end, False)
         self._before = {number: signal.signal(number, _noted) for number in WATCHED}
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        SIGNALS.check()
 
     def arrived(self) -> list[signal.Signals]:
         """Return the signals since the last time."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from service.errors import StartError
+from service.signals import SIGNALS
 
 
 class Child:
@@ -73,23 +74,28 @@ def supervise(sock: socket.socket, arguments: Sequence[str], cwd: Path) -> int:
             "--reload needs watchfiles: run `make dev`, or install the extra `reload`"
         ) from reason
     ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    # Not waited for: a file that changes as soon as it serves must find us watching.
-    children = [Child(sock, arguments)]
-    changes = watch(
-        cwd,
-        watch_filter=PythonFilter(extra_extensions=(".toml",)),
-        debounce=100,
-        step=20,
-        stop_event=ended,
-        raise_interrupt=False,
-    )
-    for _ in changes:
-        children = _replace(children, Child(sock, arguments))
-    for child in children:
-        child.stop()
-    return max(child.process.wait() for child in children)
+    children: list[Child] = []
+
+    def kill(_number: signal.Signals) -> None:
+        for child in children:
+            child.process.kill()
+
+    with SIGNALS.told(lambda _: ended.set(), kill):
+        # Not waited for: a file that changes as soon as it serves must find us watching.
+        children = [Child(sock, arguments)]
+        changes = watch(
+            cwd,
+            watch_filter=PythonFilter(extra_extensions=(".toml",)),
+            debounce=100,
+            step=20,
+            stop_event=ended,
+            raise_interrupt=False,
+        )
+        for _ in changes:
+            children = _replace(children, Child(sock, arguments))
+        for child in children:
+            child.stop()
+        return max(child.process.wait() for child in children)
 
 
 def _replace(children: list[Child], new: Child) -> list[Child]:

@@ -13,8 +13,7 @@ import os
 import resource
 import signal
 import socket
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from aiohttp import web
@@ -30,16 +29,12 @@ from service.receiver import Limits
 from service.runner import Runner, Server
 from service.selfcheck import check_limits
 from service.settings import Settings
+from service.signals import SIGNALS
 from service.site import BACKLOG, Site
 from service.spawned import task_factory
 
 SPARE_DESCRIPTORS = 32
 """File descriptors that are left to the handlers and to ourselves when clients take all they may.
-"""
-
-SAME_SIGNAL = 0.5
-"""Seconds in which a second signal is taken for the first one's echo: a container's init or
-`timeout` may send it to the process and to its group.
 """
 
 READING_TURNS = 10
@@ -105,10 +100,10 @@ def serve(
     loop.slow_callback_duration = math.inf
     asyncio.set_event_loop(loop)
     try:
-        main = loop.create_task(_serve(app, sock, limits, announce, make_site))
-        return _run(loop, main)
+        with _told_by_signals(loop, service.logs, service.lifecycle):
+            return _run(loop, loop.create_task(_serve(app, sock, limits, announce, make_site)))
     finally:
-        _wind_up(loop)
+        wind_up(loop)
         service.logs.close()
 
 
@@ -157,7 +152,6 @@ async def _serve(
 ) -> int:
     service = app[SERVICE]
     lifecycle = service.lifecycle
-    _on_signals(service.logs, lifecycle)
     runner = Runner(app, lifecycle, limits, service.logs.sink.when_out)
     await runner.setup()
     assert runner.server is not None
@@ -196,27 +190,33 @@ async def _end(runner: Runner, lifecycle: Lifecycle) -> None:
             await server.empty.wait()
 
 
-def _on_signals(logs: Logs, lifecycle: Lifecycle) -> None:
-    """Begin to end at the first SIGTERM or SIGINT. The second ends the process at once."""
-    loop = asyncio.get_running_loop()
-    first: float | None = None
+@contextlib.contextmanager
+def _told_by_signals(
+    loop: asyncio.AbstractEventLoop, logs: Logs, lifecycle: Lifecycle
+) -> Iterator[None]:
+    """Within this, the first SIGTERM or SIGINT begins the end. Raises Stopped where one came
+    before.
+    """
 
-    def on_signal(number: signal.Signals) -> None:
-        nonlocal first
-        if first is not None:
-            if time.monotonic() - first < SAME_SIGNAL:
-                return
-            logs.line("WARNING", f"{number.name} again: ended with calls in flight")
-            logs.close()
-            os._exit(128 + number)
+    def outside_of_calls(step: Callable[..., object], *arguments: object) -> None:
+        # A signal comes in the midst of a call, and is not that call's.
+        contextvars.Context().run(step, *arguments)
+
+    def stop(number: signal.Signals) -> None:
         logs.line(
             "INFO", f"{number.name}: stopping, no new connections, calls in flight are finished"
         )
-        first = time.monotonic()
         lifecycle.ending.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    def last_words(number: signal.Signals) -> None:
+        logs.line("WARNING", f"{number.name} again: ended with calls in flight")
+        logs.close()
+
+    with SIGNALS.told(
+        lambda number: outside_of_calls(loop.call_soon_threadsafe, stop, number),
+        lambda number: outside_of_calls(last_words, number),
+    ):
+        yield
 
 
 def _raise_descriptor_limit() -> int:
@@ -258,7 +258,7 @@ def _log_for(call: Context | None, message: object) -> None:
     _log.error("%s", message)
 
 
-def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
+def wind_up(loop: asyncio.AbstractEventLoop) -> None:
     """Cancel what user code left running, give it a moment, and close the loop."""
     left = asyncio.all_tasks(loop)
     for task in left:

@@ -36,7 +36,7 @@ STAIRCASE = """
 1b   body handler sink workers
 1a   allocator lines settings framing admission codec threads calls lifecycle health
 0b   sources context
-0a   errors protocol frames knobs
+0a   errors protocol frames knobs signals
 leaf events deferred
 """
 

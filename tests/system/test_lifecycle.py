@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from service.server import SAME_SIGNAL
+from service.signals import STOPS
 from tests.conftest import Serve
 from tests.harness import ANSWERS_WITHIN, ServerProcess, held_port, request
 
@@ -30,7 +30,6 @@ GATED = """
         print("done")
         return event
 """
-SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
 async def comes_to_rest(server: ServerProcess) -> None:
@@ -51,7 +50,7 @@ async def ask_until_refused(server: ServerProcess) -> None:
 # --- stop
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", STOPS)
 async def test_a_signal_stops_an_idle_service(
     serve: Serve, loop_kind: str, number: signal.Signals
 ) -> None:
@@ -64,26 +63,6 @@ async def test_a_signal_stops_an_idle_service(
         assert await silent.ended()
     assert await server.ends() == 0
     assert server.errors == []
-    assert "Traceback" not in server.log()
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-async def test_a_signal_stops_a_service_that_imports(serve: Serve, number: signal.Signals) -> None:
-    """A5: during a slow import, before the port is open, a signal ends the process with 0,
-    quietly.
-    """
-    source = """
-        import time
-        print("importing", flush=True)
-        time.sleep(100)
-
-        def handler(event, context):
-            return event
-    """
-    server = serve(source)
-    await asyncio.to_thread(server.wait_for, "importing")
-    server.signal(number)
-    assert await server.ends() == 0
     assert "Traceback" not in server.log()
 
 
@@ -105,25 +84,6 @@ async def test_a_signal_stops_a_service_that_initializes(serve: Serve, loop_kind
     server.signal(signal.SIGTERM)
     assert await server.ends() == 0
     assert "Traceback" not in server.log()
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-async def test_a_second_signal_ends_at_once(serve: Serve, number: signal.Signals) -> None:
-    """A5: a second signal is an echo of the first for half a second; later it ends with 128 + n."""
-    server = serve(GATED)
-    async with server.client() as client:
-        await client.send(request())
-        await asyncio.to_thread(server.wait_for, "running")
-        server.signal(signal.SIGSTOP)
-        for each in SIGNALS:  # both at once, when it goes on: as late as it may be, no later
-            server.signal(each)
-        server.signal(signal.SIGCONT)
-        await asyncio.to_thread(server.wait_for, "stopping")
-        await asyncio.sleep(SAME_SIGNAL + 0.1)
-        assert server.process.poll() is None
-        server.signal(number)
-        assert await server.ends() == 128 + number
-    assert any("again" in line for line in server.lines)
 
 
 async def test_a_sync_handler_is_finished_at_a_stop(serve: Serve, loop_kind: str) -> None:

@@ -1,0 +1,310 @@
+"""SIGTERM and SIGINT at moments when a process can hardly hear them: no stop is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import pytest
+
+from service.signals import SAME_SIGNAL, STOPS
+from tests.conftest import Serve
+from tests.harness import ServerProcess, request
+
+GATED = """
+    import asyncio, pathlib
+
+    async def handler(event, context):
+        print("running")
+        while not pathlib.Path("go").exists():
+            await asyncio.sleep(0.02)
+        print("done")
+        return event
+"""
+ENDLESS = """
+    def endless(event, context):
+        print("running")
+        while True:
+            pass
+
+    async def blocks(event, context):
+        endless(event, context)
+"""
+
+
+async def second_signal(server: ServerProcess, number: signal.Signals) -> int:
+    """Send a signal, and once more when that is no echo; return the exit code."""
+    server.signal(number)
+    await asyncio.sleep(SAME_SIGNAL + 0.1)
+    assert server.process.poll() is None
+    server.signal(number)
+    return await server.ends()
+
+
+# --- during the import
+
+
+@pytest.mark.parametrize("number", STOPS)
+async def test_a_signal_stops_a_service_that_imports(serve: Serve, number: signal.Signals) -> None:
+    """A5: during a slow import, before the port is open, a signal ends the process with 0,
+    quietly.
+    """
+    source = """
+        import time
+        print("importing", flush=True)
+        time.sleep(100)
+
+        def handler(event, context):
+            return event
+    """
+    server = serve(source)
+    await asyncio.to_thread(server.wait_for, "importing")
+    server.signal(number)
+    assert await server.ends() == 0
+    assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize(
+    "swallows",
+    [
+        "weakref.finalize(thing, stop)",
+        "thing.__class__.__del__ = stop",
+        "threading.current_thread().excepted = catch(stop)",
+    ],
+    ids=["a weak reference's callback", "__del__", "except BaseException"],
+)
+async def test_a_stop_that_user_code_swallows_is_not_lost(serve: Serve, swallows: str) -> None:
+    """A5: Python drops what is raised in `__del__` or in a callback of the collector, and a module
+    may catch it. The service stops nonetheless, before it serves, with 0 and quietly.
+    """
+    source = f"""
+        import os, signal, threading, weakref
+
+        class Thing:
+            pass
+
+        def stop(*_):
+            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(1000):
+                pass
+
+        def catch(step):
+            try:
+                step()
+            except BaseException as caught:
+                return repr(caught)
+
+        thing = Thing()
+        {swallows}
+        del thing
+        print("imported")
+
+        def handler(event, context):
+            return event
+    """
+    server = serve(source)
+    assert await server.ends() == 0
+    assert server.errors == []
+    assert " serves " not in server.log()
+    assert "Traceback" not in server.log()
+
+
+async def test_a_stop_that_python_drops_is_raised_again_at_once(serve: Serve) -> None:
+    """A5: an import that goes on for long is left where it is, by way of its `finally`."""
+    source = """
+        import os, signal, time
+
+        class Thing:
+            def __del__(self):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.001)
+
+        Thing()
+        try:
+            time.sleep(100)
+        finally:
+            print("left")
+    """
+    server = serve(source)
+    assert await server.ends() == 0
+    assert server.errors == []
+    assert server.lines[-1].endswith("left")
+    assert "Traceback" not in server.log()
+
+
+async def test_a_handler_of_the_modules_own_does_not_keep_the_service_from_a_stop(
+    serve: Serve, loop_kind: str
+) -> None:
+    """A1: a module that handles SIGTERM, as samples for other servers do, is drained like any."""
+    source = GATED + "    import signal\n    signal.signal(signal.SIGTERM, lambda *_: None)\n"
+    server = serve(source, "--loop", loop_kind)
+    async with server.client() as client:
+        await client.send(request(b"kept"))
+        await asyncio.to_thread(server.wait_for, "running")
+        server.signal(signal.SIGTERM)
+        await asyncio.to_thread(server.wait_for, "SIGTERM: stopping")
+        (server.folder / "go").touch()
+        assert (await client.answer()).body == b"kept"
+    assert await server.ends() == 0
+
+
+# --- during calls
+
+
+@pytest.mark.parametrize("number", STOPS)
+async def test_a_second_signal_ends_at_once(serve: Serve, number: signal.Signals) -> None:
+    """A5: a second signal is an echo of the first for half a second; later it ends with 128 + n."""
+    server = serve(GATED)
+    async with server.client() as client:
+        await client.send(request())
+        await asyncio.to_thread(server.wait_for, "running")
+        server.signal(signal.SIGSTOP)
+        for each in STOPS:  # both at once, when it goes on: as late as it may be, no later
+            server.signal(each)
+        server.signal(signal.SIGCONT)
+        await asyncio.to_thread(server.wait_for, "stopping")
+        await asyncio.sleep(SAME_SIGNAL + 0.1)
+        assert server.process.poll() is None
+        server.signal(number)
+        assert await server.ends() == 128 + number
+    assert any("again" in line for line in server.lines)
+
+
+@pytest.mark.parametrize("number", STOPS)
+async def test_a_second_signal_ends_a_service_whose_loop_is_blocked(
+    serve: Serve, loop_kind: str, number: signal.Signals
+) -> None:
+    """A5: a handler that never lets the event loop run does not keep the process alive."""
+    server = serve(ENDLESS, "--handler", "index.blocks", "--loop", loop_kind)
+    async with server.client() as client:
+        await client.send(request())
+        await asyncio.to_thread(server.wait_for, "running")
+        assert await second_signal(server, number) == 128 + number
+    assert any(f"{number.name} again" in line for line in server.lines)
+
+
+async def test_a_second_signal_ends_a_reload_whose_loop_is_blocked(serve: Serve) -> None:
+    """A5: the supervisor of `--reload` takes its child along."""
+    server = serve(ENDLESS, "--handler", "index.blocks", "--reload")
+    async with server.client() as client:
+        await client.send(request())
+        await asyncio.to_thread(server.wait_for, "running")
+        assert await second_signal(server, signal.SIGTERM) == 128 + signal.SIGTERM
+        assert await client.ended()
+
+
+async def test_a_signal_in_the_midst_of_a_call_is_not_logged_as_the_calls(
+    serve: Serve, loop_kind: str
+) -> None:
+    """S2: the line that tells of the stop carries no call's request id."""
+    source = """
+        import os, signal
+
+        async def handler(event, context):
+            print("running")
+            os.kill(os.getpid(), signal.SIGTERM)
+            return event
+    """
+    server = serve(source, "--loop", loop_kind)
+    assert (await server.ask(request(b"kept"))).body == b"kept"
+    assert await server.ends() == 0
+    (line,) = (line for line in server.lines if "SIGTERM: stopping" in line)
+    assert line.split(" ")[1] == "-"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_process_that_a_handler_forks_is_ended_by_a_signal_and_alone(
+    serve: Serve, loop_kind: str, workers: str
+) -> None:
+    """F: `Process.terminate` of multiprocessing ends the child, and the service serves on."""
+    source = """
+        import multiprocessing, time
+
+        def child(sender):
+            sender.send("runs")
+            time.sleep(100)
+
+        def handler(event, context):
+            fork = multiprocessing.get_context("fork")
+            receiver, sender = fork.Pipe()
+            process = fork.Process(target=child, args=(sender,))
+            process.start()
+            assert receiver.recv() == "runs"
+            process.terminate()
+            process.join(10)
+            if process.exitcode is None:
+                process.kill()
+            return {"code": process.exitcode}
+    """
+    server = serve(source, "--loop", loop_kind, "--workers", workers)
+    for _ in range(2):
+        assert (await server.ask(request())).json() == {"code": -signal.SIGTERM}
+    assert "stopping" not in server.log()
+    assert await asyncio.to_thread(server.stop) == 0
+
+
+# --- invoke
+
+
+def invoke(serve: Serve, source: str, handler: str, *flags: str) -> ServerProcess:
+    """Begin `python -m service invoke`."""
+    command = [sys.executable, "-m", "service", "invoke", "--handler", f"index.{handler}", *flags]
+    return serve(source, command=command)
+
+
+@pytest.mark.parametrize("number", STOPS)
+@pytest.mark.parametrize("kind", ["coroutine", "plain"])
+async def test_a_signal_cancels_the_call_of_invoke(
+    serve: Serve, loop_kind: str, number: signal.Signals, kind: str
+) -> None:
+    """Ctrl-C gives the call up: no result, the exit code of a process that a signal ended, and a
+    coroutine has its `finally`.
+    """
+    source = """
+        import asyncio, time
+
+        async def coroutine(event, context):
+            try:
+                print("running")
+                await asyncio.sleep(100)
+            finally:
+                print("cleaned up")
+
+        def plain(event, context):
+            print("running")
+            time.sleep(100)
+    """
+    server = invoke(serve, source, kind, "--loop", loop_kind)
+    await asyncio.to_thread(server.wait_for, "running")
+    server.signal(number)
+    assert await server.ends() == 128 + number
+    assert server.lines == []
+    log = server.log()
+    assert f"{number.name}: the call is cancelled" in log
+    assert ("cleaned up" in log) == (kind == "coroutine")
+    assert "FC Invoke End" in log
+    assert "Traceback" not in log
+
+
+async def test_a_second_signal_ends_an_invoke_whose_loop_is_blocked(
+    serve: Serve, loop_kind: str
+) -> None:
+    """An endless coroutine can be ended from the keyboard."""
+    server = invoke(serve, ENDLESS, "blocks", "--loop", loop_kind)
+    await asyncio.to_thread(server.wait_for, "running")
+    assert await second_signal(server, signal.SIGINT) == 128 + signal.SIGINT
+    assert server.lines == []
+
+
+async def test_a_signal_stops_an_invoke_of_a_running_service(serve: Serve) -> None:
+    """With `--url` the wait for the answer ends the same way."""
+    server = serve(GATED)
+    url = f"http://127.0.0.1:{await asyncio.to_thread(lambda: server.port)}"
+    caller = invoke(serve, GATED, "handler", "--url", url)
+    await asyncio.to_thread(server.wait_for, "running")
+    caller.signal(signal.SIGINT)
+    assert await caller.ends() == 128 + signal.SIGINT
+    assert "Traceback" not in caller.log()
+    (server.folder / "go").touch()
+    await asyncio.to_thread(server.wait_for, "done")
