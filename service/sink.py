@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from weakref import WeakSet
 
 from service.lines import NOWHERE, Form, text_lines
 
@@ -37,10 +38,21 @@ class Sink:
         self._descriptor, self._step = _open(descriptor)
         self._ready = select.poll()
         self._ready.register(self._descriptor, select.POLLOUT)
+        self._capacity = capacity
+        self._no_call = contextvars.Context()
+        self.form: Form = text_lines  # of the line that tells of lost ones
+        self._begin()
+        _SINKS.add(self)
+
+    def _begin(self) -> None:
+        """Begin with nothing pending: at first, and in a process that a handler has forked.
+
+        That one has a copy of all this as another thread may have left it, in the middle of a line:
+        its lock would never be free, and what is pending is not its to write.
+        """
         self._lock = threading.RLock()  # a signal handler may print while a line is being written
         self._pending: deque[bytes] = deque()
         self._pending_size = 0
-        self._capacity = capacity
         self._unreported = 0
         self._writing = False
         self._moved = time.monotonic()  # when the reader last took something
@@ -50,9 +62,7 @@ class Sink:
         self._gathered: list[bytes] = []
         self._begun = 0  # calls that have begun in this turn of the loop
         self._crowd = False  # there were many in the last one
-        self._no_call = contextvars.Context()
         self._turn_ends = False  # the end of this turn of the loop is waited for
-        self.form: Form = text_lines  # of the line that tells of lost ones
         self._held: list[Callable[[], None]] = []  # to be called at the end of the turn
         self._waiting: list[tuple[int, list[Callable[[], None]]]] = []  # and later
         self.lost = 0
@@ -281,6 +291,17 @@ class Sink:
         """Give the descriptor back."""
         with self._lock:
             os.close(self._descriptor)
+
+
+_SINKS: WeakSet[Sink] = WeakSet()
+
+
+def _begin_in_child() -> None:
+    for sink in tuple(_SINKS):
+        sink._begin()
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def _open(descriptor: int) -> tuple[int, int | None]:

@@ -1,4 +1,4 @@
-"""What a call spawns stays the call's: its threads log under its id, and its tasks are known."""
+"""What a call spawns stays the call's: threads and processes log under its id, tasks are known."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import asyncio
 import concurrent.futures
 import concurrent.futures.thread
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
+from types import FrameType
 from typing import Any, Literal
 
 from service import frames
@@ -155,3 +157,23 @@ def _run_in_context(thread: threading.Thread) -> None:
             thread.__dict__.pop("run", None)  # no cycle through the context
 
     thread.run = run_in_context  # type: ignore[method-assign]
+
+
+# --- processes
+
+_POOLS = {"concurrent.futures.process", "multiprocessing.pool"}
+
+
+def _leave_call_in_pools() -> None:
+    """Let a process that a handler forks be its call's, unless it is a pool's: that one works for
+    other calls, too.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") in _POOLS:
+            RUNNING.set(None)  # type: ignore[arg-type] # no call: a context variable has no "unset"
+            return
+        frame = frame.f_back
+
+
+os.register_at_fork(after_in_child=_leave_call_in_pools)

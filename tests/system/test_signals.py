@@ -213,37 +213,6 @@ async def test_a_signal_in_the_midst_of_a_call_is_not_logged_as_the_calls(
     assert line.split(" ")[1] == "-"
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-async def test_a_process_that_a_handler_forks_is_ended_by_a_signal_and_alone(
-    serve: Serve, loop_kind: str, workers: str
-) -> None:
-    """F: `Process.terminate` of multiprocessing ends the child, and the service serves on."""
-    source = """
-        import multiprocessing, time
-
-        def child(sender):
-            sender.send("runs")
-            time.sleep(100)
-
-        def handler(event, context):
-            fork = multiprocessing.get_context("fork")
-            receiver, sender = fork.Pipe()
-            process = fork.Process(target=child, args=(sender,))
-            process.start()
-            assert receiver.recv() == "runs"
-            process.terminate()
-            process.join(10)
-            if process.exitcode is None:
-                process.kill()
-            return {"code": process.exitcode}
-    """
-    server = serve(source, "--loop", loop_kind, "--workers", workers)
-    for _ in range(2):
-        assert (await server.ask(request())).json() == {"code": -signal.SIGTERM}
-    assert "stopping" not in server.log()
-    assert await asyncio.to_thread(server.stop) == 0
-
-
 # --- invoke
 
 

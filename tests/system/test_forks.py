@@ -1,0 +1,115 @@
+"""Processes that handlers fork: they work, end, and log as their call's, and harm no other call."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+
+import pytest
+
+from tests.conftest import Serve
+from tests.harness import request
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_forked_process_is_ended_by_a_signal_and_alone(
+    serve: Serve, loop_kind: str, workers: str
+) -> None:
+    """`Process.terminate` of multiprocessing ends the child, and the service serves on."""
+    source = """
+        import multiprocessing, time
+
+        def child(sender):
+            sender.send("runs")
+            time.sleep(100)
+
+        def handler(event, context):
+            fork = multiprocessing.get_context("fork")
+            receiver, sender = fork.Pipe()
+            process = fork.Process(target=child, args=(sender,))
+            process.start()
+            assert receiver.recv() == "runs"
+            process.terminate()
+            process.join(10)
+            if process.exitcode is None:
+                process.kill()
+            return {"code": process.exitcode}
+    """
+    server = serve(source, "--loop", loop_kind, "--workers", workers)
+    for _ in range(2):
+        assert (await server.ask(request())).json() == {"code": -signal.SIGTERM}
+    assert "stopping" not in server.log()
+    assert await asyncio.to_thread(server.stop) == 0
+
+
+async def test_a_forked_process_can_log_whatever_other_threads_do(
+    serve: Serve, loop_kind: str
+) -> None:
+    """A process that is forked while another thread writes a line finds the log free, and each line
+    of each call is there once.
+    """
+    source = """
+        import multiprocessing
+
+        def child():
+            print("of the child", flush=True)
+
+        def handler(event, context):
+            process = multiprocessing.get_context("fork").Process(target=child)
+            for number in range(20):
+                print("before", number)
+            process.start()
+            for number in range(20):
+                print("after", number)
+            process.join(20)
+            if process.exitcode is None:
+                process.kill()
+            return {"code": process.exitcode}
+    """
+    calls = 60
+    server = serve(source, "--loop", loop_kind)
+    ids = [f"call-{number}" for number in range(calls)]
+    answers = await asyncio.gather(*(server.ask(request(request_id=each)) for each in ids))
+    assert Counter(answer.body for answer in answers) == {b'{"code":0}': calls}
+    assert await asyncio.to_thread(server.stop) == 0
+    lines = Counter(line.partition("Z ")[2] for line in server.lines if "[STDOUT]" in line)
+    texts = [f"{when} {number}" for when in ("before", "after") for number in range(20)]
+    assert lines == {
+        f"{each} [STDOUT] {text}": 1 for each in ids for text in ("of the child", *texts)
+    }
+    assert sum("FC Invoke" in line for line in server.lines) == 2 * calls
+
+
+@pytest.mark.parametrize(
+    ("pool", "job"),
+    [
+        ("concurrent.futures.ProcessPoolExecutor(1, fork)", "pool.submit(print, text).result()"),
+        ("fork.Pool(1)", "pool.apply(print, (text,))"),
+    ],
+    ids=["ProcessPoolExecutor", "Pool"],
+)
+async def test_a_job_of_a_process_pool_is_not_logged_as_another_calls(
+    serve: Serve, pool: str, job: str
+) -> None:
+    """S2: a pool's process serves all calls; its lines carry no id, not that of the call that made
+    it.
+    """
+    source = f"""
+        import concurrent.futures, multiprocessing
+
+        fork = multiprocessing.get_context("fork")
+        pool = None
+
+        def handler(event, context):
+            global pool
+            pool = pool or {pool}
+            text = "job of " + context.request_id
+            {job}
+    """
+    server = serve(source)
+    for number in range(3):
+        await server.ask(request(request_id=f"call-{number}"))
+    assert await asyncio.to_thread(server.stop) == 0
+    lines = [line.partition("Z ")[2] for line in server.lines if "job of" in line]
+    assert lines == [f"- [STDOUT] job of call-{number}" for number in range(3)]
