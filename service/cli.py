@@ -7,8 +7,8 @@ import os
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,8 +47,10 @@ Each setting can also stand in config/service.toml, or in the environment as SER
 Exit codes: 0 stopped, 1 function error (invoke), 2 wrong usage or settings, 3 could not start,
 130 or 143 invoke was stopped by SIGINT or SIGTERM; serve was, by a second one.
 """
-LAST_THREADS = 2.0
-"""Seconds for threads of the function's own to end by themselves once the service has stopped."""
+LEFTOVERS = 2.0
+"""Seconds for threads, processes and exit functions of the function's own to end by themselves once
+the service has stopped.
+"""
 
 
 def main() -> NoReturn:
@@ -289,15 +291,20 @@ def _write(result: bytes) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit, even where a thread of the function's never ends: the interpreter would wait for it for
-    ever.
+    """Exit, even where a thread, a process or an exit function of the function's never ends: the
+    interpreter would wait for it for ever.
     """
-    end = time.monotonic() + LAST_THREADS
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join(max(0.0, end - time.monotonic()))
-            if thread.is_alive():
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
+
+    def end() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        if "multiprocessing" in sys.modules:
+            for process in sys.modules["multiprocessing"].active_children():
+                process.kill()  # it has the port as well
+        os._exit(code)
+
+    overdue = threading.Timer(LEFTOVERS, end)
+    overdue.daemon = True
+    overdue.start()
     sys.exit(code)
