@@ -74,8 +74,12 @@ class Pipe:
             os.close(self.reader)
 
 
+Logged = tuple[Logs, Pipe]
+"""The service's log, and the pipe that it is written to."""
+
+
 @contextmanager
-def logged(log_format: str = "text", level: str = "INFO") -> Iterator[tuple[Logs, Pipe]]:
+def logged(log_format: str = "text", level: str = "INFO") -> Iterator[Logged]:
     """The process's `logging`, stdout and stderr routed into a pipe."""
     pipe = Pipe()
     logs = Logs(pipe.sink, log_format)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.assembly import Logged, logged
 from tests.harness import ServerProcess, held_port
 
 Serve = Callable[..., ServerProcess]
@@ -25,6 +26,13 @@ settings.load_profile("steady")
 def loop_kind(request: pytest.FixtureRequest) -> str:
     """The event loop under the service."""
     return str(request.param)
+
+
+@pytest.fixture
+def log() -> Iterator[Logged]:
+    """The service's log."""
+    with logged() as pair:
+        yield pair
 
 
 @pytest.fixture

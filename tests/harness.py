@@ -29,6 +29,25 @@ ENDS_WITHIN = 30.0
 """Less than the `drain_timeout` that a service has by default: a stop that waits for it fails."""
 
 
+ECHO = """
+    async def handler(event, context):
+        return event
+"""
+"""A function that answers with its event."""
+
+GATED = """
+    import asyncio, pathlib
+
+    async def handler(event, context):
+        print("running")
+        while not pathlib.Path("go").exists():
+            await asyncio.sleep(0.02)
+        print("done")
+        return event
+"""
+"""The same, once there is a file `go` in its folder."""
+
+
 async def least(measure: Callable[[], Awaitable[float]], below: float, tries: int = 5) -> float:
     """The least of several values, most often seconds, that are measured until one is `below`.
 

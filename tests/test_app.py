@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -18,19 +18,10 @@ from pytest_aiohttp.plugin import AiohttpClient
 from service.app import SERVICE, _begin
 from service.body import EventStream
 from service.context import Context, current_context
-from service.logs import Logs
 from service.settings import Settings
-from tests.assembly import Pipe, assembled, error_of, logged
+from tests.assembly import Logged, assembled, error_of, logged
 
 Client = TestClient[web.Request, web.Application]
-Logged = tuple[Logs, Pipe]
-
-
-@pytest.fixture
-def log() -> Iterator[Logged]:
-    """The service's log."""
-    with logged() as pair:
-        yield pair
 
 
 async def echo(event: bytes, context: Context) -> bytes:

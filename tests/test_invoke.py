@@ -7,7 +7,7 @@ import asyncio
 import base64
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,18 +20,10 @@ from service.app import SERVICE
 from service.context import Context
 from service.errors import UsageError
 from service.events.sample import sample
-from service.logs import Logs
 from service.settings import Settings
-from tests.assembly import Pipe, assembled, error_of, logged, untimed
+from tests.assembly import Logged, assembled, error_of, logged, untimed
 
 NOTHING = io.BytesIO()
-
-
-@pytest.fixture
-def log() -> Iterator[tuple[Logs, Pipe]]:
-    """The service's log."""
-    with logged() as pair:
-        yield pair
 
 
 def test_the_flags_have_defaults() -> None:
@@ -143,7 +135,7 @@ def test_a_local_call_runs_the_handler_as_the_service_does(
     assert end == f"FC Invoke End RequestId: {request_id}"
 
 
-def test_a_local_call_that_fails_has_the_errors_json(log: tuple[Logs, Pipe]) -> None:
+def test_a_local_call_that_fails_has_the_errors_json(log: Logged) -> None:
     """A failure is the error JSON, and the End line says so."""
 
     async def handler(event: bytes, context: Context) -> None:
@@ -158,7 +150,7 @@ def test_a_local_call_that_fails_has_the_errors_json(log: tuple[Logs, Pipe]) -> 
 
 
 @pytest.fixture
-async def url(log: tuple[Logs, Pipe]) -> AsyncIterator[str]:
+async def url(log: Logged) -> AsyncIterator[str]:
     """A running service."""
 
     async def handler(event: bytes, context: Context) -> object:

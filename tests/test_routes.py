@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
-from service.logs import Logs
 from service.routes import Paths
-from tests.assembly import Pipe, assembled, error_of, logged
-
-Logged = tuple[Logs, Pipe]
-
-
-@pytest.fixture
-def log() -> Iterator[Logged]:
-    """The service's log."""
-    with logged() as pair:
-        yield pair
+from tests.assembly import Logged, assembled, error_of
 
 
 async def echo(event: bytes, _context: Any) -> bytes:

@@ -13,22 +13,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.conftest import Serve
-from tests.harness import ANSWERS_WITHIN, Answer, Client, ServerProcess, request
+from tests.harness import ANSWERS_WITHIN, ECHO, GATED, Answer, Client, ServerProcess, request
 
 MIB = 1024 * 1024
-ECHO = """
-    async def handler(event, context):
-        return event
-"""
-GATED = """
-    import asyncio, pathlib
-
-    async def handler(event, context):
-        print("running")
-        while not pathlib.Path("go").exists():
-            await asyncio.sleep(0.02)
-        return event
-"""
 STREAMED = """
     from service import EventStream
 

@@ -25,6 +25,7 @@ from tests.harness import Answer, Client, ServerProcess, least, request
 pytestmark = pytest.mark.alone
 
 HANDLERS = Path(__file__).parents[1] / "handlers"
+FLASK_SAMPLE = Path(__file__).parents[1] / "emulator" / "functions" / "flask_sample.py"
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 CALLS = 100
 PLATFORM = {
@@ -160,8 +161,8 @@ class Flask:
     def __init__(self) -> None:
         self.port = 0
         self.process = subprocess.Popen(
-            [sys.executable, HANDLERS / "flask_sample.py"],
-            env={**os.environ, "FC_SERVER_PORT": "0", "PYTHONUNBUFFERED": "1"},
+            [sys.executable, FLASK_SAMPLE, "0"],
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

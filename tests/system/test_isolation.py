@@ -23,6 +23,7 @@ import pytest
 from tests.conftest import Serve
 from tests.harness import (
     ANSWERS_WITHIN,
+    GATED,
     STARTS_WITHIN,
     Answer,
     Client,
@@ -160,15 +161,6 @@ async def test_200_plain_handlers_of_a_second_take_little_more_than_one(
 
 
 # --- admission
-
-GATED = """
-    import asyncio, pathlib
-
-    async def handler(event, context):
-        while not pathlib.Path("go").exists():
-            await asyncio.sleep(0.02)
-        return event
-"""
 
 
 async def test_calls_beyond_slots_and_queue_are_refused_at_once(

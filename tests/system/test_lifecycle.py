@@ -13,23 +13,9 @@ import pytest
 
 from service.signals import STOPS
 from tests.conftest import Serve
-from tests.harness import ANSWERS_WITHIN, ServerProcess, held_port, request
+from tests.harness import ANSWERS_WITHIN, ECHO, GATED, ServerProcess, held_port, request
 
 HEALTH = request(b"", path="/health", method="GET")
-ECHO = """
-    async def handler(event, context):
-        return event
-"""
-GATED = """
-    import asyncio, pathlib
-
-    async def handler(event, context):
-        print("running")
-        while not pathlib.Path("go").exists():
-            await asyncio.sleep(0.02)
-        print("done")
-        return event
-"""
 
 
 async def comes_to_rest(server: ServerProcess) -> None:

@@ -18,16 +18,12 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tests.harness import ANSWERS_WITHIN, ServerProcess, request
+from tests.harness import ANSWERS_WITHIN, ECHO, ServerProcess, request
 from tests.system.conformance import CASES
 from tests.system.conformance.case import Case, Reply, coded, message, post
 from tests.system.conformance.exchange import exchange, read_reply
 from tests.system.conformance.grammar import read_requests
 
-ECHO = """
-    async def handler(event, context):
-        return event
-"""
 LEDGER = """
     import hashlib, os
 

@@ -10,18 +10,8 @@ import pytest
 
 from service.signals import SAME_SIGNAL, STOPS
 from tests.conftest import Serve
-from tests.harness import ServerProcess, request
+from tests.harness import GATED, ServerProcess, request
 
-GATED = """
-    import asyncio, pathlib
-
-    async def handler(event, context):
-        print("running")
-        while not pathlib.Path("go").exists():
-            await asyncio.sleep(0.02)
-        print("done")
-        return event
-"""
 ENDLESS = """
     def endless(event, context):
         print("running")

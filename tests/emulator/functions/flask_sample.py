@@ -26,6 +26,7 @@ def invoke():
     rid = request.headers.get(REQUEST_ID_HEADER)
     print("FC Invoke Start RequestId: " + rid, flush=True)
     data = request.stream.read().decode()
+    print(data, flush=True)
     if data.startswith("sleep "):
         time.sleep(float(data[6:]))
     print("FC Invoke End RequestId: " + rid, flush=True)

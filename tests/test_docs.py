@@ -1,4 +1,4 @@
-"""The README's code blocks, run as a reader would run them."""
+"""What the documents show: the README's code blocks as a reader runs them, commands, links."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+DOCS = {str(path.relative_to(ROOT)): path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))}
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 HANDLERS = [text for kind, text in BLOCKS if kind == "python"]
 CONSOLE = {
@@ -77,16 +78,18 @@ def test_the_typed_handler_takes_a_sample_event(tmp_path: Path) -> None:
     assert done.stdout.startswith('["')
 
 
-@pytest.mark.parametrize("target", re.findall(r"`make ([a-z-]+)", README))
-def test_each_make_command_that_the_readme_names_exists(target: str) -> None:
-    """Every `make` command of the README is a target of the Makefile."""
-    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+@pytest.mark.parametrize("name", DOCS)
+def test_each_make_command_that_a_document_names_exists(name: str) -> None:
+    """Every `make` command of the documents is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)", DOCS[name].read_text())) <= targets
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", README))
-def test_each_link_of_the_readme_leads_to_a_file(link: str) -> None:
-    """Every relative link of the README leads to a file of the repository."""
-    assert (ROOT / link).is_file()
+@pytest.mark.parametrize("name", DOCS)
+def test_each_link_of_a_document_leads_to_a_file(name: str) -> None:
+    """Every relative link leads to a file of the repository."""
+    links = re.findall(r"\]\(([^)#:]+)[^):]*\)", DOCS[name].read_text())
+    assert [link for link in links if not (DOCS[name].parent / link).is_file()] == []
 
 
 def test_the_readme_is_short() -> None:
