@@ -20,6 +20,28 @@ def at_once(then: Callable[[], None]) -> None:
     then()
 
 
+READ_BUFFER = memoryview(bytearray(256 * 1024))
+"""Where each read of a socket puts its bytes; they are copied from here before the next one."""
+
+
+class BufferedConnection(Connection, asyncio.BufferedProtocol):
+    """A connection on asyncio's own event loop.
+
+    That loop takes a block of 256 KiB for each read and cuts it to what came: the heap gets holes,
+    and grew by 5 MB in 100,000 calls of `make soak`. uvloop has one buffer for all reads by itself.
+    """
+
+    __slots__ = ()
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Return where the next bytes are put."""
+        return READ_BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take so many bytes from there."""
+        self.data_received(READ_BUFFER[:nbytes].tobytes())
+
+
 class Server(web.Server):
     """Makes a Connection for each client."""
 
@@ -63,7 +85,9 @@ class Server(web.Server):
         aiohttp's own factory drops every limit when one keyword is wrong (F9): here that is an
         error.
         """
-        return Connection(self, self.backend, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        kind = BufferedConnection if isinstance(loop, asyncio.BaseEventLoop) else Connection
+        return kind(self, self.backend, loop)
 
 
 class Runner(web.AppRunner):

@@ -1,7 +1,8 @@
 """`make soak`: all that can happen to a service, for as long as you like. Does anything grow?
 
-An async and a plain handler serve the same traffic side by side. At the end of each round nothing
-is in flight, and what each process holds is noted. Leaves reports/soak.json and reports/soak.png.
+An async handler on uvloop and a plain one on asyncio serve the same traffic side by side. At the
+end of each round nothing is in flight, and what each process holds is noted. Leaves
+reports/soak.json and reports/soak.png.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ CALLERS = 8
 FLAGS = ("--concurrency", str(CONCURRENCY), "--stall-after", "0")
 SERVICES = {
     "async": ("--loop", "uvloop", "--handler", "index.handler"),
-    "plain": ("--loop", "uvloop", "--handler", "index.plain"),
+    "plain": ("--loop", "asyncio", "--handler", "index.plain"),
 }
 HEALTH = request(b"", path="/health", method="GET")
 FIGURES = request(x_fc_function_name="figures")
