@@ -257,6 +257,7 @@ def _invoke(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
         return 1 if answer.failed else 0
     logs = Logs(Sink(2), loaded.settings.log_format)
     undo = route_all(logs, loaded.settings.log_level)
+    inherit_in_threads()
     try:
         if flags.url:
             result, failed = invoke.remote(flags.url, event, loaded.settings)

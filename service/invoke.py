@@ -12,6 +12,7 @@ import signal
 import time
 from base64 import b64decode
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -109,7 +110,9 @@ def _sample(name: str) -> bytes:
 
 
 def local(service: Service, event: bytes) -> tuple[bytes, bool]:
-    """Call the handler in this process; return the answer's body and whether it is an error."""
+    """Call the handler in this process, between the initializer and `pre_stop`; return the answer's
+    body and whether it is an error.
+    """
     return _run(_local(service, event), service.settings.loop)
 
 
@@ -150,6 +153,9 @@ async def _local(service: Service, event: bytes) -> tuple[bytes, bool]:
     finally:
         service.logs.end(request_id)
         service.logs.marker(protocol.end_line(protocol.INVOKE, request_id, failed=failed))
+    if service.lifecycle.ready:
+        with suppress(ServiceError):  # its failure is logged, and is not the call's
+            await service.lifecycle.stop()
     return result, failed
 
 

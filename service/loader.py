@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import logging
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -17,6 +18,8 @@ from service.body import EventStream
 from service.codec import decoder
 from service.errors import StartError, text_of
 from service.handler import Function, Handlers, Kind
+
+_log = logging.getLogger("service")
 
 
 class Wanted(NamedTuple):
@@ -75,10 +78,16 @@ def _first_that_resolves(names: Sequence[str], folder: Path) -> Wanted:
     for name in names[:-1]:
         wanted = Wanted("handler", name)
         module, attribute = wanted.parts
-        if module and attribute and _exists(wanted, module, folder):
+        if not (module and attribute):
+            continue
+        if _exists(wanted, module, folder):
             found = _import(wanted, module, folder)
             if hasattr(found, attribute.partition(".")[0]):
                 return wanted
+            why = f"{found.__file__ or module} has no {attribute!r}"
+        else:
+            why = f"there is no module {module!r} in {folder}"
+        _log.warning("FC_FUNCTION_HANDLER %r: %s; %r is served", name, why, names[-1])
     return Wanted("handler", names[-1])
 
 

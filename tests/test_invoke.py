@@ -149,6 +149,29 @@ def test_a_local_call_that_fails_has_the_errors_json(log: Logged) -> None:
     assert any(line.endswith("[ERROR] KeyError: 'x'") for line in lines)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_local_call_stands_between_initializer_and_pre_stop(log: Logged, fails: bool) -> None:
+    """What `initialize` opens, `pre_stop` can close; its failure does not change the result."""
+    done: list[str] = []
+
+    async def initialize(context: Context) -> None:
+        done.append("initialize")
+
+    async def handler(event: bytes, context: Context) -> str:
+        done.append("handler")
+        return "result"
+
+    async def pre_stop(context: Context) -> None:
+        done.append("pre_stop")
+        if fails:
+            raise KeyError("late")
+
+    app = assembled(log[0], handler, initializer=initialize, pre_stop=pre_stop)
+    assert invoke.local(app[SERVICE], b"") == (b"result", False)
+    assert done == ["initialize", "handler", "pre_stop"]
+    assert ("KeyError" in log[1].read().decode()) == fails
+
+
 @pytest.fixture
 async def url(log: Logged) -> AsyncIterator[str]:
     """A running service."""

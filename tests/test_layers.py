@@ -42,6 +42,7 @@ leaf events deferred
 
 # What is imported inside of functions only, where it is used: import time is cold start.
 LATE = {
+    "__init__": {"service.body", "service.context", "service.errors"},  # within a `try`
     "reload": {"watchfiles"},
     "server": {"uvloop"},
     "arbiter": {"gunicorn"},

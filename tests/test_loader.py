@@ -118,6 +118,28 @@ def test_a_platform_value_that_names_nothing_is_passed_over(
     assert load([platform, "index.handler"], folder).handler.name == "index.handler"
 
 
+@pytest.mark.parametrize(
+    ("platform", "why"),
+    [
+        ("index.hander", "index.py has no 'hander'"),
+        ("idex.handler", "there is no module 'idex' in"),
+        ("handler", ""),
+    ],
+)
+def test_a_platform_value_that_is_mistyped_is_told(
+    folder: Path, write: Write, caplog: pytest.LogCaptureFixture, platform: str, why: str
+) -> None:
+    """What looks like module.function and is not found is a line of the log, with what is served;
+    the platform's own "handler" is not.
+    """
+    write(PLAIN)
+    load([platform, "index.handler"], folder)
+    told = f"FC_FUNCTION_HANDLER {platform!r}: "
+    assert (told in caplog.text) == bool(why)
+    assert why in caplog.text
+    assert ("'index.handler' is served" in caplog.text) == bool(why)
+
+
 @pytest.mark.parametrize("platform", ["index.main", "pkg.mod.main", "pkg.mod:main"])
 def test_a_platform_value_that_resolves_is_served(
     folder: Path, write: Write, platform: str

@@ -55,6 +55,39 @@ def test_invoke_prints_the_result_on_stdout_and_the_log_on_stderr(tmp_path: Path
     assert end == f"FC Invoke End RequestId: {request_id}"
 
 
+def test_lines_of_a_calls_threads_carry_its_id_in_invoke_too(tmp_path: Path) -> None:
+    """A pool of the module's and a thread of the call's log as they do in a running service."""
+    source = """
+        import threading
+        from concurrent.futures import ThreadPoolExecutor
+
+        pool = ThreadPoolExecutor()
+
+        def handler(event, context):
+            pool.submit(print, "in the pool").result()
+            thread = threading.Thread(target=print, args=("in a thread",))
+            thread.start()
+            thread.join()
+            return context.request_id
+    """
+    done = service(tmp_path, "invoke", source=source)
+    lines = done.stderr.decode().splitlines()
+    for text in ("in the pool", "in a thread"):
+        assert any(f" {done.stdout.decode()} [STDOUT] {text}" in line for line in lines)
+
+
+def test_a_python_without_the_packages_is_told_in_a_line() -> None:
+    """A Python that has nothing installed says what is missing and where it is, without a
+    traceback.
+    """
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-S", "-m", "service"]
+    done = subprocess.run(command, cwd=root, capture_output=True, timeout=ENDS_WITHIN)
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert "msgspec is not installed for this Python: `make run`" in line
+
+
 def test_invoke_exits_with_1_and_the_error_json_when_the_function_fails(tmp_path: Path) -> None:
     """A function error is exit code 1; stdout has the JSON that a caller would get."""
     done = service(tmp_path, "invoke", source="def handler(event, context): 1 / 0")
