@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from service import frames
 from service.context import RUNNING, Context
-from service.errors import FunctionTimeout, HandlerFailed
+from service.errors import FunctionTimeout, HandlerFailed, forget
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ def _result(task: asyncio.Task[T]) -> T:
 def _ask(task: asyncio.Task[Any]) -> None:
     """Ask for the failure of work that nobody waits for, which asyncio would log as never asked."""
     if not task.cancelled():
-        task.exception()
+        forget(task.exception())
 
 
 def _explain(call: Call) -> str:

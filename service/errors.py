@@ -157,6 +157,25 @@ def text_of(failure: BaseException) -> str:
         return f"<no text: {type(failure).__name__}.__str__ raised {type(reason).__name__}>"
 
 
+def forget(failure: BaseException | None) -> None:
+    """Let go of the frames of an exception that has been told of, and of all it came from.
+
+    Its traceback holds the frames that it passed, and one of these often holds the exception: a
+    cycle, in which the event stays until garbage is looked for, which large events do not hasten.
+    """
+    seen: set[int] = set()
+    left = [failure]
+    while left:
+        each = left.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        each.__traceback__ = None
+        left += [each.__cause__, each.__context__, getattr(each, "failure", None)]
+        if isinstance(each, BaseExceptionGroup):
+            left += each.exceptions
+
+
 class InitializationError(FunctionFault):
     """The initializer failed or timed out."""
 

@@ -24,6 +24,7 @@ from service.errors import (
     NotAnEventFunction,
     NotFound,
     ServiceError,
+    forget,
 )
 from service.logs import Logs
 
@@ -104,7 +105,9 @@ def reported(*, error_trace: bool) -> Middleware:
             _log.error("%s%s\nthe service failed: %s", TRACEBACK, places, type(failure).__name__)
             error = ServiceError("the service failed: see its log")
         report(error)
-        return failure_answer(error, RUNNING.get().request_id, error_trace=error_trace)
+        answer = failure_answer(error, RUNNING.get().request_id, error_trace=error_trace)
+        forget(error)
+        return answer
 
     return reported
 

@@ -160,6 +160,50 @@ async def test_200_plain_handlers_of_a_second_take_little_more_than_one(
     assert took < 1.5
 
 
+FAILING = {
+    "raises": 'raise ValueError("no")',
+    "raises the same exception each time": "raise DOWN",
+    "raises from another": "raise KeyError from DOWN",
+    "raises a group": 'raise ExceptionGroup("several", [ValueError("one")])',
+    "has a result that is no JSON": "return object()",
+}
+
+
+@pytest.mark.parametrize("kind", ["async def", "def"])
+@pytest.mark.parametrize("how", FAILING.values(), ids=FAILING)
+async def test_a_failed_call_lets_go_of_its_event(
+    serve: Serve, loop_kind: str, kind: str, how: str
+) -> None:
+    """G4: events of calls that failed are freed at once, not when Python looks for garbage."""
+    source = f"""
+        import gc
+
+        gc.disable()
+        DOWN = ConnectionError("down")
+
+        {kind} handler(event, context):
+            {how}
+    """
+    server = serve(source, "--loop", loop_kind)
+    event = request(b"x" * (4 * MIB))
+    await server.ask(event)
+    before = server.memory()
+    for _ in range(8):
+        assert (await server.ask(event)).status == 404
+    assert server.memory() - before < 8 * MIB
+
+
+async def test_an_event_that_does_not_fit_is_let_go_of(serve: Serve) -> None:
+    """G4: the same for events that are not what the annotation asks for."""
+    server = serve("import gc; gc.disable()\ndef handler(event: dict, context): ...")
+    event = request(b"x" * (4 * MIB))
+    await server.ask(event)
+    before = server.memory()
+    for _ in range(8):
+        assert (await server.ask(event)).status == 400
+    assert server.memory() - before < 8 * MIB
+
+
 # --- admission
 
 
