@@ -7,14 +7,23 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 from traceback import walk_tb
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
+
+from service.errors import text_of
 
 _OURS = str(Path(__file__).parent) + "/"
 _LIBRARY = sysconfig.get_path("stdlib") + "/"
 _CYTHON = (".pyx", ".pxd", ".pxi")  # uvloop's and aiohttp's; they do not say where they are
 _MAX_FRAMES = 50
+_MAX_TOLD = 20
+"""Exceptions that are told of for one that was raised."""
+
+TRACEBACK = "Traceback (most recent call last):"
+_BECAUSE = "\nThe above exception was the direct cause of the following exception:\n"
+_MEANWHILE = "\nDuring handling of the above exception, another exception occurred:\n"
 
 
 class Place(NamedTuple):
@@ -83,6 +92,44 @@ def as_text(places: list[Place]) -> str:
         for p in places[-_MAX_FRAMES:]
     ]
     return "\n".join(shown)
+
+
+def story(failure: BaseException) -> str:
+    """Return what an exception says, and before it what it came from: of each the user's frames,
+    and the members of a group.
+
+    Of causes and contexts the kind is told, not the text: it often quotes the event, as that of
+    `int(event)` does, and the user's code has put another one in its place.
+    """
+    return "\n".join(_story(failure, set(), caused=False))
+
+
+def _story(failure: BaseException, told: set[int], *, caused: bool) -> Iterator[str]:
+    if id(failure) in told or len(told) == _MAX_TOLD:
+        return
+    told.add(id(failure))
+    cause = failure.__cause__
+    context = None if failure.__suppress_context__ else failure.__context__
+    before = context if cause is None else cause
+    if came_from := [] if before is None else list(_story(before, told, caused=True)):
+        yield from came_from
+        yield _MEANWHILE if cause is None else _BECAUSE
+    if type(failure).__name__ == "_RemoteTraceback":  # of another process, which it has as text
+        yield TRACEBACK
+        yield from (line for line in str(failure).splitlines() if line.startswith("  "))
+        return
+    if places := of_failure(failure):
+        yield f"{TRACEBACK}\n{as_text(places)}"
+    name = type(failure).__name__
+    if caused:
+        yield name
+    else:
+        yield f"{name}: {text_of(failure)}"
+        yield from map(str, getattr(failure, "__notes__", ()))
+    if isinstance(failure, BaseExceptionGroup):
+        for number, member in enumerate(failure.exceptions, 1):
+            if said := "\n".join(_story(member, told, caused=caused)):
+                yield f"  {number} of {len(failure.exceptions)}:\n" + indent(said, "  ")
 
 
 def awaited_by(coroutine: Any) -> Place | None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from service.context import RUNNING
@@ -17,7 +18,11 @@ from service.lines import FORMATS, NOWHERE
 from service.protocol import MAX_LOG_LINE
 from service.sink import Sink
 
-_log = logging.getLogger("service")
+SERVICE = "service"
+FUNCTIONS = "fc"
+"""The loggers of the service, and of `context.logger`."""
+
+_log = logging.getLogger(SERVICE)
 
 
 class Logs:
@@ -155,7 +160,9 @@ class RouteRecords(logging.Handler):
         error of the call.
         """
         try:
-            message = self.format(record)
+            # Ours say all of it themselves: an exception comes along for others' handlers.
+            own = record.name == SERVICE
+            message = record.getMessage() if own else self.format(record)
         except Exception as reason:
             message = (
                 f"a log record of {record.pathname}:{record.lineno} cannot be formatted: {reason!r}"
@@ -163,20 +170,63 @@ class RouteRecords(logging.Handler):
         self._logs.line(record.levelname, message)
 
 
+class Kept(logging.Logger):
+    """A logger that a configuration of the user's does not disable: `logging.config` does so with
+    all that it does not name.
+    """
+
+    @property
+    def disabled(self) -> bool:
+        """False."""
+        return False
+
+    @disabled.setter
+    def disabled(self, _value: bool) -> None:
+        """Stay as it is."""
+
+
+class KeptService(Kept):
+    """The service's own logger. What it says reaches the log whatever the user makes of `logging`,
+    and no filter, factory or handler of the user's fails what the service does.
+    """
+
+    def isEnabledFor(self, level: int) -> bool:
+        """Ask its own level alone."""
+        return level >= self.level
+
+    def makeRecord(self, *arguments: Any, **_more: Any) -> logging.LogRecord:
+        """Make a plain record."""
+        return logging.LogRecord(*arguments[:8])
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Write the record, and show it to handlers that the user has added."""
+        added = [each for each in logging.root.handlers if not isinstance(each, RouteRecords)]
+        for handler in (*self.handlers, *added):
+            with suppress(Exception):
+                if record.levelno >= handler.level:
+                    handler.handle(record)
+
+
 def route_all(logs: Logs, level: str) -> Callable[[], None]:
     """Route `logging`, `sys.stdout` and `sys.stderr` to `logs`, once, at start. Returns what undoes
     it.
     """
-    root = logging.getLogger()
+    root, functions = logging.getLogger(), logging.getLogger(FUNCTIONS)
     before = (sys.stdout, sys.stderr, root.handlers[:], root.level)
     sys.stdout = Route(logs, "STDOUT", before[0])
     sys.stderr = Route(logs, "STDERR", before[1])
     root.handlers[:] = [RouteRecords(logs)]
     root.setLevel(level)
+    functions.__class__, _log.__class__ = Kept, KeptService
+    _log.handlers[:] = [RouteRecords(logs)]
+    _log.setLevel(level)
 
     def undo() -> None:
         sys.stdout, sys.stderr, root.handlers[:] = before[:3]
         root.setLevel(before[3])
+        functions.__class__ = _log.__class__ = logging.Logger
+        _log.handlers.clear()
+        _log.setLevel(logging.NOTSET)
 
     return undo
 

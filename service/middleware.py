@@ -30,8 +30,6 @@ from service.logs import Logs
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-TRACEBACK = "Traceback (most recent call last):\n"
-
 _log = logging.getLogger("service")
 
 
@@ -102,7 +100,8 @@ def reported(*, error_trace: bool) -> Middleware:
             # A fault of ours: what it says may quote the request, so only its kind and its frames
             # are told.
             places = frames.as_text(frames.of_fault(failure))
-            _log.error("%s%s\nthe service failed: %s", TRACEBACK, places, type(failure).__name__)
+            kind = type(failure).__name__
+            _log.error("%s\n%s\nthe service failed: %s", frames.TRACEBACK, places, kind)
             error = ServiceError("the service failed: see its log")
         report(error)
         answer = failure_answer(error, RUNNING.get().request_id, error_trace=error_trace)
@@ -149,9 +148,8 @@ def report(error: ServiceError) -> None:
         return
     error.logged = True
     if isinstance(error, HandlerFailed):
-        places = frames.of_failure(error.failure)
-        trace = f"{TRACEBACK}{frames.as_text(places)}\n" if places else ""
-        _log.error("%s%s: %s", trace, error.code, error)
+        # Our log shows the story alone; a handler of the user's gets the exception itself.
+        _log.error("%s", frames.story(error.failure), exc_info=error.failure)
     elif isinstance(error, ClientGone):
         _log.info("%s: %s", error.code, error)
     else:

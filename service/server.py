@@ -22,7 +22,7 @@ from service import frames
 from service.app import SERVICE
 from service.calls import context_of
 from service.context import RUNNING, Context
-from service.errors import ServiceError, StartError, text_of
+from service.errors import ServiceError, StartError
 from service.lifecycle import Lifecycle
 from service.logs import Logs, log_rarely
 from service.receiver import Limits
@@ -245,8 +245,7 @@ def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
         places = frames.as_text(frames.of_fault(failure))
         message = f"{message}\n{places}\nthe service failed: {type(failure).__name__}"
     elif failure is not None:
-        places = frames.as_text(frames.of_failure(failure))
-        message = f"{message}\n{places}\n{type(failure).__name__}: {text_of(failure)}"
+        message = f"{message}\n{frames.story(failure)}"
     call = context_of(task) if isinstance(task, asyncio.Task) else None
     # A task that is collected reports from within whatever call runs then: not as that one's.
     contextvars.Context().run(_log_for, call, message)

@@ -6,6 +6,8 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Generator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +194,97 @@ def test_a_running_thread_names_its_innermost_line() -> None:
     assert place is not None
     assert place.function == "mine"
     assert frames.running_in(-1) is None
+
+
+def refuse(reason: BaseException | None = None) -> None:
+    """Raise, from a reason or while another exception is handled."""
+    raise ValueError("refused") from reason
+
+
+def said_by(work: Any) -> list[str]:
+    """What is told of the failure, without frames."""
+    lines = frames.story(failure_of(work)).splitlines()
+    return [line for line in lines if line and (line[0] != " " or ":" in line[:12])]
+
+
+BECAUSE = "The above exception was the direct cause of the following exception:"
+MEANWHILE = "During handling of the above exception, another exception occurred:"
+
+
+def test_a_story_begins_with_the_cause() -> None:
+    """The kind of a cause, or of a context, and its frames come first, without its text, which may
+    quote the event; `from None` tells of none; notes are told.
+    """
+
+    def caused() -> None:
+        try:
+            refuse()
+        except ValueError as reason:
+            raise KeyError("x") from reason
+
+    def meanwhile() -> None:
+        try:
+            refuse()
+        except ValueError:
+            failure = KeyError("x")
+            failure.add_note("a note")
+            raise failure  # noqa: B904 - that is what is tested
+
+    def hidden() -> None:
+        try:
+            refuse()
+        except ValueError:
+            raise KeyError("x") from None
+
+    first, last = [frames.TRACEBACK, "ValueError"], [frames.TRACEBACK, "KeyError: 'x'"]
+    assert said_by(caused) == [*first, BECAUSE, *last]
+    assert said_by(meanwhile) == [*first, MEANWHILE, *last, "a note"]
+    assert said_by(hidden) == last
+    assert "in refuse" in frames.story(failure_of(caused))
+
+
+def fails_elsewhere() -> None:
+    """What a job of another process does."""
+    raise ValueError("a quotation")
+
+
+def test_a_story_shows_where_a_job_of_another_process_failed() -> None:
+    """A pool's traceback of the other process is shown, without a text that may quote."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        told = frames.story(failure_of(pool.submit(fails_elsewhere).result))
+    assert "in fails_elsewhere" in told
+    assert told.count("ValueError: a quotation") == 1
+
+
+def test_a_story_tells_of_each_member_of_a_group() -> None:
+    """Of an exception group every member is told, within groups too."""
+
+    def grouped() -> None:
+        inner = BaseExceptionGroup("inner", [failure_of(refuse), KeyError("y")])
+        raise BaseExceptionGroup("outer", [inner, OSError("z")])
+
+    lines = frames.story(failure_of(grouped)).splitlines()
+    assert "ExceptionGroup: outer (2 sub-exceptions)" in lines
+    assert {"  1 of 2:", "    1 of 2:", "    ValueError: refused", "    KeyError: 'y'"} <= set(
+        lines
+    )
+    assert "  OSError: z" in lines
+
+
+def test_a_story_has_an_end() -> None:
+    """Exceptions that are each other's cause, and long chains of them, are told of so far."""
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    assert frames.story(one).splitlines() == [
+        "ValueError",
+        "",
+        BECAUSE,
+        "",
+        "ValueError: one",
+    ]
+    chain: BaseException = ValueError("0")
+    for number in range(1, 10_000):
+        following = ValueError(str(number))
+        following.__cause__ = chain
+        chain = following
+    assert 0 < frames.story(chain).count(BECAUSE) <= 20

@@ -35,8 +35,8 @@ STAIRCASE = """
 1c   loader
 1b   body handler sink workers
 1a   allocator lines settings framing admission codec threads calls lifecycle health
-0b   sources context
-0a   errors protocol frames knobs signals
+0b   sources context frames
+0a   errors protocol knobs signals
 leaf events deferred
 """
 

@@ -6,11 +6,12 @@ import asyncio
 import io
 import json
 import logging
+import logging.config
 import os
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -100,6 +101,85 @@ def test_logging_goes_where_print_goes() -> None:
     assert lines[0] == "r1 [INFO] 7 bytes"
     assert lines[1:3] == ["r1 [ERROR] it failed", "r1 [ERROR] Traceback (most recent call last):"]
     assert lines[-1] == "r1 [ERROR] KeyError: 'x'"
+
+
+def silent_config() -> None:
+    """A configuration that disables every logger that there is."""
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "handlers": {"null": {"class": "logging.NullHandler"}},
+            "root": {"level": "CRITICAL", "handlers": ["null"]},
+        }
+    )
+
+
+def failing_filter() -> None:
+    """A handler whose filter asks records for what they do not have."""
+    handler = logging.StreamHandler(io.StringIO())
+    handler.addFilter(lambda record: bool(record.__dict__["user_id"]))
+    logging.getLogger().handlers.insert(0, handler)
+    logging.getLogger().handlers[1].addFilter(lambda record: bool(record.__dict__["user_id"]))
+
+
+def failing_factory() -> None:
+    """A record factory that fails."""
+    logging.setLogRecordFactory(lambda *_, **__: 1 / 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "configure",
+    [
+        silent_config,
+        failing_filter,
+        failing_factory,
+        lambda: logging.basicConfig(force=True, stream=io.StringIO(), level=logging.CRITICAL),
+        lambda: logging.disable(),
+    ],
+    ids=["disabled", "a filter that fails", "a factory that fails", "elsewhere", "disable()"],
+)
+def test_no_configuration_silences_the_service(configure: Callable[[], None]) -> None:
+    """What the service says of a call is in the log once, whatever the function makes of
+    `logging`.
+    """
+    ours = logging.getLogger("service")
+    factory = logging.getLogRecordFactory()
+    try:
+        with logged() as (_, pipe), call("r1"):
+            configure()
+            ours.error("it failed: %s", "why", exc_info=ValueError("not shown by us"))
+            ours.debug("below the level")
+            lines = untimed(pipe.lines())
+    finally:
+        logging.disable(logging.NOTSET)
+        logging.setLogRecordFactory(factory)
+        log.disabled = False
+    assert lines == ["r1 [ERROR] it failed: why"]
+
+
+def test_a_configuration_does_not_disable_a_functions_logger() -> None:
+    """`context.logger` goes where the function's own configuration sends it."""
+    seen = logging.StreamHandler(told := io.StringIO())
+    with logged():
+        silent_config()
+        logging.getLogger().addHandler(seen)
+        logging.getLogger().setLevel("INFO")
+        Context({}, "r1").logger.info("here")
+    log.disabled = False
+    assert told.getvalue() == "here\n"
+
+
+def test_a_handler_of_the_functions_gets_the_exception() -> None:
+    """What collects errors, and is a handler of the root logger, gets each failure as such."""
+    seen: list[logging.LogRecord] = []
+    collector = logging.Handler()
+    collector.emit = seen.append  # type: ignore
+    with logged():
+        logging.getLogger().addHandler(collector)
+        logging.getLogger("service").error("it failed", exc_info=ValueError("why"))
+    (record,) = seen
+    assert record.exc_info
+    assert str(record.exc_info[1]) == "why"
 
 
 @pytest.mark.parametrize("arguments", [("%d", "x"), ("%s %s", 1), ("%(a)s", 1)])
