@@ -321,10 +321,14 @@ def hook(function: Function | None, service: Service, seconds: float) -> Hook:
         if RUNNING.get(None) is None:
             RUNNING.set(Context({}, protocol.new_request_id(), None, service.platform))
         call = Call(time.monotonic() + seconds)
+        # Not in a handler's: calls that never come back may have all of these.
+        threads = ThreadPool(1, "hook")
         try:
-            await service.calls.run(call, run(function, service.threads, call, RUNNING.get()))
+            await service.calls.run(call, run(function, threads, call, RUNNING.get()))
         except ServiceError as failure:
             report(failure)
             raise
+        finally:
+            threads.close()
 
     return call_hook

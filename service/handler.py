@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 from service.calls import Call
 from service.errors import HandlerFailed, ServiceError, UnserializableResult
-from service.threads import Outcome, ThreadPool
+from service.threads import Outcome, ThreadPool, end_fork
 
 Kind = Literal["async", "sync", "stream"]
 
@@ -62,12 +63,17 @@ async def run(function: Function, pool: ThreadPool, call: Call, *arguments: Any)
     elif function.kind == "stream":
         begin, arguments = _collect, (begin, *arguments)
     try:
-        return await begin(*arguments)
+        result = await begin(*arguments)
     except ServiceError:
         raise
     except BaseException as failure:
+        if os.getpid() != pool.process:
+            end_fork(failure)
         # A cancellation at the deadline too: nobody waits for it any more.
         raise HandlerFailed(failure) from failure
+    if os.getpid() != pool.process:
+        end_fork()
+    return result
 
 
 async def _in_thread(function: Function, pool: ThreadPool, call: Call, *arguments: Any) -> Outcome:

@@ -188,6 +188,10 @@ def _hook(
         present = [key for key in defaults if callable(getattr(module, key, None))]
         if not present:
             return None
+        if home := _library_of(getattr(module, present[0]), folder):
+            what = f"{home}'s {present[0]!r} is not taken for the function's {wanted.what}"
+            _log.info("%s; name it in the settings if it is", what)
+            return None
         wanted = Wanted(wanted.what, f"{module.__name__}.{present[0]}")
         found = getattr(module, present[0])
     call, kind = _kind(wanted, found)
@@ -201,6 +205,18 @@ def _hook(
             f"{wanted}: {_place(call)} takes {signature}; a hook takes (context)"
         ) from None
     return Function(wanted.name, call, kind)
+
+
+def _library_of(found: Any, folder: Path) -> str:
+    """Return the module of another place than `folder` that something was imported from, "" where
+    it was not: datadog, for example, has an `initialize` that is no hook.
+    """
+    home = sys.modules.get(getattr(found, "__module__", None) or "")
+    file = getattr(home, "__file__", None)
+    if not home or not file or getattr(home, getattr(found, "__name__", ""), None) is not found:
+        return ""
+    roots = [path for path in sys.path if path and file.startswith(f"{path}/")]
+    return "" if max(roots, key=len, default="") == str(folder) else home.__name__
 
 
 def _kind(wanted: Wanted, found: Any) -> tuple[Callable[..., Any], Kind]:

@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aiohttp import web
@@ -95,6 +96,8 @@ def serve(
     loop = new_loop(service.settings.loop)
     loop.set_exception_handler(on_loop_error)
     loop.set_task_factory(task_factory)
+    # `asyncio.to_thread` has as many threads as handlers: by default, a few for each core.
+    loop.set_default_executor(ThreadPoolExecutor(service.settings.concurrency, "to-thread"))
     # In asyncio's debug mode a slow turn is logged with the call's result. The watchdog tells its
     # line.
     loop.slow_callback_duration = math.inf

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
+import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 
 class Outcome(NamedTuple):
@@ -31,6 +34,26 @@ def attempt(work: Callable[..., Any], *arguments: Any) -> Outcome:
 
 _Future = asyncio.Future[Outcome]
 _Job = tuple[asyncio.AbstractEventLoop, _Future, Callable[[], Outcome]]
+
+
+def end_fork(failure: BaseException | None = None) -> NoReturn:
+    """End a process that user code has forked and that has left its handler, by a failure or not.
+
+    It has the sockets and the queues of the one that serves, and would take calls from it.
+    """
+    code: object = 0
+    if isinstance(failure, SystemExit):
+        code = 0 if failure.code is None else failure.code
+    elif failure is not None:
+        traceback.print_exception(failure)
+        code = 1
+    if not isinstance(code, int):
+        print(code, file=sys.stderr)  # noqa: T201 - as Python does
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code)
 
 
 class Bell:
@@ -69,8 +92,10 @@ class ThreadPool:
     hang the stop.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, name: str = "handler") -> None:
         self.size = size
+        self._name = name
+        self.process = os.getpid()
         self.threads = 0
         self._busy = 0  # calls that have a thread or wait for one
         self._jobs: deque[_Job | None] = deque()
@@ -100,7 +125,7 @@ class ThreadPool:
         return self._jobs.popleft()
 
     def _grow(self) -> None:
-        name = f"handler-{self.threads + 1}"
+        name = f"{self._name}-{self.threads + 1}"
         try:
             threading.Thread(target=self._serve, name=name, daemon=True).start()
         except RuntimeError:  # the instance's limit of 1,024 threads (fc-platform.md section 8)
@@ -119,14 +144,17 @@ class ThreadPool:
         while (job := self._get()) is not None:
             loop, future, work = job
             # Answered while it waited for a thread: it must not run any more.
-            self._done.append((future, None if future.cancelled() else work()))
+            outcome = None if future.cancelled() else work()
+            if outcome is not None and os.getpid() != self.process:
+                end_fork(outcome.failure)
+            self._done.append((future, outcome))
             if not self._told:  # to wake the loop costs more than a small handler
                 self._told = True
                 try:
                     loop.call_soon_threadsafe(self._deliver)
                 except RuntimeError:  # the loop is closed: nobody waits
                     self._told = False
-            del job, loop, future, work  # an idle thread keeps no call's event alive
+            del job, loop, future, work, outcome  # an idle thread keeps no call's event alive
 
     def _deliver(self) -> None:
         self._told = False  # first: what is done from here on is told again

@@ -437,3 +437,34 @@ def test_a_hook_that_cannot_be_called_is_told(
     assert why in line
     if "gone.stop" in named.values():
         assert line.endswith("or name another with --pre-stop")
+
+
+def test_a_hook_that_is_imported_from_a_library_is_none(
+    folder: Path, write: Write, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """A library's `initialize` is not run with the context; a module of the function's own is."""
+    library = tmp_path / "elsewhere"
+    library.mkdir()
+    (library / "statsd_client.py").write_text("def initialize(api_key=None): pass\n")
+    sys.path.append(str(library))
+    try:
+        write("from statsd_client import initialize\ndef handler(event, context): pass\n")
+        caplog.set_level("INFO")
+        assert load(["index.handler"], folder).initializer is None
+        assert (
+            "statsd_client's 'initialize' is not taken for the function's initializer"
+            in caplog.text
+        )
+        named = load(["index.handler"], folder, initializer="statsd_client.initialize")
+        assert named.initializer is not None
+    finally:
+        sys.path.remove(str(library))
+
+
+def test_a_hook_that_is_imported_from_the_functions_own_files_is_one(
+    folder: Path, write: Write
+) -> None:
+    """Hooks may stand in a file beside the handler's."""
+    write("def initialize(context): pass\n", "hooks.py")
+    write("from hooks import initialize\ndef handler(event, context): pass\n")
+    assert load(["index.handler"], folder).initializer is not None

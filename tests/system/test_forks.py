@@ -115,3 +115,38 @@ async def test_a_job_of_a_process_pool_is_not_logged_as_another_calls(
     assert await asyncio.to_thread(server.stop) == 0
     lines = [line.partition("Z ")[2] for line in server.lines if "job of" in line]
     assert lines == [f"- [STDOUT] job of call-{number}" for number in range(3)]
+
+
+LEAVES = {
+    "returns": ("return event", 0),
+    "exits": ("sys.exit(3)", 3),
+    "exits with a text": ('sys.exit("so long")', 1),
+    "raises": ('raise ValueError("of the child")', 1),
+}
+
+
+@pytest.mark.parametrize("kind", ["async def", "def"])
+@pytest.mark.parametrize(("leaves", "code"), LEAVES.values(), ids=LEAVES)
+async def test_a_fork_that_leaves_the_handler_ends(
+    serve: Serve, loop_kind: str, kind: str, leaves: str, code: int
+) -> None:
+    """The copy of the service that `os.fork` makes takes no calls: it ends with the code that it
+    would have by itself, and every later call is answered.
+    """
+    source = f"""
+        import os, sys
+
+        {kind} handler(event, context):
+            if event != b"fork":
+                return event
+            pid = os.fork()
+            if not pid:
+                {leaves}
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    """
+    server = serve(source, "--loop", loop_kind)
+    assert (await server.ask(request(b"fork"))).json() == code
+    for number in range(20):
+        assert (await server.ask(request(b"%d" % number))).body == b"%d" % number
+    assert await asyncio.to_thread(server.stop) == 0
+    assert ("of the child" in server.log()) == ("raise" in leaves)

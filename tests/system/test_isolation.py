@@ -365,6 +365,60 @@ async def test_a_call_leaves_the_queue_at_its_deadline(serve: Serve, loop_kind: 
     assert (await running).body == b"runs"
 
 
+async def test_hooks_do_not_wait_for_threads_that_are_lost(serve: Serve) -> None:
+    """A plain call that never comes back keeps its thread, and no hook from running."""
+    source = """
+        import time
+
+        def handler(event, context):
+            time.sleep(300)
+
+        def pre_stop(context):
+            print("pre_stop ran")
+    """
+    server = serve(source, "--concurrency", "1", "--drain-timeout", "1")
+    answer = await server.ask(request(x_fc_function_timeout="1"))
+    assert answer.json()["errorType"] == "FunctionTimeout"
+    assert await asyncio.to_thread(server.stop) == 0
+    assert any("pre_stop ran" in line for line in server.lines)
+
+
+async def test_an_initializer_that_hung_is_tried_again(serve: Serve) -> None:
+    """The thread of one that never came back is not the next one's."""
+    source = """
+        import time
+
+        tries = []
+
+        def initialize(context):
+            tries.append(1)
+            if len(tries) == 1:
+                time.sleep(300)
+
+        def handler(event, context):
+            return len(tries)
+    """
+    server = serve(source, "--concurrency", "1", "--initialize-timeout", "0.5")
+    await asyncio.to_thread(server.wait_for, "FunctionTimeout while running index.initialize")
+    assert (await server.ask(request())).json() == 2
+
+
+async def test_to_thread_has_a_thread_for_each_call(serve: Serve, loop_kind: str) -> None:
+    """`asyncio.to_thread`, which a blocked loop's warning names, runs as many jobs as calls run."""
+    source = """
+        import asyncio, threading
+
+        all_here = threading.Barrier(60)
+
+        async def handler(event, context):
+            await asyncio.to_thread(all_here.wait, 60)
+            return event
+    """
+    server = serve(source, "--loop", loop_kind)
+    answers = await asyncio.gather(*(server.ask(request(b"here")) for _ in range(60)))
+    assert {answer.body for answer in answers} == {b"here"}
+
+
 # --- a stalled loop
 
 BLOCKS = """
