@@ -14,6 +14,11 @@ SUPPORTED = 3.13 3.12 3.11
 PYTHON = $(or $(firstword $(foreach v,$(SUPPORTED),$(call python,$(v)))),$(error No Python 3.11, 3.12 or 3.13 \
 	that can make an environment was found. Install one (on Debian with python3-venv), or say make PYTHON=...))
 
+# $(call environment,.venv): make it where it is not there; end with one line where its Python is not a supported one.
+environment = $(if $(wildcard $(1)/bin/python),$(call check,$(1)/bin/python),$(call check,$(PYTHON)) && $(PYTHON) -m venv $(1))
+check = $(1) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+	echo "$(1) is not a Python 3.11, 3.12 or 3.13: 'make clean' removes .venv; PYTHON=... names another Python" >&2; exit 1; }
+
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
 
@@ -112,10 +117,10 @@ clean: ## remove what these commands made
 	rm -rf .venv .venv-3.* .venv-bench build dist reports *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 BUILD = docker build -t fc-event-service
-# The Python of the runtime in s.yaml, and what is not part of a function.
+# The Python of the runtime in s.yaml, and what is not part of a function: virtual environments, too.
 BUNDLE = 3.11
-CODE = $(filter-out tests docs benchmarks build dist reports %.egg-info %.md %.lock s.yaml \
-	Dockerfile Makefile LICENSE pyproject.toml,$(wildcard *))
+CODE = $(filter-out tests docs benchmarks build dist reports node_modules %.egg-info %.md %.lock s.yaml \
+	Dockerfile Makefile LICENSE pyproject.toml $(patsubst %/pyvenv.cfg,%,$(wildcard */pyvenv.cfg)),$(wildcard *))
 # Strict: a package that the database does not know is not called sound.
 AUDIT = build/audit/bin/pip-audit --require-hashes --disable-pip --strict --progress-spinner off --timeout 15
 LOCK = requirements.lock
@@ -127,7 +132,7 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --qu
 # A stamp is newer than its lock file when the environment is up to date: then a command starts at once.
 .venv/run.stamp: requirements.lock pyproject.toml
 	@echo "Installing into .venv"
-	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@$(call environment,.venv)
 	@.venv/bin/python $(PIP) --no-deps --require-hashes -r requirements.lock
 	@.venv/bin/python $(PIP) --no-deps -e .
 	@touch $@
@@ -147,7 +152,7 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --qu
 
 .venv-bench/stamp: pyproject.toml requirements.lock
 	@echo "Installing the peers into .venv-bench"
-	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@$(call environment,.venv-bench)
 	@.venv-bench/bin/python $(PIP) -e ".[bench]" || .venv-bench/bin/python benchmarks/peers.py
 	@# Robyn and Sanic ask for older versions of what we lock, and run with ours.
 	@.venv-bench/bin/python $(PIP) --no-warn-conflicts --no-deps --require-hashes -r requirements.lock

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -209,7 +213,70 @@ class TestImage:
         """Hidden files, tests and papers stay out of the image; the function's parts do not."""
         ignored = [line for line in text(".dockerignore").splitlines() if line[:1] != "#"]
         assert {".*", "tests", "docs", "build", "requirements-dev.lock"} <= set(ignored)
+        assert {"venv", "env", "node_modules"} <= set(ignored)
         assert not {"service", "config", "index.py", "requirements.lock", "*"} & set(ignored)
+
+
+class TestMakefile:
+    """The Makefile, in a folder of its own."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """What `make run` and `make bundle` start from."""
+        for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-uv.lock"):
+            shutil.copy(ROOT / name, tmp_path)
+        return tmp_path
+
+    @staticmethod
+    def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What `make` does there, whatever the `make` was told that runs the tests."""
+        return subprocess.run(
+            ["make", *arguments],
+            cwd=folder,
+            env={**os.environ, "MAKEFLAGS": ""},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    @staticmethod
+    def interpreter(path: Path) -> Path:
+        """A Python of a version that is not supported, as far as `make` asks it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/bin/sh\nexit 1\n")
+        path.chmod(0o755)
+        return path
+
+    def test_an_unsupported_python_makes_no_environment(self, folder: Path) -> None:
+        """A PYTHON of another version is refused with one line that says what to do, and leaves
+        nothing that the next command would fail on.
+        """
+        old = self.interpreter(folder / "old")
+        done = self.make(folder, "run", f"PYTHON={old}")
+        first, _from_make = done.stderr.splitlines()
+        assert first.startswith(f"{old} is not a Python 3.11, 3.12 or 3.13: ")
+        assert done.returncode == 2
+        assert not (folder / ".venv").exists()
+
+    def test_an_environment_of_an_unsupported_python_is_told(self, folder: Path) -> None:
+        """An environment that is there, of another version, ends the command with the way out."""
+        self.interpreter(folder / ".venv" / "bin" / "python")
+        done = self.make(folder, "run")
+        first, _from_make = done.stderr.splitlines()
+        assert first.startswith(".venv/bin/python is not a Python 3.11, 3.12 or 3.13: 'make clean'")
+        assert done.returncode == 2
+
+    def test_what_is_installed_beside_the_code_is_not_bundled(self, folder: Path) -> None:
+        """A virtual environment, whatever it is called, and `node_modules` stay out of the bundle;
+        a package of the function's does not.
+        """
+        for name in ("env/pyvenv.cfg", "venv/pyvenv.cfg", "node_modules/x", "environ/__init__.py"):
+            (folder / name).parent.mkdir()
+            (folder / name).touch()
+        (folder / "index.py").touch()
+        lines = self.make(folder, "-n", "bundle", f"PYTHON={sys.executable}").stdout.splitlines()
+        (copy,) = (line for line in lines if line.startswith("cp -R"))
+        assert set(copy.split()[2:-1]) == {"environ", "index.py"}
 
 
 class TestLocks:
