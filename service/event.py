@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from service.errors import UsageError
-from service.events.sample import about, names, sample
+from service.events.sample import about, names, sample, type_of
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +32,7 @@ def text_of(name: str | None, changes: Sequence[str]) -> bytes:
     if name is None:
         if changes:
             raise UsageError("--set changes a sample: name one, such as oss.put")
-        width = max(map(len, names()))
-        return "".join(f"{each:{width}}  {about(each)}\n" for each in names()).encode()
+        return _list()
     try:
         return sample(name, dict(map(_change, changes)))
     except (LookupError, ValueError) as reason:
@@ -41,8 +40,16 @@ def text_of(name: str | None, changes: Sequence[str]) -> bytes:
     except ImportError as reason:
         raise UsageError(
             f"{reason.name} is not installed, which this sample's bytes are written with:"
-            " pip install 'fc-event-service[events]'"
+            " run `make dev`, or pip install -e '.[events]' in the project's folder"
         ) from None
+
+
+def _list() -> bytes:
+    """The samples: name, type of `service.events`, and what it is."""
+    rows = [(name, type_of(name) or "-", about(name)) for name in names()]
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    lines = (f"{name:{first}}  {kind:{second}}  {what}\n" for name, kind, what in rows)
+    return "".join(lines).encode()
 
 
 def _change(text: str) -> tuple[str, str]:

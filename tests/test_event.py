@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
+import service.events
 from service import event
+from service.codec import decoder
 from service.errors import UsageError
 from service.events.sample import names, sample
 
@@ -22,11 +24,20 @@ def printed(*arguments: str) -> bytes:
 
 
 def test_the_list_has_a_line_for_each_sample() -> None:
-    """Name and what it is, in columns."""
+    """Name, type and what it is, in columns."""
     lines = printed().decode().splitlines()
     assert [line.split()[0] for line in lines] == names()
-    column = {len(line) - len(line.split(None, 1)[1]) for line in lines}
-    assert len(column) == 1
+    for count in (1, 2):
+        assert len({len(line) - len(line.split(None, count)[count]) for line in lines}) == 1
+
+
+def test_the_type_that_the_list_names_decodes_the_sample() -> None:
+    """A handler with that annotation takes the event; "-" stands where there is no type."""
+    types = dict(line.split()[:2] for line in printed().decode().splitlines())
+    for name, kind in types.items():
+        if kind != "-":
+            decoder(getattr(service.events, kind))(sample(name))
+    assert {name for name, kind in types.items() if kind == "-"} == {"scalar", "tablestore.decoded"}
 
 
 def test_a_sample_is_printed_as_it_is_sent() -> None:
@@ -66,5 +77,5 @@ def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a changed sample in CBOR needs a package."""
     monkeypatch.setitem(sys.modules, "cbor2", None)
     assert printed("tablestore") == sample("tablestore")
-    with pytest.raises(UsageError, match=r"pip install 'fc-event-service\[events\]'"):
+    with pytest.raises(UsageError, match=r"`make dev`, or pip install -e '\.\[events\]'"):
         printed("tablestore", "--set", "Records.0.Type=UpdateRow")

@@ -42,6 +42,30 @@ ABOUT = {
 }
 """What each sample is, for people."""
 
+TYPES = {
+    "apigateway": "ApiGatewayEvent",
+    "cdn": "CdnEvent",
+    "dts": "DtsEvents",
+    "eventbridge.oss": "EventBridgeOssEvent",
+    "http": "HttpEvent",
+    "kafka": "KafkaEvents",
+    "mns.queue": "MnsQueueEvents",
+    "mns.stream": "MnsStreamEvent",
+    "mns.topic": "MnsTopicEvent",
+    "mqtt": "MqttMessages",
+    "oss": "OssEvent",
+    "rabbitmq": "RabbitMqEvents",
+    "rocketmq": "RocketMqEvents",
+    "rocketmq.self-managed": "RocketMqMessages",
+    "sls": "SlsEvent",
+    "tablestore": "TablestoreEvent",
+    "tablestore.decoded": "",
+    "timer": "TimerEvent",
+}
+"""The type of `service.events` that decodes a sample, by the sample's name or by what it begins
+with; "" where there is none.
+"""
+
 
 def names() -> list[str]:
     """The names of all samples: `oss.put` for example."""
@@ -51,6 +75,13 @@ def names() -> list[str]:
 def about(name: str) -> str:
     """What a sample is, in a few words."""
     return ABOUT[name]
+
+
+def type_of(name: str) -> str:
+    """The name of the type of `service.events` that decodes a sample, "" where there is none."""
+    while name not in TYPES and "." in name:
+        name = name.rpartition(".")[0]
+    return TYPES.get(name, "")
 
 
 def sample(name: str, changes: Mapping[str, str] = {}) -> bytes:
@@ -125,7 +156,10 @@ def _choice(holder: Any) -> str:
     if isinstance(holder, dict):
         return f"; there are {', '.join(map(str, holder))}"
     if isinstance(holder, list):
-        return f"; there are 0 to {len(holder) - 1}" if holder else "; the list is empty"
+        if not holder:
+            return "; the list is empty"
+        last = len(holder) - 1
+        return f"; the items are 0 to {last}" if last else "; the only item is 0"
     return ""
 
 

@@ -67,8 +67,10 @@ def test_what_there_is_instead_is_told() -> None:
     """A wrong path says which keys or indexes there are where it fails."""
     with pytest.raises(LookupError, match=r"there are triggerTime, triggerName, payload$"):
         sample("timer", {"nowhere.x": "1"})
-    with pytest.raises(LookupError, match=r"there are 0 to 0$"):
+    with pytest.raises(LookupError, match=r"; the only item is 0$"):
         sample("oss.put", {"events.1.region": "1"})
+    with pytest.raises(LookupError, match=r"; the items are 0 to 2$"):
+        sample("kafka", {"3.id": "1"})
     with pytest.raises(LookupError, match=r"the list is empty$"):
         sample("oss.put", {"events": "[]", "events.0.region": "1"})
 
