@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import service.events
 from service import __version__
+from service.events.sample import names, type_of
 from tests.conftest import Serve
 from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN
 
@@ -34,12 +38,15 @@ def same(shown: list[str], seen: list[str]) -> bool:
 
 
 def test_the_handler_and_the_curl_of_the_first_lines_work_as_shown(serve: Serve) -> None:
-    """The first handler, served, prints the banner that is shown and answers the curl as shown."""
+    """The first handler, served, prints what is shown below the line on the installation, and
+    answers the curl as shown.
+    """
     server = serve(HANDLERS[0])
     port = server.port
-    banner = CONSOLE["make run"]
+    installing, *printed = CONSOLE["make run"]
+    assert f'@echo "{installing}"' in (ROOT / "Makefile").read_text()
     server.wait_for("^  stop ")
-    assert same(banner, server.lines[1 : 1 + len(banner)])
+    assert same(printed, server.lines[: len(printed)])
     command = next(line for line in CONSOLE if line.startswith("curl"))
     arguments = shlex.split(command.replace(":9000", f":{port}"))
     done = subprocess.run(
@@ -90,6 +97,41 @@ def test_each_link_of_a_document_leads_to_a_file(name: str) -> None:
     """Every relative link leads to a file of the repository."""
     links = re.findall(r"\]\(([^)#:]+)[^):]*\)", DOCS[name].read_text())
     assert [link for link in links if not (DOCS[name].parent / link).is_file()] == []
+
+
+def test_the_table_of_event_types_has_each_type_and_each_sample() -> None:
+    """Beside each sample stands the type that decodes it, and every type that is named exists."""
+    page = DOCS["docs/events.md"].read_text()
+    listed: dict[str, str] = {}
+    for types, samples in re.findall(r"^\| .* \| (`.*) \| (.*) ?\|$", page, re.MULTILINE):
+        kinds = re.findall("`([A-Z]\\w+)`", types)
+        assert set(kinds) <= set(service.events.__all__)
+        listed |= dict.fromkeys(re.findall("`(.+?)`", samples), kinds[0])
+    assert listed == {name: type_of(name) for name in names() if type_of(name)}
+
+
+def test_what_is_copied_beside_a_function_is_enough_for_make(tmp_path: Path) -> None:
+    """With the files that the page on moving lists, and an index.py, every command that it names
+    has what it needs.
+    """
+    page = DOCS["docs/from-the-built-in-runtime.md"].read_text()
+    rows = re.findall(r"^\| (`.*`) \| (.*`make .*) \|$", page, re.MULTILINE)
+    for name in re.findall("`([^`]+)`", " ".join(copied for copied, _commands in rows)):
+        copy = shutil.copytree if name.endswith("/") else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    (tmp_path / "index.py").write_text(HANDLERS[0])
+    named = re.findall("`make ([^`]+)`", " ".join(commands for _copied, commands in rows))
+    assert {"run", "emulate", "bundle", "lock", "run ARGS=--reload"} == set(named)
+    for command in named:
+        done = subprocess.run(
+            ["make", "-n", f"PYTHON={sys.executable}", *command.split()],
+            cwd=tmp_path,
+            env={**os.environ, "MAKEFLAGS": ""},
+            capture_output=True,
+            text=True,
+            timeout=ENDS_WITHIN,
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_readme_is_short() -> None:
