@@ -16,7 +16,7 @@ import service.events
 from service import __version__
 from service.events.sample import names, type_of
 from tests.conftest import Serve
-from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN
+from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN, STARTS_WITHIN
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -83,6 +83,22 @@ def test_the_typed_handler_takes_a_sample_event(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith('["')
+
+
+def test_the_test_of_the_emulators_page_runs_as_pasted(tmp_path: Path) -> None:
+    """The example needs pytest and nothing else, and passes on this repository's `s.yaml`."""
+    page = DOCS["docs/emulator.md"].read_text()
+    (example,) = re.findall(r"```python\n(# test_scaling\.py.*?)```", page, re.DOTALL)
+    (tmp_path / "test_scaling.py").write_text(example)
+    plugins = ["-p", "no:asyncio", "-p", "no:aiohttp", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *plugins, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=STARTS_WITHIN,
+    )
+    assert "1 passed" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("name", DOCS)

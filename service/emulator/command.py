@@ -7,9 +7,11 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from service import __version__
+from service.emulator.agreement import disagreements
 from service.emulator.figures import table
 from service.emulator.local import FunctionCompute
 from service.emulator.log import Log
@@ -78,6 +80,8 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 def emulate(flags: argparse.Namespace, cwd: Path) -> int:
     """Play the platform until a signal; return the exit code. Raises StartError and UsageError."""
     path = cwd / flags.spec
+    if not path.exists():
+        raise UsageError(f"{flags.spec}: there is no such file; --spec FILE names another one")
     spec = read(path, code=None if flags.code is None else cwd / flags.code)
     key = _access_key(flags.access_key)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -179,7 +183,7 @@ def banner(played: FunctionCompute, file: str) -> Iterator[str]:
     yield f"Function Compute on the desk {__version__}: {number} of {file} on {played.url}"
     for function in functions.values():
         yield f"  {function.name}: {_terms(function)}"
-    for warning in played.spec.warnings:
+    for warning in (*played.spec.warnings, *chain(*map(disagreements, functions.values()))):
         yield f"  warning: {warning}"
     first = next(iter(functions))
     yield f"""  try      python -m service invoke '{{"name":"you"}}' --function {first}"""

@@ -34,7 +34,7 @@ def missing(reason: ImportError) -> UsageError:
     """Return what to say where a package of the extra `emulator` is not installed."""
     return UsageError(
         f"the emulator needs packages that are not installed ({reason.name}):"
-        " pip install 'fc-event-service[emulator]'"
+        " run `make dev`, or pip install -e '.[emulator]' in the project's folder"
     )
 
 

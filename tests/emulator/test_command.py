@@ -138,6 +138,7 @@ def test_a_user_sees_what_is_played_calls_it_and_gets_a_summary(folder: Path) ->
         shown = "\n".join(fc.seen)
         assert "fn: python3 -m service, 10 calls at once in an instance, 30 s, 512 MB" in shown
         assert re.search(r"warning: .*layers", shown)
+        assert "warning: fn: instanceConcurrency is 10, the service's concurrency is 100" in shown
         done = invoke(url, '"hello"')
         assert (done.returncode, done.stdout) == (0, '"hello"')
         failed = invoke(url, "@timer")
@@ -196,6 +197,13 @@ def test_a_file_with_mistakes_is_refused_with_their_places(
     with emulate(folder) as fc:
         fc.read_to(told)
         assert fc.process.wait(WITHIN) == code
+
+
+def test_a_file_that_is_not_there_is_told_with_the_flag_that_names_one(tmp_path: Path) -> None:
+    """Outside of a project, the user learns how to name the file."""
+    with emulate(tmp_path) as fc:
+        fc.read_to(r"s\.yaml: there is no such file; --spec FILE names another one")
+        assert fc.process.wait(WITHIN) == 2
 
 
 def test_kill_9_of_the_emulator_leaves_no_instance(folder: Path) -> None:

@@ -854,7 +854,7 @@ def test_a_missing_extra_is_told(package: str, monkeypatch: pytest.MonkeyPatch) 
     """Without its packages, the emulator says how to install them."""
     rules._validator.cache_clear()
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UsageError, match=rf"\({package}\): pip install 'fc-event-service\[emu"):
+    with pytest.raises(UsageError, match=rf"\({package}\): run `make dev`, or pip install -e"):
         read(ROOT / "s.yaml", code=ROOT)
 
 
