@@ -150,6 +150,14 @@ def test_what_is_copied_beside_a_function_is_enough_for_make(tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("name", DOCS)
+def test_no_line_of_prose_is_over_120_characters(name: str) -> None:
+    """Paragraphs are wrapped; a table's rows and what a terminal shows are as long as they are."""
+    prose = re.sub(r"^ *```.*?^ *```$", "", DOCS[name].read_text(), flags=re.DOTALL | re.MULTILINE)
+    lines = [line for line in prose.splitlines() if not line.startswith("|")]
+    assert [line for line in lines if len(line) > 120] == []
+
+
 def test_the_readme_is_short() -> None:
     """The README stays under 150 lines."""
     assert len(README.splitlines()) < 150
