@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from service import frames
 from service.context import RUNNING, Context
@@ -170,6 +170,23 @@ def eager_task(
     if EAGER:
         return asyncio.Task(work, loop=loop, context=context, eager_start=True)
     return loop.create_task(work, context=context)
+
+
+_OWN: WeakSet[asyncio.Task[Any]] = WeakSet()
+
+
+def own(task: asyncio.Task[T]) -> asyncio.Task[T]:
+    """Keep a task of the service's out of `asyncio.all_tasks()`: who cancels all tasks there, or
+    waits for them, means those of the function.
+    """
+    asyncio.tasks._unregister_task(task)
+    _OWN.add(task)
+    return task
+
+
+def own_tasks(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
+    """Return the tasks of the service's own that are not done."""
+    return {task for task in tuple(_OWN) if not task.done() and task.get_loop() is loop}
 
 
 _CONTEXTS: WeakKeyDictionary[asyncio.Task[Any], Context] = WeakKeyDictionary()

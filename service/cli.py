@@ -148,6 +148,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
     """Import the user's module. Raises StartError, or Stopped for a stop that the module caught."""
     wanted = loaded.settings
+    SIGNALS.guard()
     handlers = load(
         wanted.handlers,
         cwd,

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from service.calls import own
 from service.errors import InitializationError, ServiceError, Stopping
 
 Hook = Callable[[], Awaitable[None]]
@@ -48,7 +49,7 @@ class Lifecycle:
     def start(self) -> None:
         """Run the initializer, unless it runs or has succeeded."""
         if self._started is None or _failed(self._started):
-            self._started = asyncio.ensure_future(self._run_initializer())
+            self._started = own(asyncio.ensure_future(self._run_initializer()))
             self._started.add_done_callback(
                 _failed
             )  # a failure nobody asks about is no "never retrieved"
@@ -105,7 +106,7 @@ class Lifecycle:
         raised.
         """
         if self._stopped is None:
-            self._stopped = asyncio.ensure_future(self._stop())
+            self._stopped = own(asyncio.ensure_future(self._stop()))
             self._stopped.add_done_callback(_failed)
         await asyncio.shield(self._stopped)
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from service.calls import own
 from service.context import RUNNING, Context, Platform, sent_headers
 from service.errors import ServiceError, Stopping
 
@@ -256,7 +257,7 @@ class Peers:
         if key in self._known or time.monotonic() > question.until + SECOND_LOOK:
             return  # asked twice; or nobody waits for it any more
         self._known.append(key)
-        task = asyncio.ensure_future(self._answer(question))
+        task = own(asyncio.ensure_future(self._answer(question)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

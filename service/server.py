@@ -21,7 +21,7 @@ from aiohttp import web
 
 from service import frames
 from service.app import SERVICE
-from service.calls import context_of
+from service.calls import context_of, own, own_tasks
 from service.context import RUNNING, Context
 from service.errors import ServiceError, StartError
 from service.lifecycle import Lifecycle
@@ -33,6 +33,7 @@ from service.settings import Settings
 from service.signals import SIGNALS
 from service.site import BACKLOG, Site
 from service.spawned import task_factory
+from service.threads import HandlerLoops
 
 SPARE_DESCRIPTORS = 32
 """File descriptors that are left to the handlers and to ourselves when clients take all they may.
@@ -104,14 +105,18 @@ def serve(
     asyncio.set_event_loop(loop)
     try:
         with _told_by_signals(loop, service.logs, service.lifecycle):
-            return _run(loop, loop.create_task(_serve(app, sock, limits, announce, make_site)))
+            main = own(loop.create_task(_serve(app, sock, limits, announce, make_site)))
+            return _run(loop, main)
     finally:
         wind_up(loop)
         service.logs.close()
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
-    """Return an event loop: uvloop's for `uvloop`, and for `auto` where it is installed."""
+    """Return an event loop: uvloop's for `uvloop`, and for `auto` where it is installed. Handler
+    threads get their own where they ask for one.
+    """
+    asyncio.set_event_loop_policy(HandlerLoops())
     if kind != "asyncio":
         try:
             import uvloop  # not on every platform
@@ -161,7 +166,7 @@ async def _serve(
     check_limits(runner.server)
     site = make_site(runner, sock, lifecycle)
     await site.start()
-    closing = asyncio.ensure_future(_close_when_draining(site, lifecycle))
+    closing = own(asyncio.ensure_future(_close_when_draining(site, lifecycle)))
     announce(site.name)
     await lifecycle.ending.wait()
     lifecycle.draining.set()
@@ -262,7 +267,7 @@ def _log_for(call: Context | None, message: object) -> None:
 
 def wind_up(loop: asyncio.AbstractEventLoop) -> None:
     """Cancel what user code left running, give it a moment, and close the loop."""
-    left = asyncio.all_tasks(loop)
+    left = asyncio.all_tasks(loop) | own_tasks(loop)
     for task in left:
         task.cancel()
     with contextlib.suppress(BaseException):

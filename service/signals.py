@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -20,6 +21,8 @@ SAME_SIGNAL = 0.5
 
 AGAIN = 0.01
 """Seconds after which a stop that Python dropped is raised again."""
+
+_log = logging.getLogger("service")
 
 Told = Callable[[signal.Signals], None]
 
@@ -47,7 +50,9 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
+        self._signal = signal.signal
         self._before: dict[signal.Signals, Any] = {}
+        self._theirs: dict[signal.Signals, Any] = {}  # handlers of the function's
         self._first: tuple[signal.Signals, float] | None = None
         self._told: Told | None = None
         self._last_words: Told = nothing
@@ -67,6 +72,28 @@ class StopSignals:
 
         sys.unraisablehook = hook
 
+    def guard(self) -> None:
+        """Keep user code from taking the signals: what it sets for them is not called. Done before
+        the function is imported; what a drain has to do in its place is `pre_stop`'s.
+        """
+
+        def keep(number: int, handler: Any) -> Any:
+            ours = number in STOPS and threading.current_thread() is threading.main_thread()
+            if not ours:
+                return self._signal(number, handler)
+            name = signal.Signals(number)
+            before = self._theirs.get(name, self._before[name])
+            self._theirs[name] = handler
+            if callable(handler) and handler not in (before, signal.default_int_handler):
+                _log.warning(
+                    "the function's own handler of %s is not called: the service finishes the calls"
+                    " in flight, then runs pre_stop: put there what has to be done",
+                    name.name,
+                )
+            return before
+
+        signal.signal = keep  # type: ignore[assignment]
+
     @contextmanager
     def told(self, told: Told, last_words: Told = nothing) -> Iterator[None]:
         """Within this, the first signal calls `told`, and the second `last_words` before the
@@ -75,8 +102,6 @@ class StopSignals:
         Raises Stopped where one came before.
         """
         self._told, self._last_words = told, last_words
-        if self._before:
-            self._install()  # the user's module may have set handlers of its own
         try:
             self.check()
             yield
@@ -85,11 +110,11 @@ class StopSignals:
 
     def _install(self) -> None:
         for number in STOPS:
-            before = signal.signal(number, self._on_signal)
-            self._before.setdefault(number, before)
+            self._before[number] = signal.signal(number, self._on_signal)
 
     def _leave_to_child(self) -> None:
         """Let a process that a handler forks end by the signals: `Process.terminate` sends one."""
+        signal.signal = self._signal
         for number, before in self._before.items():
             if signal.getsignal(number) == self._on_signal:
                 signal.signal(number, before)

@@ -9,6 +9,7 @@ import socket
 
 from yarl import URL
 
+from service.calls import own
 from service.lifecycle import Lifecycle
 from service.logs import log_rarely
 from service.runner import Runner, Server
@@ -96,7 +97,7 @@ class Site:
             self._cannot_take(reason)
             return False
         client.setblocking(False)
-        task = asyncio.ensure_future(self._serve(client))
+        task = own(asyncio.ensure_future(self._serve(client)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True

@@ -84,6 +84,30 @@ def _close(*descriptors: int) -> None:
         os.close(descriptor)
 
 
+_here = threading.local()
+
+
+class HandlerLoops(asyncio.DefaultEventLoopPolicy):
+    """Gives a handler's thread an event loop when its code asks for one, as the main thread has,
+    which plain handlers of the built-in runtime run in.
+    """
+
+    def get_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the thread's loop."""
+        is_handlers = getattr(_here, "is_handlers", False)
+        try:
+            loop = super().get_event_loop()
+        except RuntimeError:
+            if not is_handlers:
+                raise
+        else:
+            if not (is_handlers and loop.is_closed()):
+                return loop
+        loop = self.new_event_loop()
+        self.set_event_loop(loop)
+        return loop
+
+
 class ThreadPool:
     """At most `size` daemon threads. A thread that never comes back keeps its place, and does not
     hold up the exit.
@@ -141,6 +165,7 @@ class ThreadPool:
             self._put(None)
 
     def _serve(self) -> None:
+        _here.is_handlers = True
         while (job := self._get()) is not None:
             loop, future, work = job
             # Answered while it waited for a thread: it must not run any more.

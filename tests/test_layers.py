@@ -34,7 +34,8 @@ STAIRCASE = """
 1d   __init__
 1c   loader
 1b   body handler sink workers
-1a   allocator lines settings framing admission codec threads calls lifecycle health
+1a   allocator lines settings framing admission codec threads lifecycle health
+0c   calls
 0b   sources context frames
 0a   errors protocol knobs signals
 leaf events deferred

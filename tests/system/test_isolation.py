@@ -419,6 +419,67 @@ async def test_to_thread_has_a_thread_for_each_call(serve: Serve, loop_kind: str
     assert {answer.body for answer in answers} == {b"here"}
 
 
+async def test_who_cancels_all_tasks_cancels_none_of_the_service(
+    serve: Serve, loop_kind: str
+) -> None:
+    """S7: the recipe that cancels `asyncio.all_tasks()`, or waits for them, ends neither process
+    nor stop. In a handler it cuts the calls that run, its own too.
+    """
+    source = """
+        import asyncio
+
+        def others():
+            return asyncio.all_tasks() - {asyncio.current_task()}
+
+        async def handler(event, context):
+            if event == b"cancel":
+                for task in others():
+                    task.cancel()
+                await asyncio.sleep(0.01)
+            return event
+
+        async def pre_stop(context):
+            for task in others():
+                task.cancel()
+            await asyncio.gather(*others(), return_exceptions=True)
+            print("pre_stop is done")
+    """
+    server = serve(source, "--loop", loop_kind)
+    assert (await server.ask(request(b"first"))).body == b"first"
+    with suppress(asyncio.IncompleteReadError):
+        await server.ask(request(b"cancel"))
+    assert (await server.ask(request(b"last"))).body == b"last"
+    assert await asyncio.to_thread(server.stop) == 0
+    assert "pre_stop is done" in server.log()
+    assert "Traceback" not in server.log()
+
+
+async def test_a_plain_handler_finds_an_event_loop_in_its_thread(
+    serve: Serve, loop_kind: str
+) -> None:
+    """Old code that says `get_event_loop().run_until_complete(...)` runs as it does in the main
+    thread, also where it closes the loop each time.
+    """
+    source = """
+        import asyncio
+
+        async def work(event):
+            await asyncio.sleep(0.01)
+            return event
+
+        def handler(event, context):
+            loop = asyncio.get_event_loop()
+            try:
+                return loop.run_until_complete(work(event))
+            finally:
+                if event == b"close":
+                    loop.close()
+    """
+    server = serve(source, "--loop", loop_kind, "--concurrency", "2")
+    for event in (b"one", b"two", b"close", b"close", b"three", b"four"):
+        assert (await server.ask(request(event))).body == event
+
+
 # --- a stalled loop
 
 BLOCKS = """

@@ -139,6 +139,46 @@ async def test_a_handler_of_the_modules_own_does_not_keep_the_service_from_a_sto
     assert await server.ends() == 0
 
 
+TAKES = {
+    "signal.signal": "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))",
+    "SIG_IGN": "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+    "the loop": "asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print, 'theirs')",
+}
+
+
+@pytest.mark.parametrize("takes", TAKES.values(), ids=TAKES)
+async def test_an_initializer_does_not_take_the_signals(
+    serve: Serve, loop_kind: str, takes: str
+) -> None:
+    """A1: what a client library sets up in `initialize` or later does not keep calls from being
+    finished; where it is a handler, the log says that it is not called.
+    """
+    server = serve(
+        GATED
+        + f"""
+    import signal, sys
+
+    async def initialize(context):
+        {takes}
+
+    def pre_stop(context):
+        print("pre_stop ran")
+""",
+        "--loop",
+        loop_kind,
+    )
+    async with server.client() as client:
+        await client.send(request(b"kept"))
+        await asyncio.to_thread(server.wait_for, "running")
+        server.signal(signal.SIGTERM)
+        await asyncio.to_thread(server.wait_for, "SIGTERM: stopping")
+        (server.folder / "go").touch()
+        assert (await client.answer()).body == b"kept"
+    assert await server.ends() == 0
+    assert "pre_stop ran" in server.log()
+    assert ("own handler of SIGTERM is not called" in server.log()) == ("IGN" not in takes)
+
+
 # --- during calls
 
 
