@@ -141,7 +141,7 @@ async def memory(entry: Entry, scale: Scale) -> Cells:
     """Bodies of 32 MiB, all at once."""
     bodies = scale.bodies if entry.candidate is OURS else scale.bodies_of_others
     found = await figures.loaded(entry.candidate, bodies=bodies)
-    said = f"{found['peak over idle MiB']} MiB over idle for {bodies * 32} MiB offered"
+    said = f"{found['peak over idle MiB']:,} MiB over idle for {bodies * 32:,} MiB offered"
     return {"memory": Found(bodies - found["answered"], bodies, said)}
 
 
@@ -163,7 +163,7 @@ async def malformed(entry: Entry, scale: Scale) -> Cells:
         log = server.log()
     written = {*mutants.SECRET.findall(log.encode(errors="replace"))}
     leaked = answers | written
-    told = f"{len(answers)} in answers, {len(written)} in the log" if leaked else ""
+    told = f"{len(answers):,} in answers, {len(written):,} in the log" if leaked else ""
     return {
         "crash": Found(
             dead, -(-scale.mutants // AT_ONCE), f"{log.count('Traceback (most'):,} tracebacks"

@@ -22,6 +22,9 @@ SERVICE = "service"
 FUNCTIONS = "fc"
 """The loggers of the service, and of `context.logger`."""
 
+MAX_OPEN = 500
+"""Lines without an end that are kept: one for each thread of a call that writes."""
+
 _log = logging.getLogger(SERVICE)
 
 
@@ -59,6 +62,9 @@ class Logs:
             self.line(level, rest, key[0])
         elif rest:
             self._open[key] = rest
+            if len(self._open) > MAX_OPEN:  # of calls that were over when it was written
+                oldest = next(iter(self._open))
+                self.line(oldest[1], self._open.pop(oldest), oldest[0])
 
     def end(self, request_id: str) -> None:
         """Write what the call left without a line end, so that its End line is its last."""

@@ -131,24 +131,22 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
 
 
 def _run(loop: asyncio.AbstractEventLoop, main: asyncio.Task[int]) -> int:
-    """Run `main` to its end, whatever tasks of user code raise beside it.
+    """Run `main` to its end, whatever user code raises beside it.
 
-    A task that ends with SystemExit or KeyboardInterrupt makes the loop stop and raise it (F8);
-    after `loop.stop()` it raises RuntimeError.
+    A task that ends with SystemExit or KeyboardInterrupt makes the loop stop and raise it (F8), and
+    so does a signal's handler with what it raises; after `loop.stop()` it raises RuntimeError.
     """
     while True:
         try:
             return loop.run_until_complete(main)
-        except (SystemExit, KeyboardInterrupt) as reason:
-            if main.done():
-                raise
-            _log.error(
-                "a task of the function raised %s: the service goes on", type(reason).__name__
-            )
-        except RuntimeError:
+        except BaseException as reason:
             if main.done() or loop.is_closed():
                 raise
-            _log.error("the function stopped the event loop: the service goes on")
+            if isinstance(reason, RuntimeError):
+                _log.error("the function stopped the event loop: the service goes on")
+                continue
+            kind = type(reason).__name__
+            _log.error("a task or a signal of the function raised %s: the service goes on", kind)
 
 
 async def _serve(

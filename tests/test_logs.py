@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from service.context import RUNNING, Context
-from service.logs import Logs, Route
+from service.logs import MAX_OPEN, Logs, Route
 from service.protocol import MAX_LOG_LINE
 from service.threads import ThreadPool
 from tests.assembly import Pipe, logged, untimed
@@ -86,6 +86,19 @@ def test_the_markers_are_written_as_they_are() -> None:
         marker, line = pipe.lines()
     assert marker == "FC Invoke Start RequestId: r1"
     assert json.loads(line)["requestId"] == "r1"
+
+
+def test_lines_without_an_end_do_not_pile_up() -> None:
+    """What tasks of calls that are over write without a line end is kept for the last ones."""
+    with logged() as (logs, pipe):
+        for number in range(2_000):
+            with call(f"r{number}"):
+                sys.stdout.write(".")
+        written = untimed(pipe.lines())
+        assert written[0] == "r0 [STDOUT] ."
+        assert len(written) == 2_000 - MAX_OPEN
+        logs.close()
+        assert len(pipe.lines()) == MAX_OPEN
 
 
 def test_logging_goes_where_print_goes() -> None:
