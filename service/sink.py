@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from weakref import WeakSet
 
 from service.lines import NOWHERE, Form, text_lines
@@ -43,6 +44,7 @@ class Sink:
         self.form: Form = text_lines  # of the line that tells of lost ones
         self._begin()
         _SINKS.add(self)
+        _heed_forks()
 
     def _begin(self) -> None:
         """Begin with nothing pending: at first, and in a process that a handler has forked.
@@ -296,12 +298,15 @@ class Sink:
 _SINKS: WeakSet[Sink] = WeakSet()
 
 
-def _begin_in_child() -> None:
-    for sink in tuple(_SINKS):
-        sink._begin()
+@cache
+def _heed_forks() -> None:
+    """Have every sink begin anew in forked processes. Done once: it cannot be undone."""
 
+    def begin() -> None:
+        for sink in tuple(_SINKS):
+            sink._begin()
 
-os.register_at_fork(after_in_child=_begin_in_child)
+    os.register_at_fork(after_in_child=begin)
 
 
 def _open(descriptor: int) -> tuple[int, int | None]:

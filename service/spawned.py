@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
+from functools import cache
 from types import FrameType
 from typing import Any, Literal
 
@@ -97,11 +98,13 @@ def _named(task: asyncio.Task[Any]) -> str:
 
 
 def inherit_in_threads() -> Callable[[], None]:
-    """Let threads and executor jobs that a call starts run in its context. Returns what undoes it.
+    """Let threads and executor jobs that a call starts run in its context, and processes that it
+    forks. Returns what undoes it for threads.
 
     `contextvars` are not inherited by threads before Python 3.14. Done once, at start, so that a
     line such a thread writes carries the id of the call that started it.
     """
+    _heed_forks()
     start = threading.Thread.start
     submit = concurrent.futures.ThreadPoolExecutor.submit
 
@@ -176,4 +179,6 @@ def _leave_call_in_pools() -> None:
         frame = frame.f_back
 
 
-os.register_at_fork(after_in_child=_leave_call_in_pools)
+@cache
+def _heed_forks() -> None:
+    os.register_at_fork(after_in_child=_leave_call_in_pools)
