@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -67,11 +66,11 @@ async def run(function: Function, pool: ThreadPool, call: Call, *arguments: Any)
     except ServiceError:
         raise
     except BaseException as failure:
-        if os.getpid() != pool.process:
+        if pool.is_copy:
             end_fork(failure)
         # A cancellation at the deadline too: nobody waits for it any more.
         raise HandlerFailed(failure) from failure
-    if os.getpid() != pool.process:
+    if pool.is_copy:
         end_fork()
     return result
 

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
+from functools import cache
 from typing import Any, NamedTuple, NoReturn
 
 
@@ -54,6 +55,18 @@ def end_fork(failure: BaseException | None = None) -> NoReturn:
         with suppress(Exception):
             stream.flush()
     os._exit(code)
+
+
+_POOLS: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
+
+
+@cache
+def _heed_forks() -> None:
+    def note() -> None:
+        for pool in tuple(_POOLS):
+            pool.is_copy = True
+
+    os.register_at_fork(after_in_child=note)
 
 
 class Bell:
@@ -119,7 +132,10 @@ class ThreadPool:
     def __init__(self, size: int, name: str = "handler") -> None:
         self.size = size
         self._name = name
-        self.process = os.getpid()
+        self.is_copy = False
+        """Whether this is the copy in a process that user code has forked."""
+        _POOLS.add(self)
+        _heed_forks()
         self.threads = 0
         self._busy = 0  # calls that have a thread or wait for one
         self._jobs: deque[_Job | None] = deque()
@@ -170,7 +186,7 @@ class ThreadPool:
             loop, future, work = job
             # Answered while it waited for a thread: it must not run any more.
             outcome = None if future.cancelled() else work()
-            if outcome is not None and os.getpid() != self.process:
+            if outcome is not None and self.is_copy:
                 end_fork(outcome.failure)
             self._done.append((future, outcome))
             if not self._told:  # to wake the loop costs more than a small handler
