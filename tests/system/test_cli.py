@@ -211,7 +211,9 @@ def test_event_lists_the_samples_and_prints_one(tmp_path: Path) -> None:
     """Without a name the list, with a name the event itself, with its changes."""
     done = service(tmp_path, "event")
     assert done.returncode == 0
-    assert re.search(r"^oss\.put +OSS: an object was put$", done.stdout.decode(), re.MULTILINE)
+    assert re.search(
+        r"^oss\.put +OssEvent +OSS: an object was put$", done.stdout.decode(), re.MULTILINE
+    )
     done = service(tmp_path, "event", "timer", "--set", "payload=ping", "--set", "triggerName=a")
     assert done.returncode == 0
     assert orjson.loads(done.stdout)["payload"] == "ping"

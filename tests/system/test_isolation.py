@@ -171,9 +171,7 @@ FAILING = {
 
 @pytest.mark.parametrize("kind", ["async def", "def"])
 @pytest.mark.parametrize("how", FAILING.values(), ids=FAILING)
-async def test_a_failed_call_lets_go_of_its_event(
-    serve: Serve, loop_kind: str, kind: str, how: str
-) -> None:
+async def test_a_failed_call_lets_go_of_its_event(serve: Serve, kind: str, how: str) -> None:
     """G4: events of calls that failed are freed at once, not when Python looks for garbage."""
     source = f"""
         import gc
@@ -184,7 +182,7 @@ async def test_a_failed_call_lets_go_of_its_event(
         {kind} handler(event, context):
             {how}
     """
-    server = serve(source, "--loop", loop_kind)
+    server = serve(source)
     event = request(b"x" * (4 * MIB))
     await server.ask(event)
     before = server.memory()
