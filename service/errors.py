@@ -171,7 +171,9 @@ def forget(failure: BaseException | None) -> None:
             continue
         seen.add(id(each))
         each.__traceback__ = None
-        left += [each.__cause__, each.__context__, getattr(each, "failure", None)]
+        left += [each.__cause__, each.__context__]
+        if isinstance(each, HandlerFailed):
+            left.append(each.failure)
         if isinstance(each, BaseExceptionGroup):
             left += each.exceptions
 

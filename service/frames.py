@@ -101,7 +101,10 @@ def story(failure: BaseException) -> str:
     Of causes and contexts the kind is told, not the text: it often quotes the event, as that of
     `int(event)` does, and the user's code has put another one in its place.
     """
-    return "\n".join(_story(failure, set(), caused=False))
+    try:
+        return "\n".join(_story(failure, set(), caused=False))
+    except Exception:  # its class has notes that are none, or members that raise
+        return f"{type(failure).__name__}: {text_of(failure)}"
 
 
 def _story(failure: BaseException, told: set[int], *, caused: bool) -> Iterator[str]:
@@ -116,7 +119,7 @@ def _story(failure: BaseException, told: set[int], *, caused: bool) -> Iterator[
         yield _MEANWHILE if cause is None else _BECAUSE
     if type(failure).__name__ == "_RemoteTraceback":  # of another process, which it has as text
         yield TRACEBACK
-        yield from (line for line in str(failure).splitlines() if line.startswith("  "))
+        yield from (line for line in text_of(failure).splitlines() if line.startswith("  "))
         return
     if places := of_failure(failure):
         yield f"{TRACEBACK}\n{as_text(places)}"

@@ -190,7 +190,7 @@ def _hook(
             return None
         if home := _library_of(getattr(module, present[0]), folder):
             what = f"{home}'s {present[0]!r} is not taken for the function's {wanted.what}"
-            _log.info("%s; name it in the settings if it is", what)
+            _log.warning("%s; name it in the settings if it is", what)
             return None
         wanted = Wanted(wanted.what, f"{module.__name__}.{present[0]}")
         found = getattr(module, present[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import cache
 
 from aiohttp import web
 
@@ -20,8 +21,10 @@ def at_once(then: Callable[[], None]) -> None:
     then()
 
 
-READ_BUFFER = memoryview(bytearray(256 * 1024))
-"""Where each read of a socket puts its bytes; they are copied from here before the next one."""
+@cache
+def _read_buffer() -> memoryview:
+    """Return where each read of a socket puts its bytes; they are copied before the next one."""
+    return memoryview(bytearray(256 * 1024))
 
 
 class BufferedConnection(Connection, asyncio.BufferedProtocol):
@@ -35,11 +38,11 @@ class BufferedConnection(Connection, asyncio.BufferedProtocol):
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Return where the next bytes are put."""
-        return READ_BUFFER
+        return _read_buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take so many bytes from there."""
-        self.data_received(READ_BUFFER[:nbytes].tobytes())
+        self.data_received(_read_buffer()[:nbytes].tobytes())
 
 
 class Server(web.Server):

@@ -32,6 +32,18 @@ async def second_signal(server: ServerProcess, number: signal.Signals) -> int:
     return await server.ends()
 
 
+async def stops_by_the_book(server: ServerProcess) -> None:
+    """SIGTERM finds a call of GATED; it is finished, and the service ends with 0."""
+    async with server.client() as client:
+        await client.send(request(b"kept"))
+        await asyncio.to_thread(server.wait_for, "running")
+        server.signal(signal.SIGTERM)
+        await asyncio.to_thread(server.wait_for, "SIGTERM: stopping")
+        (server.folder / "go").touch()
+        assert (await client.answer()).body == b"kept"
+    assert await server.ends() == 0
+
+
 # --- during the import
 
 
@@ -129,14 +141,7 @@ async def test_a_handler_of_the_modules_own_does_not_keep_the_service_from_a_sto
     """A1: a module that handles SIGTERM, as samples for other servers do, is drained like any."""
     source = GATED + "    import signal\n    signal.signal(signal.SIGTERM, lambda *_: None)\n"
     server = serve(source, "--loop", loop_kind)
-    async with server.client() as client:
-        await client.send(request(b"kept"))
-        await asyncio.to_thread(server.wait_for, "running")
-        server.signal(signal.SIGTERM)
-        await asyncio.to_thread(server.wait_for, "SIGTERM: stopping")
-        (server.folder / "go").touch()
-        assert (await client.answer()).body == b"kept"
-    assert await server.ends() == 0
+    await stops_by_the_book(server)
 
 
 TAKES = {
@@ -167,14 +172,7 @@ async def test_an_initializer_does_not_take_the_signals(
         "--loop",
         loop_kind,
     )
-    async with server.client() as client:
-        await client.send(request(b"kept"))
-        await asyncio.to_thread(server.wait_for, "running")
-        server.signal(signal.SIGTERM)
-        await asyncio.to_thread(server.wait_for, "SIGTERM: stopping")
-        (server.folder / "go").touch()
-        assert (await client.answer()).body == b"kept"
-    assert await server.ends() == 0
+    await stops_by_the_book(server)
     assert "pre_stop ran" in server.log()
     assert ("own handler of SIGTERM is not called" in server.log()) == ("IGN" not in takes)
 
