@@ -111,7 +111,7 @@ image: ## build the Dockerfile; BUILD="podman build -t TAG" for another tool
 	$(BUILD) .
 
 settings: .venv/dev.stamp ## write config/service.toml and the table of docs/settings.md anew
-	.venv/bin/python tests/test_settings.py
+	.venv/bin/python -m tests.settings.test_table
 
 clean: ## remove what these commands made
 	rm -rf .venv .venv-3.* .venv-bench build dist reports *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -22,16 +22,17 @@ from typing import Any
 import orjson
 
 from benchmarks import loads
-from service.app import SERVICE, create_app
+from service.app import create_app
+from service.calls.function import Function, Handlers
+from service.calls.left_behind import task_factory
 from service.context import Platform
-from service.handler import Function, Handlers
-from service.logs import Logs
-from service.receiver import Limits
-from service.runner import Runner
-from service.server import new_loop
-from service.settings import Settings
-from service.sink import Sink
-from service.spawned import task_factory
+from service.http.receiver import Limits
+from service.http.server import Runner
+from service.instance import SERVICE
+from service.logs.log import Logs
+from service.logs.pipe import Sink
+from service.process.loop import new_loop
+from service.settings.table import Settings
 
 CONNECTIONS = 100
 EVERY = 0.001

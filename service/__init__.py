@@ -9,9 +9,9 @@ if sys.version_info < (3, 11):  # noqa: UP036 - this is who is told
     _version = ".".join(map(str, sys.version_info[:2]))
     raise ImportError(f"it needs Python 3.11 or newer, and this is {_version}", name=__name__)
 try:
-    from service.body import EventStream
-    from service.context import Context, current_context
-    from service.errors import InvalidEvent
+    from .calls.stream import EventStream
+    from .context import Context, current_context
+    from .errors import InvalidEvent
 except ModuleNotFoundError as _missing:
     if (_missing.name or __name__).startswith(__name__):
         raise

@@ -4,11 +4,11 @@ import gc
 
 gc.disable()  # what is made during the imports stays: to look through it again and again is in vain
 
-from service.deferred import defer  # noqa: E402
+from .process.lazy_import import defer  # noqa: E402
 
 defer("aiohttp")  # before all that imports it
 
-from service.cli import main  # noqa: E402
+from .commands.main import main  # noqa: E402
 
 gc.freeze()
 gc.enable()

@@ -2,71 +2,41 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from service import frames, protocol, spawned
-from service.admission import Admission, Budget
-from service.allocator import keep_a_little
-from service.answers import Answer
-from service.body import EventStream, too_large
-from service.calls import Call, Calls
-from service.codec import encode
-from service.context import RUNNING, Context, Platform
-from service.errors import ServiceError
-from service.handler import Function, Handlers, run
-from service.health import Figures, summed
-from service.lifecycle import Hook, Lifecycle
-from service.lines import NOWHERE
-from service.logs import Logs
-from service.middleware import framed, report, reported
-from service.routes import Handler, Paths
-from service.settings import Settings
-from service.threads import ThreadPool
-from service.watchdog import Watchdog
-
-Duty = Callable[[], Awaitable[Any]]
-Ask = Callable[[str, Duty], Awaitable[list[Any]]]
-"""Has a duty done in every worker of the instance, in this one as the second argument does it;
-returns what each said, or raises the first failure.
-"""
-
-
-async def alone(_duty: str, own: Duty) -> list[Any]:
-    """Do a duty where there is one worker."""
-    return [await own()]
-
-
-@dataclass(frozen=True)
-class Service:
-    """Everything that serves calls, assembled once."""
-
-    settings: Settings
-    platform: Platform
-    handlers: Handlers
-    logs: Logs
-    calls: Calls
-    admission: Admission
-    budget: Budget
-    threads: ThreadPool
-    lifecycle: Lifecycle
-    watchdog: Watchdog
-    started: float
-    ask: Ask
-
-
-SHORTEST_HOOK = 5.0
-"""Seconds that `pre_stop` has at least, where the drain was told to wait for no call."""
-
-SERVICE = web.AppKey("service", Service)
-
+from . import protocol
+from .calls import left_behind
+from .calls.admission import Admission, Budget
+from .calls.allocator import keep_a_little
+from .calls.deadline import Call, Calls
+from .calls.encode import encode
+from .calls.function import Handlers, run
+from .calls.lifecycle import Lifecycle
+from .calls.stream import EventStream, too_large
+from .calls.threads import ThreadPool
+from .context import RUNNING, Context, Platform
+from .health import summed
+from .http.answers import Answer
+from .http.middleware import framed, reported
+from .http.routes import Handler, Paths
+from .instance import (
+    SERVICE,
+    SHORTEST_HOOK,
+    Ask,
+    Service,
+    _pre_freeze,
+    _watchdog,
+    alone,
+    figures,
+    hook,
+)
+from .logs.log import Logs
+from .settings.table import Settings
 
 # --- what each path does
 
@@ -108,12 +78,12 @@ async def run_event(
                 argument, event = function.decode(event), b""  # its memory is the next one's
             else:
                 argument = function.decode(await event.read())
-        left = spawned.track()
+        left = left_behind.track()
         try:
             result = await run(function, service.threads, call, argument, context)
         finally:
             if left:
-                await spawned.settle(left, "warn" if call.over else service.settings.background)
+                await left_behind.settle(left, "warn" if call.over else service.settings.background)
         return encode(result)
     finally:
         if isinstance(event, bytes):
@@ -186,45 +156,6 @@ async def health(service: Service, _request: web.Request) -> web.StreamResponse:
     return Answer(orjson.dumps(state, option=orjson.OPT_APPEND_NEWLINE), status)
 
 
-async def figures(service: Service, asking: int = 0) -> Figures:
-    """Return what `/health` tells of this worker; `asking` requests are not counted."""
-    began = time.monotonic()
-    await asyncio.sleep(0)
-    now = time.monotonic()
-    lost, threads = service.calls.lost, service.settings.concurrency
-    return {
-        "ready": service.lifecycle.ready,
-        "healthy": service.lifecycle.ready
-        and not service.lifecycle.refusing
-        and lost <= threads // 2,
-        "draining": service.lifecycle.draining.is_set(),
-        "inFlight": max(0, service.lifecycle.in_flight - asking),
-        "running": service.admission.running,
-        "queued": service.admission.queued,
-        "refused": service.admission.refused,
-        "lost": lost,
-        "stalls": service.watchdog.stalls,
-        "bodyBytes": service.budget.used,
-        "logLinesLost": service.logs.sink.lost,
-        "loopLagSeconds": round(now - began, 6),
-        "uptimeSeconds": round(now - service.started, 3),
-    }
-
-
-def duties(service: Service) -> dict[str, Duty]:
-    """Return what this worker does when another one was asked."""
-    return {
-        "initialize": service.lifecycle.initialized,
-        "pre_stop": service.lifecycle.stop,
-        "pre_freeze": _pre_freeze(service),
-        "health": partial(figures, service),
-    }
-
-
-def _pre_freeze(service: Service) -> Hook:
-    return hook(service.handlers.pre_freeze, service, service.settings.drain_timeout)
-
-
 # --- assembly
 
 
@@ -280,22 +211,6 @@ def _paths(service: Service) -> dict[str, tuple[tuple[str, ...], Handler]]:
     return paths | {protocol.HEALTH_PATH: (("GET", "HEAD"), partial(health, service))}
 
 
-def _watchdog(settings: Settings, lifecycle: Lifecycle, logs: Logs) -> Watchdog:
-    def report(place: frames.Place | None, request_id: str | None, seconds: float) -> None:
-        where = f"at {place}" if place else "outside of the function's code"
-        waiting = max(0, lifecycle.in_flight - 1)
-        logs.line(
-            "WARNING",
-            f"the event loop has been blocked for {seconds:.1f} s {where}; {waiting} other calls"
-            " wait: await there, use asyncio.to_thread, or make the handler a plain def",
-            request_id or NOWHERE,
-        )
-
-    watchdog = Watchdog(settings.stall_after, lambda: lifecycle.in_flight > 0, report)
-    lifecycle.arrived = watchdog.wake
-    return watchdog
-
-
 async def _start(app: web.Application) -> None:
     app[SERVICE].logs.sink.attach()
     app[SERVICE].lifecycle.start()
@@ -307,28 +222,3 @@ async def _close(app: web.Application) -> None:
     app[SERVICE].watchdog.stop()
     app[SERVICE].threads.close()
     app[SERVICE].logs.sink.detach()
-
-
-def hook(function: Function | None, service: Service, seconds: float) -> Hook:
-    """Return what runs a hook of the user's, within `seconds`; its failure is logged here, once.
-
-    Outside of a request the hook gets a context of its own, with a generated request id.
-    """
-
-    async def call_hook() -> None:
-        if function is None:
-            return
-        if RUNNING.get(None) is None:
-            RUNNING.set(Context({}, protocol.new_request_id(), None, service.platform))
-        call = Call(time.monotonic() + seconds)
-        # Not in a handler's: calls that never come back may have all of these.
-        threads = ThreadPool(1, "hook")
-        try:
-            await service.calls.run(call, run(function, threads, call, RUNNING.get()))
-        except ServiceError as failure:
-            report(failure)
-            raise
-        finally:
-            threads.close()
-
-    return call_hook

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from service.protocol import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN
+from .protocol import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN
 
 LOGGER = logging.getLogger("fc")
 """The logger that handlers get as `context.logger`; its lines carry the running call's request id.
@@ -22,7 +22,7 @@ LOGGER = logging.getLogger("fc")
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What the instance's environment says, for the fields that no header brings (fc-platform.md
+    """What the instance's environment says, for the fields that no header brings (docs/platform.md
     section 5).
     """
 
@@ -169,7 +169,7 @@ class Tracing(HeaderView):
 class Credentials(HeaderView):
     """`context.credentials`: the role's temporary credentials, of this call's own headers.
 
-    Where the platform sends none (fc-platform.md section 2: custom.debian11), the ALIBABA_CLOUD_*
+    Where the platform sends none (docs/platform.md section 2: custom.debian11), the ALIBABA_CLOUD_*
     variables serve. The values are never part of `repr`, and the object cannot be pickled.
     """
 
@@ -211,7 +211,7 @@ class Credentials(HeaderView):
 
 
 class Context(HeaderView):
-    """One call, as the handler sees it: the built-in Python runtime's field names (fc-platform.md
+    """One call, as the handler sees it: the built-in Python runtime's field names (docs/platform.md
     section 3.2).
 
     Frozen and cheap: a field is read from the headers when it is asked for.

@@ -1,7 +1,7 @@
 """What Function Compute prescribes, as data and pure functions. Knows neither aiohttp nor which
 side it plays.
 
-The facts and their sources are in fc-platform.md: paths in section 1, headers in 2, answers in 3,
+The facts and their sources are in docs/platform.md: paths in section 1, headers in 2, answers in 3,
 log lines in 4.
 """
 
@@ -34,7 +34,7 @@ IDENTITY = (REQUEST_ID, CONTROL_PATH, FUNCTION_TIMEOUT, *CREDENTIALS)
 """
 
 MAX_LOG_LINE = 32 * 1024
-"""Bytes of one log line that the platform keeps (fc-platform.md section 8)."""
+"""Bytes of one log line that the platform keeps (docs/platform.md section 8)."""
 
 MAX_MESSAGE = 16 * 1024
 """Characters of an exception's text that an answer carries: the rest says how much was cut."""
@@ -112,8 +112,8 @@ def _positive(text: str) -> float | None:
 def common_headers(
     request_id: str, operation: Operation = INVOKE, *, handler: str, timeout: float | None = None
 ) -> dict[str, str]:
-    """Return the headers that the platform sends with every request (fc-platform.md section 2), for
-    a local call.
+    """Return the headers that the platform sends with every request (docs/platform.md section 2),
+    for a local call.
     """
     return {
         REQUEST_ID: request_id,
@@ -142,7 +142,7 @@ def end_line(operation: Operation, request_id: str, *, failed: bool) -> str:
 
 
 def error_body(code: str, message: str, request_id: str, stack: list[list[str]]) -> bytes:
-    """Return the error JSON, with the built-in runtime's keys (fc-platform.md section 3.1)."""
+    """Return the error JSON, with the built-in runtime's keys (docs/platform.md section 3.1)."""
     if len(message) > MAX_MESSAGE:
         message = f"{message[:MAX_MESSAGE]}... [{len(message) - MAX_MESSAGE} characters cut]"
     body: dict[str, Any] = {

@@ -16,14 +16,15 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from service import handler
 from service.app import create_app
-from service.body import EventStream
-from service.codec import decoder
+from service.calls import function as handler
+from service.calls.decode import decoder
+from service.calls.stream import EventStream
 from service.context import Platform
-from service.logs import Logs, route_all
-from service.settings import Settings
-from service.sink import Sink
+from service.logs.capture import route_all
+from service.logs.log import Logs
+from service.logs.pipe import Sink
+from service.settings.table import Settings
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
 """The time that a text line begins with."""

@@ -15,10 +15,11 @@ from aiohttp import TCPConnector, web
 from aiohttp.test_utils import TestClient, make_mocked_request
 from pytest_aiohttp.plugin import AiohttpClient
 
-from service.app import SERVICE, _begin
-from service.body import EventStream
+from service.app import _begin
+from service.calls.stream import EventStream
 from service.context import Context, current_context
-from service.settings import Settings
+from service.instance import SERVICE
+from service.settings.table import Settings
 from tests.assembly import Logged, assembled, error_of, logged
 
 Client = TestClient[web.Request, web.Application]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
+from service.calls.threads import ThreadPool
 from service.context import RUNNING, Context, Platform, current_context
-from service.threads import ThreadPool
 
 BAGGAGE = base64.b64encode(b'{"tenant": "a"}').decode()
 HEADERS = {

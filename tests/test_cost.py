@@ -15,14 +15,14 @@ from typing import Any
 import orjson
 import pytest
 
-from service.app import SERVICE
-from service.lifecycle import Lifecycle
-from service.logs import Logs
-from service.receiver import Limits
-from service.runner import Runner
-from service.server import new_loop
-from service.sink import Sink
-from service.spawned import task_factory
+from service.calls.left_behind import task_factory
+from service.calls.lifecycle import Lifecycle
+from service.http.receiver import Limits
+from service.http.server import Runner
+from service.instance import SERVICE
+from service.logs.log import Logs
+from service.logs.pipe import Sink
+from service.process.loop import new_loop
 from tests.assembly import assembled
 from tests.conftest import Serve
 from tests.harness import request

@@ -17,7 +17,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from service import protocol
-from service.settings import Loaded, Settings, load
+from service.settings.table import Loaded, Settings, load
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")

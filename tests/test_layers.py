@@ -1,9 +1,10 @@
-"""The staircase of design section 5: a module imports only modules on lower steps."""
+"""The wings: what each may import, at any depth, and that no import leads back."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,158 +13,160 @@ import service
 
 ROOT = Path(service.__file__).parent
 
-# Read it from the bottom: each module may import what stands on the lines below its own.
-STAIRCASE = """
-8    __main__
-7    cli
-6d   supervisor
-6c   parent
-6b   arbiter
-6a   invoke event seat
-5c   server reload turns
-5b   site
-5a   runner selfcheck
-4c   connection
-4b   receiver
-4a   app
-3b   routes
-3a   middleware
-2c   emulator
-2b   logs timeouts watchdog spawned mailbox
-2a   answers
-1d   __init__
-1c   loader
-1b   body handler sink workers
-1a   allocator lines settings framing admission codec threads lifecycle health
-0c   calls
-0b   sources context frames
-0a   errors protocol knobs signals
-leaf events deferred
-"""
+# Read it from the top: a wing may import those above it that its line names, and itself.
+WINGS = {
+    "protocol": "",
+    "errors": "",
+    "events": "",
+    "health": "",
+    "context": "protocol",
+    "calls": "context errors protocol",
+    "logs": "context protocol",
+    "settings": "context errors protocol",
+    "__init__": "calls context errors",
+    "http": "calls logs context errors protocol",
+    "instance": "http calls logs settings health context errors protocol",
+    "app": "instance http calls logs settings health context errors protocol",
+    "process": "instance http calls logs settings context errors protocol",
+    "workers": "process instance http calls logs settings context errors protocol",
+    "emulator": "__init__ logs settings errors protocol events",
+    "commands": "__init__ emulator workers process app instance http calls logs settings events"
+    " context errors protocol",
+    "__main__": "commands process",
+}
 
 # What is imported inside of functions only, where it is used: import time is cold start.
 LATE = {
-    "__init__": {"service.body", "service.context", "service.errors"},  # within a `try`
-    "reload": {"watchfiles"},
-    "server": {"uvloop"},
-    "arbiter": {"gunicorn"},
-    "invoke": {"aiohttp", "service.events.sample"},
-    "emulator": {"jsonschema", "uvloop", "yaml"},
-    "events": {"cbor2", "pydantic"},
-    "codec": {"pydantic"},
-    "cli": {
-        "service.emulator",
-        "service.event",
-        "service.invoke",
-        "service.reload",
-        "service.supervisor",
-    },
-    "allocator": {"ctypes"},
+    "calls.allocator": "ctypes",
+    "calls.decode": "pydantic",
+    "calls.encode": "pydantic",
+    "commands.client": "aiohttp",
+    "commands.invoke": "events",
+    "commands.main": "commands emulator workers",
+    "commands.reload": "watchfiles",
+    "commands.serve": "commands workers",
+    "emulator": "jsonschema uvloop yaml",
+    "events": "cbor2 pydantic",
+    "process.loop": "uvloop",
+    "workers.forking": "gunicorn",
+    "__init__": "calls context errors",  # within a `try`
 }
 OPTIONAL = {"uvloop", "watchfiles", "gunicorn", "cbor2", "pydantic", "jsonschema", "yaml"}
-PACKAGES = {"emulator", "events"}
+PURE = ("protocol", "http.chunked", "http.heads")
+"""Modules of rules and bytes, which know nothing of sockets and tasks."""
 
-STEPS = {
-    module: number
-    for number, line in enumerate(reversed(STAIRCASE.split("\n")[1:-1]))
-    for module in line.split()[1:]
-}
 FILES = sorted(ROOT.rglob("*.py"))
 
 
 def module_of(file: Path) -> str:
-    """The name in the table: a folder counts as one module."""
-    parts = file.relative_to(ROOT).parts
-    return parts[0] if len(parts) > 1 else file.stem
+    """The module's name below `service`, `http.connection` for example; "" for the package."""
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
 
 
-def imported(node: ast.AST) -> Iterator[str]:
-    """The full names that an import statement brings, `service.body.EventStream` for example."""
+def wing_of(module: str) -> str:
+    """The wing that a module is in: a folder, or a module at the top."""
+    return module.split(".")[0]
+
+
+def imported(module: str, node: ast.AST) -> Iterator[str]:
+    """The names that an import statement brings: `.http.connection.Connection` of the service's,
+    `aiohttp.web` of others'.
+    """
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     if isinstance(node, ast.ImportFrom):
-        assert not node.level, "imports are absolute"
-        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        folder = module.split(".")[: -node.level] if node.level else []
+        parts = [*folder, *filter(None, [node.module])]
+        for alias in node.names:
+            yield ("." if node.level else "") + ".".join([*parts, alias.name])
 
 
-def ours(name: str) -> str:
-    """The module of the service that a full name is of, "" for other packages."""
-    package, *rest = name.split(".")
-    if package != "service":
-        return ""
-    return rest[0] if rest and rest[0] in STEPS else "__init__"
-
-
-def late(tree: ast.Module) -> Iterator[str]:
-    """The full names that are imported anywhere but at the top of the module."""
-    for node in ast.walk(tree):
-        if node not in tree.body:
-            yield from imported(node)
-
-
-@pytest.fixture(params=FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def source(request: pytest.FixtureRequest) -> tuple[str, ast.Module]:
-    """Each module of the service: its name in the table, and what it says."""
-    file: Path = request.param
-    return module_of(file), ast.parse(file.read_text())
-
-
-def test_the_table_lists_each_module_once() -> None:
-    """Every module has its step, and every name in the table is a module."""
-    names = [name for line in STAIRCASE.split("\n")[1:-1] for name in line.split()[1:]]
-    assert sorted(names) == sorted({module_of(file) for file in FILES})
-
-
-def test_a_module_imports_only_modules_below_it(source: tuple[str, ast.Module]) -> None:
-    """At any depth, what is imported of the service stands on a lower step; a package knows
-    itself.
+def target_of(name: str) -> str:
+    """The module of the service that `.http.connection.Connection` names; the package itself for a
+    name of its own.
     """
-    module, tree = source
-    for node in ast.walk(tree):
-        for name in imported(node):
-            target = ours(name)
-            if target and not (target == module and module in PACKAGES):
-                assert STEPS[target] < STEPS[module], f"{module} imports {name}"
+    parts = name[1:].split(".")
+    for length in range(len(parts), 0, -1):
+        path = ROOT.joinpath(*parts[:length])
+        if path.with_suffix(".py").exists():
+            return ".".join(parts[:length])
+        if (path / "__init__.py").exists():
+            return ".".join([*parts[:length], "__init__"])
+    return "__init__"
 
 
-def test_a_leaf_needs_nothing_of_the_service(source: tuple[str, ast.Module]) -> None:
-    """`events` imports itself alone, and only what sends events knows it."""
-    module, tree = source
-    for node in ast.walk(tree):
-        targets = {ours(name) for name in imported(node)} - {""}
-        assert module != "events" or targets <= {"events"}
-        assert "events" not in targets or module in ("emulator", "event", "events", "invoke")
+def imports(file: Path) -> Iterator[tuple[ast.AST, str]]:
+    """Each import of a file at any depth, with the name that it brings."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        for name in imported(module_of(file), node):
+            yield node, name
 
 
-def test_nothing_is_imported_late_but_what_may_be_missing(source: tuple[str, ast.Module]) -> None:
+@pytest.fixture(params=FILES, ids=module_of)
+def file(request: pytest.FixtureRequest) -> Path:
+    """Each module of the service."""
+    path: Path = request.param
+    return path
+
+
+def test_the_table_lists_each_wing_once() -> None:
+    """Every folder and module at the top has its line, and a line names only those above it."""
+    assert {wing_of(module_of(file)) for file in FILES} == set(WINGS)
+    above: set[str] = set()
+    for wing, allowed in WINGS.items():
+        assert set(allowed.split()) <= above, wing
+        above.add(wing)
+
+
+def test_a_module_imports_only_what_its_wing_may(file: Path) -> None:
+    """At any depth, what is imported of the service is of the same wing or of one it may know."""
+    wing = wing_of(module_of(file))
+    for _, name in imports(file):
+        assert not f"{name}.".startswith("service."), f"{name}: imports of our own are relative"
+        if name.startswith("."):
+            target = wing_of(target_of(name))
+            assert target == wing or target in WINGS[wing].split(), name
+
+
+def test_no_import_leads_back() -> None:
+    """The modules can be put in a row in which each imports only those before it."""
+    graph = {
+        module_of(file): {target_of(name) for _, name in imports(file) if name.startswith(".")}
+        - {module_of(file)}
+        for file in FILES
+    }
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(FILES)
+
+
+def test_nothing_is_imported_late_but_what_may_be_missing(file: Path) -> None:
     """Inside of functions stand optional extras, and what most starts do not need."""
-    module, tree = source
-    for name in late(tree):
-        package = name.split(".")[0]
-        allowed = LATE.get(module, set())
-        assert any(f"{name}.".startswith(f"{entry}.") for entry in allowed), (
-            f"{module} imports {name} late"
-        )
-        assert package in OPTIONAL or module in {"__init__", "invoke", "cli", "allocator"}
+    module, tree = module_of(file), ast.parse(file.read_text())
+    allowed = {*LATE.get(module, "").split(), *LATE.get(wing_of(module), "").split()}
+    for node in ast.walk(tree):
+        for name in imported(module, node) if node not in tree.body else ():
+            assert name.lstrip(".").split(".")[0] in allowed, f"{name} is imported late"
 
 
-def test_no_optional_extra_is_imported_at_start(source: tuple[str, ast.Module]) -> None:
+def test_no_optional_extra_is_imported_at_start(file: Path) -> None:
     """What may be missing is never needed to import a module."""
-    _, tree = source
-    at_start = {name.split(".")[0] for node in tree.body for name in imported(node)}
-    assert not at_start & OPTIONAL
+    tree = ast.parse(file.read_text())
+    names = {name for node in tree.body for name in imported(module_of(file), node)}
+    assert not {name.split(".")[0] for name in names} & OPTIONAL
 
 
-def test_there_are_no_back_edges_for_type_checkers(source: tuple[str, ast.Module]) -> None:
+def test_there_are_no_back_edges_for_type_checkers(file: Path) -> None:
     """TYPE_CHECKING is named nowhere."""
-    names = {node.id for node in ast.walk(source[1]) if isinstance(node, ast.Name)}
-    attributes = {node.attr for node in ast.walk(source[1]) if isinstance(node, ast.Attribute)}
+    tree = ast.parse(file.read_text())
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert "TYPE_CHECKING" not in names | attributes
 
 
-def test_the_protocol_is_pure() -> None:
-    """`protocol` and `framing` import neither aiohttp nor asyncio."""
-    for module in ("protocol", "framing"):
-        tree = ast.parse((ROOT / f"{module}.py").read_text())
-        packages = {name.split(".")[0] for node in ast.walk(tree) for name in imported(node)}
-        assert not packages & {"aiohttp", "asyncio", "service"}
+@pytest.mark.parametrize("module", PURE)
+def test_rules_and_bytes_are_pure(module: str) -> None:
+    """They import neither aiohttp nor asyncio, and nothing of the service but such modules."""
+    file = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    for _, name in imports(file):
+        if name.startswith("."):
+            assert target_of(name) in PURE
+        assert name.split(".")[0] not in ("aiohttp", "asyncio")

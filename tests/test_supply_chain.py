@@ -12,8 +12,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from service import receiver
-from service.settings import KNOBS, Settings, size_text
+from service.http import receiver
+from service.settings.table import KNOBS, Settings, size_text
 from tests import sbom
 
 ROOT = sbom.ROOT

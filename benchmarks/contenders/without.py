@@ -6,11 +6,16 @@ import contextlib
 import gc
 import sys
 
-from service.deferred import defer
+from service.process.lazy_import import defer
 
 defer("aiohttp")
 
-from service import admission, cli, logs, protocol, server, spawned  # noqa: E402
+from service import protocol  # noqa: E402
+from service.calls import admission, left_behind  # noqa: E402
+from service.commands import main  # noqa: E402
+from service.commands import serve as serving  # noqa: E402
+from service.logs import log  # noqa: E402
+from service.process import serve  # noqa: E402
 
 
 def nothing(*_):
@@ -22,7 +27,7 @@ def without_markers():
         if gather:  # the answers of a turn still leave together: that is not the lines' price
             self.sink.gather(b"")
 
-    logs.Logs.marker = marker
+    log.Logs.marker = marker
 
 
 def without_deadline():
@@ -30,12 +35,12 @@ def without_deadline():
 
 
 def without_attribution():
-    logs.Logs.end = nothing
-    cli.route_all = lambda *_: nothing
-    cli.inherit_in_threads = lambda: nothing
-    server.task_factory = None
+    log.Logs.end = nothing
+    serving.route_all = lambda *_: nothing
+    serving.inherit_in_threads = lambda: nothing
+    serve.task_factory = None
     tasks = set()
-    spawned.track = lambda: tasks
+    left_behind.track = lambda: tasks
 
 
 def without_admission():
@@ -50,4 +55,4 @@ def without_watchdog():
 globals()[f"without_{sys.argv.pop(1)}"]()
 gc.freeze()
 with contextlib.suppress(KeyboardInterrupt):
-    cli.main()
+    main.main()

@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from service import __version__
-from service.emulator.agreement import disagreements
-from service.emulator.figures import table
-from service.emulator.local import FunctionCompute
-from service.emulator.log import Log
-from service.emulator.pool import Options
-from service.emulator.spec import Function, Spec, read
-from service.errors import UsageError
-from service.sink import Sink
+from .. import __version__
+from ..errors import UsageError
+from ..logs.pipe import Sink
+from .disagreements import disagreements
+from .figures import table
+from .instances.pool import Options
+from .local import FunctionCompute
+from .log import Log
+from .spec.model import Function, Spec
+from .spec.read import read
 
 STATE = Path(".emulator/tasks.db")
 """Where asynchronous calls are kept, beside the spec."""

@@ -1,4 +1,4 @@
-"""What the platform says where no function answers, in its own words (fc-platform.md section 3).
+"""What the platform says where no function answers, in its own words (docs/platform.md section 3).
 
 Errors of a start have status 412, as the API's list of error codes has them. What is true on the
 desk alone stands in a line of its own behind them.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from service.emulator.calls import PlatformError
+from .calls import PlatformError
 
 UNHANDLED = "UnhandledInvocationError"
 INITIALIZATION = "InitializationError"

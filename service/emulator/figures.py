@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.emulator.calls import Invocation, Outcome, PlatformError, Pool
+from .calls import Invocation, Outcome, PlatformError, Pool
 
 KEPT = 100_000
 """Calls whose times a summary is made of; of more, the newest."""

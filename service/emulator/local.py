@@ -14,20 +14,21 @@ from typing import Any
 
 from aiohttp import web
 
-from service.emulator.api import create_app, create_runner
-from service.emulator.asynctask import Task
-from service.emulator.calls import Invocation, Outcome
-from service.emulator.dispatch import Dispatcher
-from service.emulator.faults import Faults
-from service.emulator.figures import Counted, Figures
-from service.emulator.instance import Instance
-from service.emulator.log import Log
-from service.emulator.pool import Options, Pool
-from service.emulator.spec import Spec, read, read_mapping
-from service.emulator.tasks import Store, StoreError
-from service.emulator.timers import Timers
-from service.errors import StartError
-from service.protocol import new_request_id
+from ..errors import StartError
+from ..protocol import new_request_id
+from .api.routes import create_app, create_runner
+from .calls import Invocation, Outcome
+from .figures import Counted, Figures
+from .instances.faults import Faults
+from .instances.instance import Instance
+from .instances.pool import Options, Pool
+from .log import Log
+from .queue.dispatcher import Dispatcher
+from .queue.store import Store, StoreError
+from .queue.task import Task
+from .queue.timers import Timers
+from .spec.model import Spec
+from .spec.read import read, read_mapping
 
 BACKLOG = 1024
 """Callers that may connect at once."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import orjson
 
-from service.lines import plain, stamp
+from ..logs.lines import plain, stamp
 
 NOBODY = "-"
 """Stands in a line of text for a function, an instance or a call that it is not of."""

@@ -1,12 +1,12 @@
 """What each trigger of Function Compute sends, as types for a handler's annotation."""
 
-from service.events.apigateway import ApiGatewayAnswer, ApiGatewayEvent
-from service.events.cdn import CdnEvent, CdnRecord
-from service.events.cloudevents import CloudEvent, CloudEvents, EventBatch
-from service.events.dts import DtsEvent, DtsEvents, DtsRecord
-from service.events.eventbridge import EventBridgeEvent, EventBridgeOssEvent
-from service.events.http import HttpAnswer, HttpEvent
-from service.events.messaging import (
+from .apigateway import ApiGatewayAnswer, ApiGatewayEvent
+from .cdn import CdnEvent, CdnRecord
+from .cloudevents import CloudEvent, CloudEvents, EventBatch
+from .dts import DtsEvent, DtsEvents, DtsRecord
+from .eventbridge import EventBridgeEvent, EventBridgeOssEvent
+from .http import HttpAnswer, HttpEvent
+from .messaging import (
     KafkaEvent,
     KafkaEvents,
     MqttMessage,
@@ -18,11 +18,11 @@ from service.events.messaging import (
     RocketMqMessage,
     RocketMqMessages,
 )
-from service.events.mns import MnsQueueEvent, MnsQueueEvents, MnsStreamEvent, MnsTopicEvent
-from service.events.oss import OssEvent, OssRecord
-from service.events.sls import SlsEvent
-from service.events.tablestore import TablestoreEvent, TablestoreRecord
-from service.events.timer import TimerEvent
+from .mns import MnsQueueEvent, MnsQueueEvents, MnsStreamEvent, MnsTopicEvent
+from .oss import OssEvent, OssRecord
+from .sls import SlsEvent
+from .tablestore import TablestoreEvent, TablestoreRecord
+from .timer import TimerEvent
 
 __all__ = [
     "ApiGatewayAnswer",

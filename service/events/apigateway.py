@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from service.events.http import HttpAnswer, content
+from .http import HttpAnswer, content
 
 
 class ApiGatewayEvent(Struct, frozen=True, rename="camel"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.events.cloudevents import CloudEvent
-from service.events.oss import OssRecord
+from .cloudevents import CloudEvent
+from .oss import OssRecord
 
 
 class EventBridgeEvent(CloudEvent[Any], frozen=True, kw_only=True):

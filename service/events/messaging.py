@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from service.events.cloudevents import CloudEvent, EventBatch
+from .cloudevents import CloudEvent, EventBatch
 
 
 class KafkaData(Struct, frozen=True):

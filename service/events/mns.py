@@ -7,7 +7,7 @@ from typing import Any, Self
 import msgspec
 from msgspec import Struct, field
 
-from service.events.cloudevents import CloudEvent, EventBatch
+from .cloudevents import CloudEvent, EventBatch
 
 
 class MnsTopicEvent(Struct, frozen=True, rename="pascal"):

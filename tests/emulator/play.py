@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from service.emulator.calls import Invocation, Outcome
-from service.emulator.faults import Faults
-from service.emulator.instance import Instance
+from service.emulator.instances.faults import Faults
+from service.emulator.instances.instance import Instance
+from service.emulator.instances.pool import Options, Pool
+from service.emulator.instances.processes import table
 from service.emulator.log import Log
-from service.emulator.pool import Options, Pool
-from service.emulator.processes import table
-from service.emulator.spec import Function
+from service.emulator.spec.model import Function
 from service.protocol import new_request_id
 
 FUNCTIONS = Path(__file__).parent / "functions"

@@ -12,12 +12,12 @@ from typing import Any
 
 from aiohttp import web
 
-from service.emulator.api import create_app, create_runner
-from service.emulator.asynctask import Task
+from service.emulator.api.routes import create_app, create_runner
 from service.emulator.calls import Invocation, Outcome, Pool
-from service.emulator.dispatch import Dispatcher
-from service.emulator.spec import AsyncConfig, Function
-from service.emulator.tasks import Store
+from service.emulator.queue.dispatcher import Dispatcher
+from service.emulator.queue.store import Store
+from service.emulator.queue.task import Task
+from service.emulator.spec.model import AsyncConfig, Function
 from tests.harness import ANSWERS_WITHIN, Answer, Client, request
 
 Play = Callable[[Invocation], Awaitable[Outcome]]

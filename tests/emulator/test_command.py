@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from service.emulator.processes import table
+from service.emulator.instances.processes import table
 from tests.emulator.play import WITHIN, free_port
 
 HANDLER = """

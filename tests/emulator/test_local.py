@@ -19,11 +19,11 @@ from alibabacloud_fc20230330.client import Client
 from alibabacloud_tea_openapi.utils_models import Config
 from darabonba.runtime import RuntimeOptions
 
-from service.emulator.asynctask import Task
 from service.emulator.calls import Outcome, PlatformError
+from service.emulator.instances.processes import table
 from service.emulator.local import FunctionCompute, emulator
 from service.emulator.log import Log
-from service.emulator.processes import table
+from service.emulator.queue.task import Task
 from service.errors import StartError
 from tests.emulator.play import FUNCTIONS, WITHIN, Entries, free_port
 

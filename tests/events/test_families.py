@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from service.codec import decoder, encode
+from service.calls.decode import decoder
+from service.calls.encode import encode
 from service.errors import InvalidEvent
 from service.events import (
     ApiGatewayAnswer,

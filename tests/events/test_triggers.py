@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import service.events
-from service.codec import decoder, encode
+from service.calls.decode import decoder
+from service.calls.encode import encode
 from service.errors import InvalidEvent
 from service.events import (
     ApiGatewayEvent,

@@ -35,7 +35,7 @@ WEIGHTS = [40, 40, 15, 5]
 
 
 def platform_headers() -> dict[str, str]:
-    """The headers that Function Compute sends with an event (fc-platform.md section 2)."""
+    """The headers that Function Compute sends with an event (docs/platform.md section 2)."""
     return {
         "Content-Type": "application/octet-stream",
         "x-fc-request-id": f"1-{int(time.time()):08x}-{secrets.token_hex(10)}",

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from service.signals import STOPS
+from service.process.signals import STOPS
 from tests.conftest import Serve
 from tests.harness import ANSWERS_WITHIN, ECHO, GATED, ServerProcess, held_port, request
 

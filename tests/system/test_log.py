@@ -14,7 +14,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from service.logs import Logs
+from service.logs.log import Logs
 from service.protocol import MAX_LOG_LINE
 from tests.assembly import Pipe
 from tests.conftest import Serve

@@ -35,7 +35,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from service.signals import SAME_SIGNAL
+from service.process.signals import SAME_SIGNAL
 from tests.harness import ANSWERS_WITHIN, ServerProcess, request
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "10"))

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from service.signals import SAME_SIGNAL, STOPS
+from service.process.signals import SAME_SIGNAL, STOPS
 from tests.conftest import Serve
 from tests.harness import GATED, ServerProcess, request
 

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from service.signals import SAME_SIGNAL
+from service.process.signals import SAME_SIGNAL
 from tests.conftest import Serve
 from tests.harness import ANSWERS_WITHIN, Answer, Client, ServerProcess, least, request
 

@@ -1,0 +1,1 @@
+"""One call, from its event to its result."""

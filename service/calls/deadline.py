@@ -1,0 +1,154 @@
+"""The calls that run: each is cut at its deadline, whatever its handler does then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ..errors import FunctionTimeout, HandlerFailed, forget
+from . import tracebacks
+from .tasks import T, eager_task
+
+_log = logging.getLogger("service")
+
+
+class Call:
+    """One call's work.
+
+    `stage` says what it does now; `thread` is set while a plain `def` handler runs; `over` is true
+    once the call was answered as a time-out.
+    """
+
+    __slots__ = ("cut", "deadline", "limit", "over", "stage", "thread")
+
+    def __init__(self, deadline: float | None) -> None:
+        """`deadline` is a time of the monotonic clock, None for no limit."""
+        self.deadline = deadline
+        self.limit = 0.0 if deadline is None else deadline - time.monotonic()
+        self.stage = "starting"
+        self.thread: int | None = None
+        self.over = False
+        self.cut: Callable[[], None] = _nothing
+
+
+def _nothing() -> None:
+    """Stand in for `cut` while the work is not waited for."""
+
+
+class Calls:
+    """Runs each call's work in a task of its own, so that nobody waits for it beyond its deadline.
+
+    `lost` counts the work that went on after its answer: a handler that swallows its cancellation,
+    or a thread that has not come back.
+    """
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self._running: set[Call] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
+        self._left: set[asyncio.Task[Any]] = set()
+
+    async def run(self, call: Call, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns or raise what it raises.
+
+        Work that calls `call.cut` as the last thing it does is answered a turn of the loop earlier.
+        Raises FunctionTimeout at the deadline, or when `cut_all` is called.
+        """
+        loop = asyncio.get_running_loop()
+        task = eager_task(work, loop)
+        if task.done():
+            return _result(task)
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def end(_: object = None) -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        task.add_done_callback(end)
+        call.cut = end
+        self._running.add(call)
+        if call.deadline is not None and call.deadline < self._alarm_at:
+            self._set_alarm(call.deadline)
+        try:
+            await ended
+        except asyncio.CancelledError:
+            task.cancel()
+            task.add_done_callback(_ask)
+            raise
+        finally:
+            self._running.discard(call)
+        if task.done():
+            return _result(task)
+        raise self._give_up(call, task)
+
+    def _set_alarm(self, deadline: float) -> None:
+        """Look for calls that are over at `deadline`. One timer serves all: to set one for each
+        call and to cancel it, as nearly all are, costs more than to look through those that run.
+        """
+        if self._alarm is not None:
+            self._alarm.cancel()
+        loop = asyncio.get_running_loop()
+        self._alarm_at = deadline
+        self._alarm = loop.call_later(max(0.0, deadline - time.monotonic()), self._ring)
+
+    def _ring(self) -> None:
+        now = time.monotonic()
+        nearest = math.inf
+        for call in tuple(self._running):
+            if call.deadline is not None and call.deadline > now:
+                nearest = min(nearest, call.deadline)
+            elif call.deadline is not None:
+                call.cut()
+        self._alarm_at = math.inf
+        if nearest < math.inf:
+            self._set_alarm(nearest)
+
+    def _give_up(self, call: Call, task: asyncio.Task[Any]) -> FunctionTimeout:
+        in_thread = call.thread is not None
+        where = (
+            tracebacks.running_in(call.thread)
+            if call.thread
+            else tracebacks.awaited_by(task.get_coro())
+        )
+        _log.error("FunctionTimeout while %s%s", call.stage, f", at {where}" if where else "")
+        call.over = True
+        self.lost += 1
+        self._left.add(task)
+        task.add_done_callback(self._came_back)
+        if not in_thread:
+            task.cancel()
+        return FunctionTimeout(_explain(call))
+
+    def _came_back(self, task: asyncio.Task[Any]) -> None:
+        self.lost -= 1
+        self._left.discard(task)
+        _ask(task)
+
+    def cut_all(self) -> None:
+        """End every call now, as if its deadline had come."""
+        for call in tuple(self._running):
+            call.deadline = None
+            call.cut()
+
+
+def _result(task: asyncio.Task[T]) -> T:
+    if task.cancelled():  # by its handler, or by one beside it
+        raise HandlerFailed(asyncio.CancelledError("the handler cancelled its own task"))
+    return task.result()
+
+
+def _ask(task: asyncio.Task[Any]) -> None:
+    """Ask for the failure of work that nobody waits for, which asyncio would log as never asked."""
+    if not task.cancelled():
+        forget(task.exception())
+
+
+def _explain(call: Call) -> str:
+    if call.deadline is None:
+        return f"the service stops and the call was not done in time (it was {call.stage})"
+    return f"the call was not done within {call.limit:.3g} seconds (it was {call.stage})"

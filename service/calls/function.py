@@ -1,0 +1,104 @@
+"""A handler or a hook as it was found, and how it is called: nothing that it raises passes."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..errors import HandlerFailed, ServiceError, UnserializableResult
+from .deadline import Call
+from .threads import Outcome, ThreadPool, end_fork
+
+Kind = Literal["async", "sync", "stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """User code as it was found: what to call, how, and what it wants to get."""
+
+    name: str
+    call: Callable[..., Any]
+    kind: Kind
+    decode: Callable[[bytes], Any] | None = None
+    """Body to event; None when the handler takes the EventStream itself."""
+    stage: str = field(init=False, compare=False)
+    """What a call does that runs it, for messages."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stage", f"running {self.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """The handler, and the hooks that its module has."""
+
+    handler: Function
+    initializer: Function | None = None
+    pre_stop: Function | None = None
+    pre_freeze: Function | None = None
+
+
+async def run(function: Function, pool: ThreadPool, call: Call, *arguments: Any) -> Any:
+    """Call user code and return what it returns.
+
+    Raises HandlerFailed for whatever it raises, SystemExit included, except for the service's own
+    errors (a bad item of `json_lines`, a body that stopped arriving), which pass as they are.
+    """
+    call.stage = function.stage
+    begin = function.call
+    if function.kind == "sync":
+        outcome = await _in_thread(function, pool, call, *arguments)
+        if isinstance(outcome.failure, ServiceError):
+            raise outcome.failure
+        if outcome.failure is not None:
+            raise HandlerFailed(outcome.failure) from outcome.failure
+        if not inspect.iscoroutine(outcome.result):
+            return outcome.result
+        # A plain function around an async one: what it has begun goes on here.
+        begin, arguments = _returned, (outcome.result,)
+    elif function.kind == "stream":
+        begin, arguments = _collect, (begin, *arguments)
+    try:
+        result = await begin(*arguments)
+    except ServiceError:
+        raise
+    except BaseException as failure:
+        if pool.is_copy:
+            end_fork(failure)
+        # A cancellation at the deadline too: nobody waits for it any more.
+        raise HandlerFailed(failure) from failure
+    if pool.is_copy:
+        end_fork()
+    return result
+
+
+async def _in_thread(function: Function, pool: ThreadPool, call: Call, *arguments: Any) -> Outcome:
+    def work() -> Any:
+        call.thread = threading.get_ident()
+        return function.call(*arguments)
+
+    try:
+        return await pool.run(work)
+    finally:
+        call.thread = None
+
+
+async def _returned(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return await coroutine
+
+
+async def _collect(generator: Callable[..., AsyncIterator[Any]], *arguments: Any) -> bytes:
+    whole = bytearray()
+    async for part in generator(*arguments):
+        if isinstance(part, str):
+            whole += part.encode()
+        elif isinstance(part, bytes | bytearray | memoryview):
+            whole += part
+        else:
+            raise UnserializableResult(
+                f"the handler yielded {type(part).__name__}; an async generator yields bytes or str"
+            )
+    return bytes(whole)

@@ -1,0 +1,92 @@
+"""What a call spawns stays the call's: threads and processes log under its id, tasks are known."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextvars import ContextVar
+from typing import Any, Literal
+
+from . import tracebacks
+from .tasks import note_task
+
+Policy = Literal["wait", "warn", "cancel"]
+Tasks = set["asyncio.Task[Any]"]
+
+_TASKS: ContextVar[Tasks] = ContextVar("fc_tasks")
+_SHOWN = 5
+_TURNS = 5
+"""Turns of the loop in which a task that was told to end, and what it waits for, ends."""
+
+_ENDING = 1.0
+"""Seconds that a call's answer waits for its cancelled tasks to end."""
+
+_log = logging.getLogger("service")
+
+
+# --- tasks
+
+
+def track() -> Tasks:
+    """Return the set that holds the tasks that are made from here on in this call and still run."""
+    tasks: Tasks = set()
+    _TASKS.set(tasks)
+    return tasks
+
+
+def task_factory(
+    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any
+) -> asyncio.Task[Any]:
+    """Make a task, for `loop.set_task_factory`, and note it as its call's."""
+    task = asyncio.Task(work, loop=loop, **options)
+    note_task(task)
+    tasks = _TASKS.get(None)
+    if tasks is not None and not task.done():
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+    return task
+
+
+async def settle(tasks: Tasks, policy: Policy) -> None:
+    """Do what the setting `background` says with the tasks that a call has left running.
+
+    Function Compute freezes an instance after its answer, and such a task stops where it is.
+    """
+    if not tasks:
+        return
+    for _ in range(_TURNS):  # a task that has nothing left to do is no work left behind
+        await asyncio.sleep(0)
+        left = [task for task in tasks if not task.done()]
+        if not left:
+            return
+    if policy == "wait":
+        while left := list(tasks):
+            await asyncio.wait(left)
+        return
+    names = ", ".join(map(_named, left[:_SHOWN])) + (", ..." if len(left) > _SHOWN else "")
+    if policy == "cancel":
+        for task in left:
+            task.cancel()
+        _log.info("cancelled %d tasks that the call left running: %s", len(left), names)
+        await asyncio.wait(left, timeout=_ENDING)
+        return
+    _log.warning(
+        "the call left %d tasks running: %s; an instance freezes after the answer, and they stop:"
+        ' await them, or set background to "wait"',
+        len(left),
+        names,
+    )
+
+
+def _named(task: asyncio.Task[Any]) -> str:
+    work = task.get_coro()
+    place = tracebacks.awaited_by(work)
+    name = getattr(work, "__qualname__", type(work).__name__)
+    return f"{name} at {place.file}:{place.line}" if place else name
+
+
+# --- threads
+
+
+# --- processes

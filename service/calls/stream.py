@@ -1,0 +1,171 @@
+"""The event while it arrives: `EventStream`, read within the body limit and the budget of buffered
+bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from io import BytesIO
+from typing import Any, Protocol, TypeVar, overload
+
+from ..errors import BadFraming, CallerError, ClientGone, InvalidEvent, PayloadTooLarge
+from .admission import Budget
+from .decode import decoder
+
+T = TypeVar("T")
+
+
+class Source(Protocol):
+    """Where the bytes come from: aiohttp's StreamReader, or a list of chunks in `invoke`."""
+
+    async def readany(self) -> bytes:
+        """Return the next bytes, b"" at the end."""
+        ...
+
+
+class Chunks:
+    """A source that has its bytes already."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self._chunks = list(chunks)
+
+    async def readany(self) -> bytes:
+        """Return the next chunk, b"" at the end."""
+        return self._chunks.pop(0) if self._chunks else b""
+
+
+class EventStream:
+    """The event's bytes as they arrive: iterate over chunks, `lines()` or `json_lines(T)`, or
+    `await read()`.
+
+    The event can be read once. Reading raises PayloadTooLarge over the limit, RequestTimeout when
+    the body stops arriving, BadRequest when it is not sound HTTP, ClientGone when the sender has
+    left.
+    """
+
+    __slots__ = ("_begin", "_budget", "_limit", "_reserved", "_source", "size", "total")
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        size: int | None,
+        limit: int,
+        budget: Budget,
+        begin: Callable[[], None] | None = None,
+    ) -> None:
+        """`size` is the announced length in bytes, None when unknown; `begin` is called before the
+        first read.
+        """
+        self._source = source
+        self._limit = limit
+        self._budget = budget
+        self._begin = begin
+        self._reserved = 0
+        self.size = size
+        self.total = 0
+
+    async def _next(self) -> bytes:
+        if self._begin is not None:
+            self._begin()
+            self._begin = None
+        try:
+            chunk = await self._source.readany()
+        except CallerError:
+            raise
+        except ConnectionError as reason:
+            raise ClientGone("the sender left before the body was complete") from reason
+        except Exception as reason:
+            # aiohttp's payload errors quote the bytes they could not read: they stay out of the
+            # message
+            raise BadFraming("the body is not sound HTTP/1.1") from reason
+        self.total += len(chunk)
+        if self.total > self._limit:
+            raise too_large(self._limit)
+        return chunk
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the body in chunks, as it arrives."""
+        while chunk := await self._next():
+            yield chunk
+
+    async def read(self) -> bytes:
+        """Return what is left of the body as one bytes object, once that fits into the budget."""
+        left = (self._limit if self.size is None else self.size) - self.total
+        if left <= 0:
+            return await self._next()
+        if not self._budget.take(left):
+            await self._budget.reserve(left)
+        self._reserved += left
+        whole = await self._next()
+        if len(whole) < left:
+            # The first chunk is not kept here while the others come: that would be a second copy.
+            parts, whole = [whole], b""
+            whole = await self._collect(parts, left if self.size is not None else None)
+            spare = left - len(whole)
+            self._reserved -= spare
+            self._budget.release(spare)
+        return whole
+
+    async def _collect(self, parts: list[bytes], size: int | None) -> bytes:
+        """Join `parts`, emptying it, and the chunks that follow, with no second copy of the body.
+
+        BytesIO hands out its own buffer when the content fills it: getvalue() does not copy.
+        Joining a list of chunks would need twice the body's size for a moment.
+        """
+        buffer = BytesIO()
+        if size is not None:  # take the memory at once: growing may move what is there
+            buffer.seek(size - 1)
+            buffer.write(b"\0")
+            buffer.seek(0)
+        while parts:
+            buffer.write(parts.pop())
+        async for chunk in self:
+            buffer.write(chunk)
+        buffer.truncate()
+        return buffer.getvalue()
+
+    def close(self) -> None:
+        """Give the body's share of the budget back, at the end of the call."""
+        if self._reserved:
+            self._budget.release(self._reserved)
+            self._reserved = 0
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Yield the body line by line, without the line ends (LF or CRLF)."""
+        pending: list[bytes] = []
+        async for chunk in self:
+            first, *others = chunk.split(b"\n")
+            pending.append(first)
+            for piece in others:
+                yield b"".join(pending).removesuffix(b"\r")
+                pending = [piece]
+        if rest := b"".join(pending):
+            yield rest
+
+    @overload
+    def json_lines(self) -> AsyncIterator[Any]: ...
+
+    @overload
+    def json_lines(self, item: type[T]) -> AsyncIterator[T]: ...
+
+    async def json_lines(self, item: Any = Any) -> AsyncIterator[Any]:
+        """Yield each line that is not blank, decoded from JSON as `item`. Raises InvalidEvent
+        naming a bad line.
+        """
+        decode = decoder(item)
+        number = 0
+        async for line in self.lines():
+            number += 1
+            if not line or line.isspace():
+                continue
+            try:
+                value = decode(line)
+            except InvalidEvent as reason:
+                raise InvalidEvent(f"line {number}: {reason}") from reason
+            yield value
+
+
+def too_large(limit: int) -> PayloadTooLarge:
+    """Return the error for a body over `limit` bytes."""
+    return PayloadTooLarge(f"the event is over the limit of {limit} bytes")

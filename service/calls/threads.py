@@ -1,0 +1,206 @@
+"""The threads that run plain `def` handlers: as many as calls may run, made as needed, never waited
+for at exit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import traceback
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
+from functools import cache
+from typing import Any, NamedTuple, NoReturn
+
+
+class Outcome(NamedTuple):
+    """What a piece of user code came to: its result, or what it raised."""
+
+    result: Any
+    failure: BaseException | None
+
+
+def attempt(work: Callable[..., Any], *arguments: Any) -> Outcome:
+    """Run user code. Nothing it raises passes, SystemExit included."""
+    try:
+        return Outcome(work(*arguments), None)
+    except BaseException as failure:
+        return Outcome(None, failure)
+
+
+_Future = asyncio.Future[Outcome]
+_Job = tuple[asyncio.AbstractEventLoop, _Future, Callable[[], Outcome]]
+
+
+def end_fork(failure: BaseException | None = None) -> NoReturn:
+    """End a process that user code has forked and that has left its handler, by a failure or not.
+
+    It has the sockets and the queues of the one that serves, and would take calls from it.
+    """
+    code: object = 0
+    if isinstance(failure, SystemExit):
+        code = 0 if failure.code is None else failure.code
+    elif failure is not None:
+        traceback.print_exception(failure)
+        code = 1
+    if not isinstance(code, int):
+        print(code, file=sys.stderr)  # noqa: T201 - as Python does
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code)
+
+
+_POOLS: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
+
+
+@cache
+def _heed_forks() -> None:
+    def note() -> None:
+        for pool in tuple(_POOLS):
+            pool.is_copy = True
+
+    os.register_at_fork(after_in_child=note)
+
+
+class Bell:
+    """Wakes one of the threads that wait, for each time that it is rung.
+
+    A pipe, since writing to it lets go of the interpreter: the thread that wakes up runs at once. A
+    lock would wake it while the loop holds the interpreter, and it would wait a second time, for
+    that: one switch more between threads at each call (237 to 222 us of CPU time for one that
+    sleeps).
+    """
+
+    def __init__(self) -> None:
+        self._heard, self._rung = os.pipe()
+        # Once nobody waits any more, or rings; not at the exit, where threads still wait.
+        weakref.finalize(self, _close, self._heard, self._rung).atexit = False
+
+    def ring(self) -> None:
+        """Wake a thread, or let the next one that waits go on at once."""
+        os.write(self._rung, b"\0")
+
+    def wait(self) -> None:
+        """Return once it was rung for this thread."""
+        os.read(self._heard, 1)
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+_here = threading.local()
+
+
+class HandlerLoops(asyncio.DefaultEventLoopPolicy):
+    """Gives a handler's thread an event loop when its code asks for one, as the main thread has,
+    which plain handlers of the built-in runtime run in.
+    """
+
+    def get_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the thread's loop."""
+        is_handlers = getattr(_here, "is_handlers", False)
+        try:
+            loop = super().get_event_loop()
+        except RuntimeError:
+            if not is_handlers:
+                raise
+        else:
+            if not (is_handlers and loop.is_closed()):
+                return loop
+        loop = self.new_event_loop()
+        self.set_event_loop(loop)
+        return loop
+
+
+class ThreadPool:
+    """At most `size` daemon threads. A thread that never comes back keeps its place, and does not
+    hold up the exit.
+
+    `concurrent.futures` joins its threads when the interpreter ends: one handler that hangs would
+    hang the stop.
+    """
+
+    def __init__(self, size: int, name: str = "handler") -> None:
+        self.size = size
+        self._name = name
+        self.is_copy = False
+        """Whether this is the copy in a process that user code has forked."""
+        _POOLS.add(self)
+        _heed_forks()
+        self.threads = 0
+        self._busy = 0  # calls that have a thread or wait for one
+        self._jobs: deque[_Job | None] = deque()
+        self._bell = Bell()  # is rung for each job
+        self._done: deque[tuple[_Future, Outcome | None]] = deque()
+        self._told = False  # the loop will look at what is done
+
+    def run(self, work: Callable[..., Any], *arguments: Any) -> _Future:
+        """Run `work` in a thread, under a copy of the caller's context variables. Called from the
+        loop, always the same one.
+        """
+        loop = asyncio.get_running_loop()
+        future: _Future = loop.create_future()
+        context = copy_context()
+        self._busy += 1
+        if self._busy > self.threads < self.size:
+            self._grow()
+        self._put((loop, future, lambda: context.run(attempt, work, *arguments)))
+        return future
+
+    def _put(self, job: _Job | None) -> None:
+        self._jobs.append(job)
+        self._bell.ring()
+
+    def _get(self) -> _Job | None:
+        self._bell.wait()
+        return self._jobs.popleft()
+
+    def _grow(self) -> None:
+        name = f"{self._name}-{self.threads + 1}"
+        try:
+            threading.Thread(target=self._serve, name=name, daemon=True).start()
+        except RuntimeError:  # the instance's limit of 1,024 threads (docs/platform.md section 8)
+            if not self.threads:
+                self._busy -= 1
+                raise
+        else:
+            self.threads += 1
+
+    def close(self) -> None:
+        """Let the idle threads end."""
+        for _ in range(self.threads):
+            self._put(None)
+
+    def _serve(self) -> None:
+        _here.is_handlers = True
+        while (job := self._get()) is not None:
+            loop, future, work = job
+            # Answered while it waited for a thread: it must not run any more.
+            outcome = None if future.cancelled() else work()
+            if outcome is not None and self.is_copy:
+                end_fork(outcome.failure)
+            self._done.append((future, outcome))
+            if not self._told:  # to wake the loop costs more than a small handler
+                self._told = True
+                try:
+                    loop.call_soon_threadsafe(self._deliver)
+                except RuntimeError:  # the loop is closed: nobody waits
+                    self._told = False
+            del job, loop, future, work, outcome  # an idle thread keeps no call's event alive
+
+    def _deliver(self) -> None:
+        self._told = False  # first: what is done from here on is told again
+        while self._done:
+            future, outcome = self._done.popleft()
+            self._busy -= 1
+            if outcome is not None and not future.done():
+                future.set_result(outcome)

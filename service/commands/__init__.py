@@ -1,0 +1,1 @@
+"""`python -m service`: one file for each command."""

@@ -1,0 +1,59 @@
+"""`python -m service event`: the sample events, listed, or one of them printed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from ..errors import UsageError
+from ..events.sample import about, names, sample, type_of
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `event`."""
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="the sample to print, oss.put for example"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="changes",
+        metavar="KEY=VALUE",
+        help="change a field: events.0.oss.bucket.name=photos; the value is JSON, or else text",
+    )
+
+
+def text_of(name: str | None, changes: Sequence[str]) -> bytes:
+    """Return what to print: the sample with its changes, or the list without a name.
+
+    Raises UsageError, which says what is allowed.
+    """
+    if name is None:
+        if changes:
+            raise UsageError("--set changes a sample: name one, such as oss.put")
+        return _list()
+    try:
+        return sample(name, dict(map(_change, changes)))
+    except (LookupError, ValueError) as reason:
+        raise UsageError(str(reason.args[0])) from None
+    except ImportError as reason:
+        raise UsageError(
+            f"{reason.name} is not installed, which this sample's bytes are written with:"
+            " run `make dev`, or pip install -e '.[events]' in the project's folder"
+        ) from None
+
+
+def _list() -> bytes:
+    """The samples: name, type of `service.events`, and what it is."""
+    rows = [(name, type_of(name) or "-", about(name)) for name in names()]
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    lines = (f"{name:{first}}  {kind:{second}}  {what}\n" for name, kind, what in rows)
+    return "".join(lines).encode()
+
+
+def _change(text: str) -> tuple[str, str]:
+    path, equals, value = text.partition("=")
+    if not path or not equals:
+        raise UsageError(f"--set {text}: is not of the form KEY=VALUE")
+    return path, value

@@ -1,0 +1,1 @@
+"""Function Compute's own API, as its clients call it."""

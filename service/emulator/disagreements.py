@@ -1,0 +1,83 @@
+"""Where a function's `s.yaml` and the settings of this service disagree (docs/deployment.md, "What
+has to agree"). Each is played as it is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+
+from ..errors import UsageError
+from ..settings import table
+from ..settings.table import KNOBS, Loaded
+from .instances.contract import environment
+from .spec.model import Function
+
+MB = 1024**2
+
+
+def disagreements(function: Function) -> Iterator[str]:
+    """Yield a sentence for each, with both values and what happens.
+
+    What the service has by default counts where the function runs `-m service`. Behind another
+    command, a script for example, only what a variable of the service says is known to be meant.
+    """
+    ours = _flags(function.command)
+    variables = environment(function, "", function.port, {})
+    try:
+        loaded = table.load(ours or {}, variables, function.code)
+    except UsageError:  # the service says it itself, at its start
+        return
+    for name, platform, what in _compared(function, loaded.settings):
+        if ours is not None or loaded.sources[name] == f"environment {KNOBS[name].variable}":
+            yield f"{function.name}: {platform}, {_said(name, loaded)}: {what}"
+
+
+def _flags(command: Sequence[str]) -> dict[str, object] | None:
+    """The service's flags in a command, None where the command does not run it."""
+    for place in range(len(command) - 1):
+        if (command[place], command[place + 1]) == ("-m", "service"):
+            parser = argparse.ArgumentParser(
+                add_help=False, allow_abbrev=False, exit_on_error=False
+            )
+            table.add_flags(parser)
+            try:
+                return vars(parser.parse_known_args(command[place + 2 :])[0])
+            except argparse.ArgumentError:  # the service says it itself
+                return None
+    return None
+
+
+def _compared(function: Function, mine: table.Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield setting, the platform's value in words, and what happens, where the two disagree."""
+    calls = f"instanceConcurrency is {function.concurrency}"
+    if mine.concurrency < function.concurrency:
+        what = "further calls wait in the instance, and are refused (429) when its queue is full"
+        yield "concurrency", calls, what
+    if mine.concurrency > function.concurrency:
+        yield "concurrency", calls, "an instance is sent fewer calls than it could take"
+    if mine.port != function.port:
+        what = "the service does not listen where the platform connects, and no instance starts"
+        yield "port", f"the port is {function.port}", what
+    limit = function.initializer_timeout
+    if limit is not None and mine.initialize_timeout >= limit:
+        what = "the platform gives up before the service can say why"
+        yield "initialize_timeout", f"initializer.timeout is {limit:g}", what
+    limit = function.pre_stop_timeout
+    if limit is not None and mine.drain_timeout >= limit:
+        what = (
+            "the platform may end the instance before its calls are finished and pre_stop has run"
+        )
+        yield "drain_timeout", f"preStop.timeout is {limit:g}", what
+    if mine.body_budget > function.memory * MB // 2:
+        what = "events that are held together may take more than half of it"
+        yield "body_budget", f"memorySize is {function.memory} MB", what
+
+
+def _said(name: str, loaded: Loaded) -> str:
+    """A setting's value, and where it was said."""
+    source, row = loaded.sources[name], KNOBS[name]
+    value = row.kind.write(getattr(loaded.settings, name))
+    if source == f"environment {row.variable}":
+        return f"{row.variable} is {value}"
+    return f"the service's {name} is {value} ({source})"

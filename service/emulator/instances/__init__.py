@@ -1,0 +1,1 @@
+"""An instance of a function: its processes, its life, its calls."""

@@ -1,0 +1,148 @@
+"""What an instance writes: read without waiting, cut into lines, each given to its call
+(docs/platform.md section 4).
+
+stdout and stderr share one pipe, so that lines stay in the order in which they were written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable
+
+from ...protocol import MAX_LOG_LINE
+
+TAIL = 4096
+"""Bytes at the end of a call's log that the platform returns, and that an error quotes."""
+
+CHUNK = 16 * 1024
+"""Bytes read in one turn of the loop: a flood of output takes turns with the calls."""
+
+PIPE = 64 * 1024
+"""Bytes that a pipe holds at once: what an instance wrote before its answer is within so many."""
+
+_ID = re.compile(r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+)+")
+"""What may be a request id: the platform's are words joined by hyphens, as UUIDs are."""
+
+
+class Output:
+    """Reads what one instance writes to `writer`, and hands each line to `write(text, request_id)`.
+
+    A line is the call's whose request id stands in it, if one and only one in flight does; else the
+    only call's that is in flight; else nobody's, and `request_id` is "".
+    """
+
+    def __init__(self, write: Callable[[str, str], None]) -> None:
+        self._write = write
+        self._reader, self.writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._reader, self._take)
+        self._calls: dict[str, bytearray | None] = {}
+        self._begun = bytearray()  # the line that has not ended, up to its limit
+        self._size = 0  # and how long it is by now
+        self._recent = bytearray()
+        self._open = True
+
+    def close_writer(self) -> None:
+        """Close our copy of the end that the instance has, if that was not done."""
+        if self.writer >= 0:
+            os.close(self.writer)
+            self.writer = -1
+
+    # --- calls
+
+    def begin(self, request_id: str, *, keep: bool = False) -> None:
+        """Take lines as this call's from here on; with `keep` its last lines are kept for `end`."""
+        if not self._calls:
+            self.catch_up()  # what was written until now is not this call's
+        self._calls[request_id] = bytearray() if keep else None
+
+    def end(self, request_id: str) -> bytes | None:
+        """Take all that the call has written by now; return the last 4 KB where it was kept."""
+        self.catch_up()
+        if len(self._calls) == 1 and self._size:
+            self._end_line(b"")  # the call has not ended its last line, and nobody else will
+        kept = self._calls.pop(request_id, None)
+        return None if kept is None else bytes(kept[-TAIL:])
+
+    @property
+    def recent(self) -> str:
+        """The last 4 KB of all that was written."""
+        return self._recent[-TAIL:].decode("utf-8", "replace")
+
+    # --- the pipe
+
+    def catch_up(self) -> None:
+        """Read what is in the pipe by now, and not what a flood puts there meanwhile."""
+        left = PIPE
+        while left > 0 and (taken := self._take()):
+            left -= taken
+
+    def close(self) -> None:
+        """Read what is left, and read no more."""
+        self.close_writer()
+        self.catch_up()
+        if self._size:
+            self._end_line(b"")
+        self._stop_reading()
+
+    def _take(self) -> int:
+        """Read what there is, up to a limit; return how many bytes."""
+        if not self._open:
+            return 0
+        try:
+            data = os.read(self._reader, CHUNK)
+        except BlockingIOError:
+            return 0
+        if data:
+            *whole, rest = data.split(b"\n")
+            for line in whole:
+                self._end_line(line)
+            if rest:
+                self._hold(rest)
+        else:
+            self._stop_reading()
+        return len(data)
+
+    def _stop_reading(self) -> None:
+        if self._open:
+            self._open = False
+            self._loop.remove_reader(self._reader)
+            os.close(self._reader)
+
+    # --- lines
+
+    def _hold(self, part: bytes) -> None:
+        self._begun += part[: MAX_LOG_LINE + 1 - len(self._begun)]
+        self._size += len(part)
+
+    def _end_line(self, end: bytes) -> None:
+        if self._size or len(end) > MAX_LOG_LINE:
+            self._hold(end)
+            end = bytes(self._begun)
+            if self._size > MAX_LOG_LINE:
+                note = b"... [cut: the line had %d bytes]" % self._size
+                end = end[: MAX_LOG_LINE - len(note)] + note
+            self._begun.clear()
+            self._size = 0
+        self._line(end.removesuffix(b"\r"))
+
+    def _line(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace")
+        request_id = self._owner(text)
+        kept = self._calls.get(request_id)
+        for log in (self._recent,) if kept is None else (self._recent, kept):
+            log += line
+            log += b"\n"
+            if len(log) > 2 * MAX_LOG_LINE:
+                del log[:-TAIL]
+        if text:
+            self._write(text, request_id)
+
+    def _owner(self, text: str) -> str:
+        if len(self._calls) > 1:
+            named = self._calls.keys() & set(_ID.findall(text))
+            return named.pop() if len(named) == 1 else ""
+        return next(iter(self._calls), "")

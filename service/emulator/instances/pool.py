@@ -1,0 +1,324 @@
+"""The instances of one function: which one takes a call, when another one is started, and when one
+is stopped (docs/platform.md sections 6 and 7).
+
+Where the platform's documents are silent, or would not do on a desk, this is what is done:
+
+- There may be `max_instances` of a function, or as many as its `reservedConcurrency` says, if that
+  is less; provisioned ones count.
+- An instance that is being stopped takes no place of another one, but a new one is started beside
+  it only where both together are no more than there may be; until then its calls wait. So a server
+  with a port of its own can be replaced.
+- A call that waited for an instance which then does not start goes to another one where there is
+  one with room, unless it is the call for which that instance was started.
+- A provisioned instance that ends is replaced at once; one that does not start is tried again after
+  1 s, 2 s, 4 s and so on up to a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .. import failures
+from ..calls import Invocation, Outcome
+from ..failures import InitializationError
+from ..log import Log
+from ..spec.model import Function
+from .faults import Faults
+from .instance import Conditions, Instance
+from .processes import table
+from .reaper import Guard
+
+__all__ = ["Faults", "Options", "Pool"]
+
+TICK = 0.1
+"""Seconds between two looks at the memory of instances that are not frozen."""
+
+TICKS = 10
+"""Every so many looks, processes are searched for that instances have started meanwhile."""
+
+FIRST_DELAY, LAST_DELAY = 1.0, 60.0
+"""Seconds until a provisioned instance that did not start is tried again, at first and at last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line sets, for all functions. Times in seconds.
+
+    `idle_timeout` is how long an on-demand instance is kept without a call (the platform's is 3 to
+    5 minutes), `start_timeout` how long a port may take to open, `stop_grace` how long a process
+    may live on after SIGTERM. With `enforce_memory` an instance above its `memorySize` is killed.
+    """
+
+    max_instances: int = 10
+    idle_timeout: float = 180.0
+    start_timeout: float = 120.0
+    stop_grace: float = 10.0
+    enforce_memory: bool = False
+
+
+class Pool:
+    """The instances of one function. Used on one event loop, between `start` and `stop`."""
+
+    def __init__(self, function: Function, options: Options, log: Log, faults: Faults) -> None:
+        self.function = function
+        limits = [options.max_instances, function.max_instances]
+        least = min(limit for limit in limits if limit is not None)
+        self.cap = max(least, function.provisioned)
+        self.started = 0
+        """Instances that were started by now."""
+        self._options = options
+        self._conditions = Conditions(
+            function, options.start_timeout, options.stop_grace, log, faults
+        )
+        self._instances: list[Instance] = []  # the oldest first
+        self._starts: dict[Instance, asyncio.Task[None]] = {}
+        self.prefix = f"c-{int(time.time()):08x}-{secrets.token_hex(4)}"
+        self._numbers = itertools.count(1)
+        self._guard: Guard | None = None
+        self._calls: set[asyncio.Task[Outcome]] = set()
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._active = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self._delay = FIRST_DELAY
+
+    @property
+    def instances(self) -> Sequence[Instance]:
+        """All instances that are not gone, the oldest first."""
+        return tuple(self._instances)
+
+    @property
+    def room(self) -> int:
+        """How many calls would be taken now: further ones get 429."""
+        if self._stopping:
+            return 0
+        slots = [self.function.concurrency - each.in_flight for each in self._open()]
+        return sum(slots) + (self.cap - len(slots)) * self.function.concurrency
+
+    def _open(self) -> list[Instance]:
+        """The instances that hold one of the places there are: all but those that are ending."""
+        return [each for each in self._instances if each.closing is None]
+
+    async def start(self) -> None:
+        """Start the provisioned instances; return once each runs, or has failed to: the log says
+        why.
+        """
+        self._guard = Guard(self.prefix)
+        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._sweep())]
+        self._provision()
+        if self._starts:
+            await asyncio.wait(self._starts.values())
+
+    async def stop(self) -> None:
+        """Take no further call, and stop every instance by the book, all at once."""
+        self._stopping = True
+        for task in self._starts.values():
+            task.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._starts.values(), return_exceptions=True)
+        ends = [each.close("the emulator stops") for each in self._instances]
+        await asyncio.gather(*ends)
+        if self._calls:
+            await asyncio.wait(self._calls)
+        if self._guard is not None:
+            self._guard.close()
+
+    async def idle(self) -> None:
+        """Return once no call is in flight, whether its client still waits or not."""
+        await self._idle.wait()
+
+    # --- calls
+
+    async def invoke(self, call: Invocation) -> Outcome:
+        """Make a call; return what the function answered, or what the platform says in its place.
+
+        Raises PlatformError: 412 where no instance starts, 429 where all are full, 502 where the
+        instance ends in the call. Cancelled, it leaves the call running in its instance.
+        """
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            instance, cold = self._place()
+            if instance.state == "starting":
+                try:
+                    instance = await self._wait_for(instance, cold=cold)
+                except InitializationError as reason:
+                    return instance.not_initialized(call.request_id, reason)
+        except BaseException:
+            self._leave()
+            raise
+        began = time.monotonic()
+        task = asyncio.create_task(instance.invoke(call, cold=cold))
+        self._calls.add(task)
+        task.add_done_callback(self._on_done)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                instance.note_cancelled(call.request_id, time.monotonic() - began)
+                self._replace_abandoned(instance)
+            raise
+
+    def _on_done(self, task: asyncio.Task[Outcome]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # where the client has left, nobody else asks
+        self._leave()
+
+    def _leave(self) -> None:
+        self._in_flight -= 1
+        if not self._in_flight:
+            self._idle.set()
+
+    def _place(self) -> tuple[Instance, bool]:
+        """Return an instance with a slot that is taken for the call, and whether it was started for
+        it.
+
+        Raises PlatformError.
+        """
+        if self._stopping:
+            raise failures.stopping()
+        instance = self._with_room()
+        cold = instance is None
+        if instance is None:
+            if len(self._open()) >= self.cap:
+                raise failures.exhausted(self.cap, self.function.concurrency)
+            instance = self._add()
+        instance.reserve()
+        return instance, cold
+
+    def _with_room(self) -> Instance | None:
+        """Return the least loaded instance that runs, else one that starts, else None."""
+        best: Instance | None = None
+        limit = self.function.concurrency
+        for each in self._instances:
+            if each.in_flight >= limit or each.state not in ("running", "starting"):
+                continue
+            better = best is None or (each.state, each.in_flight) < (best.state, best.in_flight)
+            if better:  # "running" is less than "starting", and the oldest is the first
+                best = each
+        return best
+
+    async def _wait_for(self, instance: Instance, *, cold: bool) -> Instance:
+        """Wait for an instance's start; return it, or another one in its place.
+
+        Raises what the start raised, and lets go of the slot.
+        """
+        while (start := self._starts.get(instance)) is not None:
+            try:
+                await asyncio.wait([start])
+            except asyncio.CancelledError:
+                instance.give_back()
+                raise
+            reason = failures.stopping() if start.cancelled() else start.exception()
+            if reason is None:
+                break
+            instance.give_back()
+            other = None if cold or self._stopping else self._with_room()
+            if other is None:
+                raise reason
+            instance = other
+            instance.reserve()
+        return instance
+
+    def _replace_abandoned(self, instance: Instance) -> None:
+        """Replace an instance whose only call has lost its client (section 6)."""
+        function = self.function
+        if function.concurrency > 1 or function.health is not None or instance.closing is not None:
+            return
+        instance.close("the client of its call has left")
+        if not self._stopping and not instance.provisioned:
+            self._add()
+
+    # --- instances
+
+    def _provision(self) -> None:
+        """Start the provisioned instances that are missing."""
+        if self._stopping:
+            return
+        there = sum(each.provisioned for each in self._open())
+        for _ in range(self.function.provisioned - there):
+            self._add(provisioned=True)
+
+    def _add(self, *, provisioned: bool = False) -> Instance:
+        instance = Instance(
+            self._conditions,
+            f"{self.prefix}-{next(self._numbers):012x}",
+            self._on_change,
+            self._active.set,
+            provisioned=provisioned,
+        )
+        self.started += 1
+        self._instances.append(instance)
+        task = asyncio.create_task(self._start(instance))
+        self._starts[instance] = task
+        task.add_done_callback(lambda done: self._on_start(instance, done))
+        return instance
+
+    async def _start(self, instance: Instance) -> None:
+        while self._instances.index(instance) >= self.cap:  # older ones are ending
+            ends = [each.closing for each in self._instances if each.closing is not None]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        await instance.start()
+
+    def _on_start(self, instance: Instance, task: asyncio.Task[None]) -> None:
+        del self._starts[instance]
+        if not task.cancelled() and task.exception() is None:
+            self._delay = FIRST_DELAY
+        elif instance.provisioned and not self._stopping:
+            asyncio.get_running_loop().call_later(self._delay, self._provision)
+            self._delay = min(2 * self._delay, LAST_DELAY)
+
+    def _on_change(self, instance: Instance) -> None:
+        if instance.state == "stopped":
+            self._instances.remove(instance)
+        elif instance.closing is not None and instance not in self._starts:
+            self._provision()
+        if self._guard is not None:
+            self._guard.watch(each.processes.pid for each in self._instances if each.processes)
+
+    # --- what is watched
+
+    async def _watch(self) -> None:
+        """See to the memory of instances that run, and to what a freeze has missed."""
+        tick = 0
+        while True:
+            await self._active.wait()
+            await asyncio.sleep(TICK)
+            tick += 1
+            awake = [each for each in self._instances if each.processes and not each.frozen]
+            if (awake and tick % TICKS == 0) or any(each.is_unseen for each in self._instances):
+                entries = table()
+                for each in self._instances:
+                    each.look(entries)
+            for each in awake:
+                self._check_memory(each)
+            if not awake and all(each.looked for each in self._instances):
+                self._active.clear()
+
+    def _check_memory(self, instance: Instance) -> None:
+        memory, limit = instance.sample(), self.function.memory
+        if self._options.enforce_memory and memory > limit:
+            instance.kill(f"is killed: it has {memory:.2f} MB, and memorySize is {limit} MB")
+
+    async def _sweep(self) -> None:
+        """Stop on-demand instances that have had no call for long."""
+        limit = self._options.idle_timeout
+        while True:
+            next_end = time.monotonic() + limit
+            for each in self._instances:
+                if each.state != "running" or each.in_flight or each.provisioned:
+                    continue
+                if each.idle_since + limit <= time.monotonic():
+                    each.close(f"it had no call for {limit:g} seconds")
+                else:
+                    next_end = min(next_end, each.idle_since + limit)
+            await asyncio.sleep(next_end - time.monotonic())

@@ -1,0 +1,63 @@
+"""A port for each instance: on the platform each has a machine of its own, here they share one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from contextlib import closing, suppress
+
+HOST = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+"""Where an instance is called. The platform calls it from outside, so a server that listens on
+127.0.0.1 does not start there (docs/platform.md section 1.3); macOS has no second loopback address.
+"""
+
+
+class Port:
+    """A TCP port that no other instance of this machine is given until `release`.
+
+    The claim is a UDP socket on the same number: every emulator sees it, it ends with the process,
+    and the instance can still bind the TCP port.
+    """
+
+    def __init__(self, number: int) -> None:
+        """Raises OSError when the port is claimed, or something listens there."""
+        self.number = number
+        self._claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._claim.bind((HOST, number))
+            with socket.socket() as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+                trial.bind(("0.0.0.0", number))
+        except OSError:
+            self._claim.close()
+            raise
+
+    def release(self) -> None:
+        """Let others have it."""
+        self._claim.close()
+
+
+def claim(wanted: int) -> Port:
+    """Return the wanted port if it is free, else another one."""
+    with suppress(OSError):
+        return Port(wanted)
+    while True:
+        with socket.socket() as trial:
+            trial.bind(("0.0.0.0", 0))
+            number: int = trial.getsockname()[1]
+        with suppress(OSError):
+            return Port(number)
+
+
+async def is_open(number: int) -> bool:
+    """Say whether a connection to an instance's port is accepted: the platform's start check, which
+    sends nothing (docs/platform.md section 1.3).
+    """
+    with closing(socket.socket()) as trial:
+        trial.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(trial, (HOST, number))
+        except OSError:
+            return False
+        return True

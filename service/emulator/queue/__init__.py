@@ -1,0 +1,1 @@
+"""Asynchronous calls: kept, scheduled, tried again, their results sent on."""

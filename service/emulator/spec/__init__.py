@@ -1,0 +1,1 @@
+"""What `s.yaml` says: its text, its references, its rules, the functions in it."""

@@ -1,0 +1,158 @@
+"""The two rings around every call: `framed` gives it its context and log lines, `reported` answers
+its failure.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from .. import protocol
+from ..calls import tracebacks
+from ..context import RUNNING, Context, Platform
+from ..errors import (
+    BadFraming,
+    BadRequest,
+    ClientGone,
+    ExpectationFailed,
+    HandlerFailed,
+    MethodNotAllowed,
+    NotAnEventFunction,
+    NotFound,
+    ServiceError,
+    forget,
+)
+from ..logs.log import Logs
+from . import heads
+from .answers import Answer, failure_answer
+
+Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = logging.getLogger("service")
+
+
+def framed(
+    logs: Logs, platform: Platform, default_timeout: float | None, margin: float
+) -> Middleware:
+    """Return the outer ring: the call's context, its Start and End lines, and its request id in the
+    answer.
+
+    Both lines are out before the answer. The Start line is out before the handler runs, too: it is
+    there even if that ends the process. In a crowd (`Sink.crowded`) the lines of a turn of the loop
+    are written together, and a Start line is out before the handler's own first line.
+    """
+
+    @web.middleware
+    async def framed(request: web.Request, handler: Next) -> web.StreamResponse:
+        arrived = time.monotonic()
+        headers = request.headers
+        request_id, why_new = protocol.request_id(headers.getall(protocol.REQUEST_ID, ()))
+        limit = protocol.time_limit(
+            headers.get(protocol.FUNCTION_TIMEOUT, ""), default_timeout, margin
+        )
+        deadline = None if limit is None else arrived + limit
+        context = Context(headers, request_id, deadline, platform)
+        RUNNING.set(context)  # this request's task only: aiohttp runs each in a context of its own
+        operation = protocol.OPERATIONS.get(path_of(request))
+        if operation is None:
+            return _identified(await handler(request), request_id)
+        crowded = logs.sink.crowded()
+        logs.marker(protocol.start_line(operation, request_id), gather=crowded)
+        if why_new:
+            _log.info("%s: this one was generated", why_new)
+        response = await handler(request)
+        logs.end(request_id)
+        line = protocol.end_line(operation, request_id, failed=response.status != 200)
+        logs.marker(line, gather=crowded)
+        return _identified(response, request_id)
+
+    return framed
+
+
+def path_of(request: web.Request) -> str:
+    """Return the path that counts for this request."""
+    return request.headers.get(protocol.CONTROL_PATH) or request.path
+
+
+def _identified(response: web.StreamResponse, request_id: str) -> web.StreamResponse:
+    if isinstance(response, Answer):
+        response.request_id = request_id
+    else:
+        response.headers[protocol.REQUEST_ID] = request_id
+    return response
+
+
+def reported(*, error_trace: bool) -> Middleware:
+    """Return the inner ring: every failure becomes its answer here, and is logged here, once."""
+
+    @web.middleware
+    async def reported(request: web.Request, handler: Next) -> web.StreamResponse:
+        try:
+            _check(request)
+            return await handler(request)
+        except ServiceError as failure:
+            error = failure
+        except web.HTTPException as failure:
+            error = _unrouted(request, failure)
+        except Exception as failure:
+            # A fault of ours: what it says may quote the request, so only its kind and its frames
+            # are told.
+            places = tracebacks.as_text(tracebacks.of_fault(failure))
+            kind = type(failure).__name__
+            _log.error("%s\n%s\nthe service failed: %s", tracebacks.TRACEBACK, places, kind)
+            error = ServiceError("the service failed: see its log")
+        report(error)
+        answer = failure_answer(error, RUNNING.get().request_id, error_trace=error_trace)
+        forget(error)
+        return answer
+
+    return reported
+
+
+def _check(request: web.Request) -> None:
+    """Raise BadRequest for a head that is ambiguous: its body's length, its target, whose call."""
+    headers = request.headers
+    message = request._message  # what `version`, `method` and `raw_path` come to, without calls
+    if why := heads.objection(message.version, headers):
+        raise BadFraming(why)
+    if not heads.is_target(message.method, message.path):
+        raise BadFraming("the request target is not a path, or not a URI without fragment")
+    expected = headers.get("Expect")
+    if expected and expected.strip().lower() != "100-continue":
+        raise ExpectationFailed("the only expectation served here is 100-continue")
+    for name in protocol.IDENTITY:
+        values = headers.getall(name, ())
+        if len(values) > 1 and len(set(values)) > 1:
+            raise BadRequest(f"the request has two different values for {name}")
+
+
+def _unrouted(request: web.Request, failure: web.HTTPException) -> ServiceError:
+    path = path_of(request)
+    if path == protocol.HTTP_INVOKE_PATH:
+        return NotAnEventFunction(
+            "this is an event function and has no HTTP handler: call it with InvokeFunction or an"
+            " event trigger, and remove its HTTP trigger"
+        )
+    if isinstance(failure, web.HTTPMethodNotAllowed):
+        allowed = tuple(sorted(failure.allowed_methods))
+        return MethodNotAllowed(f"{path} takes {' and '.join(allowed)}", allowed)
+    known = ", ".join((*protocol.OPERATIONS, protocol.HEALTH_PATH))
+    return NotFound(f"there is no such path; there are {known}")
+
+
+def report(error: ServiceError) -> None:
+    """Log a failure, once, with the stack of the user's code where that raised."""
+    if error.logged:
+        return
+    error.logged = True
+    if isinstance(error, HandlerFailed):
+        # Our log shows the story alone; a handler of the user's gets the exception itself.
+        _log.error("%s", tracebacks.story(error.failure), exc_info=error.failure)
+    elif isinstance(error, ClientGone):
+        _log.info("%s: %s", error.code, error)
+    else:
+        _log.warning("%s: %s", error.code, error)

@@ -1,0 +1,1 @@
+"""Whose line it is, its form, and how it leaves."""

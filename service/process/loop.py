@@ -1,0 +1,96 @@
+"""The event loop: which one, what it does with failures, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import errno
+import logging
+from typing import Any
+
+from ..calls import tracebacks
+from ..calls.tasks import context_of, own_tasks
+from ..calls.threads import HandlerLoops
+from ..context import RUNNING, Context
+from ..errors import StartError
+from ..logs.log import log_rarely
+
+_log = logging.getLogger("service")
+
+
+def new_loop(kind: str) -> asyncio.AbstractEventLoop:
+    """Return an event loop: uvloop's for `uvloop`, and for `auto` where it is installed. Handler
+    threads get their own where they ask for one.
+    """
+    asyncio.set_event_loop_policy(HandlerLoops())
+    if kind != "asyncio":
+        try:
+            import uvloop  # not on every platform
+        except ImportError as reason:
+            if kind == "uvloop":
+                raise StartError(
+                    "uvloop is not installed: install it, or start with --loop auto"
+                ) from reason
+        else:
+            return uvloop.new_event_loop()
+    return asyncio.SelectorEventLoop()
+
+
+def _run(loop: asyncio.AbstractEventLoop, main: asyncio.Task[int]) -> int:
+    """Run `main` to its end, whatever user code raises beside it.
+
+    A task that ends with SystemExit or KeyboardInterrupt makes the loop stop and raise it (F8), and
+    so does a signal's handler with what it raises; after `loop.stop()` it raises RuntimeError.
+    """
+    while True:
+        try:
+            return loop.run_until_complete(main)
+        except BaseException as reason:
+            if main.done() or loop.is_closed():
+                raise
+            if isinstance(reason, RuntimeError):
+                _log.error("the function stopped the event loop: the service goes on")
+                continue
+            kind = type(reason).__name__
+            _log.error("a task or a signal of the function raised %s: the service goes on", kind)
+
+
+def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what went wrong outside of any call, with the request id of the call that caused it where
+    that is known.
+    """
+    failure = context.get("exception")
+    task = context.get("task") or context.get("future")
+    if isinstance(failure, OSError) and failure.errno in (errno.EMFILE, errno.ENFILE):
+        log_rarely("descriptors", "no file descriptor is left: new connections wait")
+        return
+    # asyncio's own words for a callback quote its arguments.
+    message = "a callback of the event loop failed" if "handle" in context else context["message"]
+    if failure is not None and tracebacks.is_ours(failure):
+        places = tracebacks.as_text(tracebacks.of_fault(failure))
+        message = f"{message}\n{places}\nthe service failed: {type(failure).__name__}"
+    elif failure is not None:
+        message = f"{message}\n{tracebacks.story(failure)}"
+    call = context_of(task) if isinstance(task, asyncio.Task) else None
+    # A task that is collected reports from within whatever call runs then: not as that one's.
+    contextvars.Context().run(_log_for, call, message)
+
+
+def _log_for(call: Context | None, message: object) -> None:
+    if call is not None:
+        RUNNING.set(call)
+    _log.error("%s", message)
+
+
+def wind_up(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what user code left running, give it a moment, and close the loop."""
+    left = asyncio.all_tasks(loop) | own_tasks(loop)
+    for task in left:
+        task.cancel()
+    with contextlib.suppress(BaseException):
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=1.0))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    asyncio.set_event_loop(None)
+    loop.close()

@@ -1,0 +1,193 @@
+"""One worker: the socket, the loop, the signals, the drain, the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import errno
+import faulthandler
+import math
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp import web
+
+from ..calls.left_behind import task_factory
+from ..calls.lifecycle import Lifecycle
+from ..calls.tasks import own
+from ..errors import ServiceError, StartError
+from ..http.listener import BACKLOG, Site
+from ..http.receiver import Limits
+from ..http.server import Runner, Server
+from ..instance import SERVICE
+from ..logs.log import Logs
+from ..settings.table import Settings
+from .checks import check_limits
+from .loop import _run, new_loop, on_loop_error, wind_up
+from .signals import SIGNALS
+
+SPARE_DESCRIPTORS = 32
+"""File descriptors that are left to the handlers and to ourselves when clients take all they may.
+"""
+
+READING_TURNS = 10
+"""Turns of the loop from an accepted connection to its request being in flight, with some to spare:
+after a freeze requests and the signal may come in the same moment.
+"""
+
+LAST_BYTES = 5.0
+"""Seconds in which clients may read the last answers before their connections are cut."""
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return the listening socket. Raises StartError that names the port."""
+    host, port = settings.host, settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as reason:
+        sock.close()
+        raise StartError(_cannot_listen(host, port, reason)) from reason
+    return sock
+
+
+def _cannot_listen(host: str, port: int, reason: OSError) -> str:
+    if reason.errno == errno.EADDRINUSE:
+        return f"port {port} is in use: stop what listens there, or choose another with --port"
+    if reason.errno == errno.EACCES:
+        return f"port {port} is not allowed to this user: choose one above 1023 with --port"
+    return f"cannot listen on {host} port {port}: {reason.strerror or reason}"
+
+
+MakeSite = Callable[[Runner, socket.socket, Lifecycle], Site]
+
+
+def serve(
+    app: web.Application,
+    sock: socket.socket,
+    announce: Callable[[str], None] = lambda _: None,
+    make_site: MakeSite = Site,
+) -> int:
+    """Serve `app` on `sock` until SIGTERM or SIGINT, then drain; return the exit code.
+
+    `announce` is called with the URL once the port answers.
+    """
+    service = app[SERVICE]
+    faulthandler.enable(file=os.dup(2))
+    limits = Limits(
+        header_timeout=service.settings.header_timeout,
+        body_timeout=service.settings.body_timeout,
+        connections=_raise_descriptor_limit() - SPARE_DESCRIPTORS,
+    )
+    loop = new_loop(service.settings.loop)
+    loop.set_exception_handler(on_loop_error)
+    loop.set_task_factory(task_factory)
+    # `asyncio.to_thread` has as many threads as handlers: by default, a few for each core.
+    loop.set_default_executor(ThreadPoolExecutor(service.settings.concurrency, "to-thread"))
+    # In asyncio's debug mode a slow turn is logged with the call's result. The watchdog tells its
+    # line.
+    loop.slow_callback_duration = math.inf
+    asyncio.set_event_loop(loop)
+    try:
+        with _told_by_signals(loop, service.logs, service.lifecycle):
+            main = own(loop.create_task(_serve(app, sock, limits, announce, make_site)))
+            return _run(loop, main)
+    finally:
+        wind_up(loop)
+        service.logs.close()
+
+
+async def _serve(
+    app: web.Application,
+    sock: socket.socket,
+    limits: Limits,
+    announce: Callable[[str], None],
+    make_site: MakeSite,
+) -> int:
+    service = app[SERVICE]
+    lifecycle = service.lifecycle
+    runner = Runner(app, lifecycle, limits, service.logs.sink.when_out)
+    await runner.setup()
+    assert runner.server is not None
+    check_limits(runner.server)
+    site = make_site(runner, sock, lifecycle)
+    await site.start()
+    closing = own(asyncio.ensure_future(_close_when_draining(site, lifecycle)))
+    announce(site.name)
+    await lifecycle.ending.wait()
+    lifecycle.draining.set()
+    await closing
+    for _ in range(READING_TURNS):
+        await asyncio.sleep(0)
+    with contextlib.suppress(ServiceError):  # its hook's failure is logged, and the stop goes on
+        await lifecycle.stop()
+    await _end(runner, lifecycle)
+    return 0
+
+
+async def _close_when_draining(site: Site, lifecycle: Lifecycle) -> None:
+    """Listen no more once the drain begins."""
+    await lifecycle.draining.wait()
+    await site.stop()
+
+
+async def _end(runner: Runner, lifecycle: Lifecycle) -> None:
+    """Let the last answers leave, then close. aiohttp's clean-up drops half-received bodies: it
+    comes last (F1).
+    """
+    server = runner.server
+    assert isinstance(server, Server)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_BYTES):
+            await lifecycle.idle()
+            await runner.cleanup()
+            await server.empty.wait()
+
+
+@contextlib.contextmanager
+def _told_by_signals(
+    loop: asyncio.AbstractEventLoop, logs: Logs, lifecycle: Lifecycle
+) -> Iterator[None]:
+    """Within this, the first SIGTERM or SIGINT begins the end. Raises Stopped where one came
+    before.
+    """
+
+    def outside_of_calls(step: Callable[..., object], *arguments: object) -> None:
+        # A signal comes in the midst of a call, and is not that call's.
+        contextvars.Context().run(step, *arguments)
+
+    def stop(number: signal.Signals) -> None:
+        logs.line(
+            "INFO", f"{number.name}: stopping, no new connections, calls in flight are finished"
+        )
+        lifecycle.ending.set()
+
+    def last_words(number: signal.Signals) -> None:
+        logs.line("WARNING", f"{number.name} again: ended with calls in flight")
+        logs.close()
+
+    with SIGNALS.told(
+        lambda number: outside_of_calls(loop.call_soon_threadsafe, stop, number),
+        lambda number: outside_of_calls(last_words, number),
+    ):
+        yield
+
+
+def _raise_descriptor_limit() -> int:
+    """Raise the soft limit of open files to the hard one; return how many there may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1 << 20 if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return wanted if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,107 @@
+"""A listening socket that several workers share: each takes a connection when it is free to."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import socket
+
+from ..calls.lifecycle import Lifecycle
+from ..http.listener import Site
+from ..http.server import Runner
+
+AHEAD = 8
+"""Connections that a worker may have more than another one before it lets that one go first."""
+
+PATIENCE = 0.005
+"""Seconds in which the other one may take a connection then."""
+
+
+class Tally:
+    """How many connections each worker has, and has ever taken, for all of them to see.
+
+    Made before the first of them; each writes at its own place alone.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._cells = memoryview(mmap.mmap(-1, number * 16)).cast("Q")
+
+    def note(self, place: int, has: int, taken: int) -> None:
+        """Write a worker's figures."""
+        self._cells[2 * place], self._cells[2 * place + 1] = has, taken
+
+    def behind(self, place: int, has: int) -> dict[int, int]:
+        """Return the workers that have much less than `has`, and what each has taken."""
+        return {
+            other: self._cells[2 * other + 1]
+            for other in range(self.number)
+            if other != place and self._cells[2 * other] + AHEAD <= has
+        }
+
+
+class Turns(Site):
+    """Takes one connection in a turn of the loop, and lets workers that have less go first.
+
+    asyncio and uvloop take all that wait at once: the worker that wakes up first would have a whole
+    burst, for as long as its connections live. A worker that does not take what is left to it hangs
+    or starts: it is waited for once in a while.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        sock: socket.socket,
+        lifecycle: Lifecycle,
+        tally: Tally,
+        place: int,
+    ) -> None:
+        super().__init__(runner, sock, lifecycle)
+        self._tally = tally
+        self._place = place
+        self._taken = 0
+        self._waited_for: dict[int, int] = {}
+
+    async def start(self) -> None:
+        """Take connections from now on."""
+        self._server.left = self._note
+        self._note()
+        await super().start()
+
+    async def stop(self) -> None:
+        """Take what waits, then no more.
+
+        Where the whole instance stops, and not this process alone, the socket is ended for all: the
+        parent has it too, and nobody would answer there.
+        """
+        while self._take_one():
+            pass
+        if not self._lifecycle.ending.is_set():
+            with contextlib.suppress(OSError):  # another worker was first
+                self._sock.shutdown(socket.SHUT_RDWR)
+        await super().stop()
+
+    def _take(self) -> None:
+        if self._others_first():
+            self._pause_for(PATIENCE)
+        else:
+            self._take_one()
+
+    def _take_one(self) -> bool:
+        took = super()._take_one()
+        if took:
+            self._taken += 1
+            if self._taken % AHEAD == 0:
+                self._waited_for = {}
+        return took
+
+    def _others_first(self) -> bool:
+        behind = self._tally.behind(self._place, self._note())
+        hopeful = any(self._waited_for.get(other) != taken for other, taken in behind.items())
+        self._waited_for = behind
+        return hopeful
+
+    def _note(self) -> int:
+        has = self._server.live + len(self._tasks)
+        self._tally.note(self._place, has, self._taken)
+        return has

@@ -1,0 +1,163 @@
+"""The lines of an instance: whole, in order, and each its call's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.emulator.instances.output import CHUNK, TAIL, Output
+from service.protocol import MAX_LOG_LINE, new_request_id
+
+Lines = list[tuple[str, str]]
+
+
+@pytest.fixture
+def lines() -> Lines:
+    """Each line, and the call that it was given to."""
+    return []
+
+
+@pytest.fixture
+async def output(lines: Lines) -> Iterator[Output]:  # type: ignore[misc] # pytest takes it so
+    """An instance's output, with nothing written yet."""
+    output = Output(lambda text, request_id: lines.append((text, request_id)))
+    yield output
+    output.close()
+
+
+def test_lines_come_whole_however_they_arrive() -> None:
+    """What is written in pieces is the same lines, in the same order."""
+
+    @given(st.lists(st.binary(max_size=20) | st.sampled_from([b"\n", b"a\nb"]), max_size=20))
+    def check(pieces: list[bytes]) -> None:
+        asyncio.run(_whole(pieces))
+
+    check()
+
+
+async def _whole(pieces: list[bytes]) -> None:
+    lines: list[str] = []
+    output = Output(lambda text, request_id: lines.append(text))
+    for piece in pieces:
+        os.write(output.writer, piece)
+        output.catch_up()
+    output.close()
+    written = [line.removesuffix(b"\r") for line in b"".join(pieces).split(b"\n")]
+    assert lines == [line.decode("utf-8", "replace") for line in written if line]
+
+
+async def test_a_line_that_names_a_call_in_flight_is_that_calls(
+    output: Output, lines: Lines
+) -> None:
+    """Among several calls the request id in the line decides; with two ids, or none, nobody's."""
+    one, other, gone = new_request_id(), new_request_id(), new_request_id()
+    output.begin(one)
+    output.begin(other)
+    text = [f'{{"id":"{other}"}}', f"{one} and {other}", "no id", f"RequestId: {one}, {gone}"]
+    os.write(output.writer, "\n".join([*text, ""]).encode())
+    output.catch_up()
+    assert lines == list(zip(text, [other, "", "", one], strict=True))
+
+
+async def test_a_line_is_the_only_calls_that_is_in_flight(output: Output, lines: Lines) -> None:
+    """With one call in flight every line is its own; what came before and comes after is not."""
+    os.write(output.writer, b"before\n")
+    output.begin("1-a")
+    os.write(output.writer, b"within\n")
+    output.end("1-a")
+    os.write(output.writer, b"after\n")
+    output.catch_up()
+    assert lines == [("before", ""), ("within", "1-a"), ("after", "")]
+
+
+async def test_a_calls_log_is_complete_at_its_end(output: Output, lines: Lines) -> None:
+    """All that was written before the end is in the log, a line without its end included, and
+    more than one read takes.
+    """
+    output.begin("1-a", keep=True)
+    os.write(output.writer, b"xyz\n" * (3 * CHUNK // 4) + b"one\n\ntwo")
+    assert (output.end("1-a") or b"").endswith(b"xyz\none\n\ntwo\n")
+    assert lines[-1] == ("two", "1-a")
+
+
+async def test_a_calls_log_has_its_last_bytes(output: Output) -> None:
+    """The log of a call is cut at its beginning, to 4 KB."""
+    output.begin("1-a", keep=True)
+    for number in range(3000):
+        os.write(output.writer, b"%05d a line that is one of many\n" % number)
+        output.catch_up()
+    log = output.end("1-a")
+    assert log is not None
+    assert len(log) == TAIL
+    assert log.endswith(b"02999 a line that is one of many\n")
+
+
+async def test_a_log_that_was_not_asked_for_is_not_kept(output: Output) -> None:
+    """Only calls that ask for their log have one."""
+    output.begin("1-a")
+    os.write(output.writer, b"a line\n")
+    assert output.end("1-a") is None
+    assert output.recent == "a line\n"
+
+
+async def test_a_line_over_32_kb_is_cut_and_says_so(output: Output, lines: Lines) -> None:
+    """The line's length is told; the next line is whole."""
+    size = 3 * MAX_LOG_LINE
+    for at in range(0, size, CHUNK):
+        os.write(output.writer, b"x" * min(CHUNK, size - at))
+        output.catch_up()
+        assert len(output._begun) <= MAX_LOG_LINE + 1
+    os.write(output.writer, b"\nnext\n")
+    output.catch_up()
+    (long, _), following = lines
+    assert len(long) == MAX_LOG_LINE
+    assert long.endswith(f"x... [cut: the line had {size} bytes]")
+    assert following == ("next", "")
+
+
+async def test_a_flood_does_not_hold_up_the_end_of_a_call(output: Output, lines: Lines) -> None:
+    """Catching up ends, though more is written all the time: with what was there when it began."""
+    line = b"a line of a flood, longer than most\n"
+    os.set_blocking(output.writer, False)
+
+    def fill() -> None:
+        try:
+            while True:
+                os.write(output.writer, line * 100)
+        except BlockingIOError:
+            pass
+
+    read = os.read
+
+    def read_and_fill(descriptor: int, size: int) -> bytes:
+        data = read(descriptor, size)
+        fill()
+        return data
+
+    fill()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "read", read_and_fill)
+        output.begin("1-a")
+        output.end("1-a")
+    assert lines
+
+
+async def test_the_last_words_of_an_instance_are_read(output: Output, lines: Lines) -> None:
+    """What a process wrote before it ended is there, without a line's end, too."""
+    os.write(output.writer, b"last words")
+    output.close()
+    assert lines == [("last words", "")]
+    assert output.recent == "last words\n"
+
+
+async def test_an_instance_that_closes_its_output_is_let_be(output: Output) -> None:
+    """The end of the pipe is noted once, and nothing is read from then on."""
+    output.close_writer()
+    output.catch_up()
+    output.begin("1-a")
+    assert output.end("1-a") is None

@@ -1,0 +1,310 @@
+"""The instances of a function: which takes a call, when one is started, when one is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.emulator.calls import PlatformError
+from service.emulator.instances import pool as module
+from service.emulator.spec.model import HealthCheck
+from tests.emulator.play import FUNCTIONS, Play, function, is_frozen, playing, runs
+
+
+def ours(**changes: Any) -> Any:
+    """A function on this service."""
+    fields: dict[str, Any] = {"code": FUNCTIONS / "service", "command": ("python", "-m", "service")}
+    return function(**fields | changes)
+
+
+async def started(play: Play, count: int) -> None:
+    """Wait until so many instances have started to run."""
+    await play.log.wait_for("runs: ", count)
+
+
+# --- scaling
+
+
+async def test_a_thousand_calls_at_250_at_once_make_three_instances_of_100() -> None:
+    """None ever has more than its concurrency, and no call fails; then all are frozen, thawed by a
+    call, and stopped by the book.
+    """
+    played = ours(concurrency=100, pre_stop_timeout=10.0)
+    async with playing(played) as play:
+        todo = iter(range(1000))
+
+        async def client() -> int:
+            return sum([(await play.call("sleep 0.05")).error_type == "" for _ in todo])
+
+        assert sum(await asyncio.gather(*(client() for _ in range(250)))) == 1000
+        assert play.pool.started == 3
+        assert max(each.peak for each in play.instances) == 100
+        assert sum(each.served for each in play.instances) == 1000
+        await is_frozen(*(each.processes.pid for each in play.instances if each.processes))
+        assert (await play.call("again")).body == b"again"
+    assert sum("FC PreStop End" in text for text in play.log.texts) == 3
+    assert sum(text == "has ended with code 0" for text in play.log.texts) == 3
+
+
+async def test_the_least_loaded_instance_takes_a_call() -> None:
+    """Of those that run; of equals the oldest."""
+    async with playing(function(concurrency=2)) as play:
+        calls = [play.begin("sleep 1000") for _ in range(3)]
+        await started(play, 2)
+        await asyncio.sleep(0)
+        assert [each.in_flight for each in play.instances] == [2, 1]
+        calls.append(play.begin("sleep 1000"))
+        await asyncio.sleep(0)
+        assert [each.in_flight for each in play.instances] == [2, 2]
+        for each in play.instances:
+            each.kill()
+        assert len(await asyncio.gather(*calls, return_exceptions=True)) == 4
+
+
+async def test_calls_wait_for_an_instance_that_starts_and_is_not_full() -> None:
+    """One start serves as many calls as the instance may have; only the first one is cold."""
+    async with playing(function(concurrency=3)) as play:
+        outcomes = await asyncio.gather(*(play.begin() for _ in range(3)))
+        assert [outcome.cold for outcome in outcomes] == [True, False, False]
+        assert play.pool.started == 1
+
+
+async def test_above_the_cap_a_call_is_refused_at_once() -> None:
+    """With 429 ResourceExhausted, while `room` says how many more would be taken."""
+    async with playing(function(concurrency=2), max_instances=2) as play:
+        assert play.pool.room == 4
+        calls = []
+        for room in (3, 2, 1, 0):
+            calls.append(play.begin("sleep 0.2"))
+            await asyncio.sleep(0)
+            assert play.pool.room == room
+        with pytest.raises(PlatformError) as caught:
+            await play.call()
+        assert (caught.value.status, caught.value.code) == (429, "ResourceExhausted")
+        await asyncio.gather(*calls)
+        await play.pool.idle()
+        assert play.pool.room == 4
+
+
+@pytest.mark.parametrize(
+    ("of_the_file", "of_the_emulator", "cap"), [(1, 5, 1), (5, 1, 1), (None, 5, 5), (0, 5, 0)]
+)
+async def test_the_smaller_limit_holds(
+    of_the_file: int | None, of_the_emulator: int, cap: int
+) -> None:
+    """reservedConcurrency of the file, --max-instances of the command line; 0 refuses all calls."""
+    async with playing(function(max_instances=of_the_file), max_instances=of_the_emulator) as play:
+        assert play.pool.room == cap
+        if not cap:
+            with pytest.raises(PlatformError, match="as many instances as it may have"):
+                await play.call()
+
+
+async def test_a_call_whose_instance_does_not_start_takes_no_other_call_along(
+    tmp_path: Path,
+) -> None:
+    """Calls that waited with it go to an instance that has room by then; it alone has the error."""
+    gate, done = tmp_path / "gate", tmp_path / "done"
+    gate.touch()
+    async with playing(function(concurrency=2, environment={"GATE": str(gate)})) as play:
+        await play.call()
+        gate.unlink()
+        held = [play.begin(f"until {done}") for _ in range(2)]
+        await asyncio.sleep(0)
+        first, second = play.begin(), play.begin()
+        await play.log.wait_for("starts on port", 2)
+        done.touch()
+        await asyncio.gather(*held)
+        play.instances[1].kill()
+        with pytest.raises(PlatformError, match="killed by SIGKILL"):
+            await first
+        assert (await second).body == b"{}"
+        assert play.pool.started == 2
+
+
+async def test_a_call_may_be_cancelled_while_its_instance_starts() -> None:
+    """Its slot is free again, the instance starts all the same, and is frozen."""
+    async with playing() as play:
+        call = play.begin()
+        await play.log.wait_for("starts on port")
+        call.cancel()
+        await started(play, 1)
+        await play.pool.idle()
+        assert (play.instance.in_flight, play.instance.served) == (0, 0)
+        assert play.instance.frozen
+        assert not (await play.call()).cold
+
+
+# --- a client that leaves
+
+
+async def test_a_call_whose_client_has_left_goes_on_and_keeps_its_slot(tmp_path: Path) -> None:
+    """At a concurrency above 1 the instance stays; the log says what has happened."""
+    done = tmp_path / "done"
+    async with playing(function(concurrency=2), max_instances=1) as play:
+        await play.call()
+        call = play.begin(f"until {done}", request_id="1-a-b")
+        await asyncio.sleep(0.05)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert play.instance.in_flight == 1
+        assert play.pool.room == 1
+        assert not play.instance.frozen
+        await play.call()
+        done.touch()
+        await play.pool.idle()
+        assert play.instance.frozen
+    cancelled, console = play.log.of("1-a-b")
+    assert cancelled.startswith(
+        "FC Invoke End RequestId: 1-a-b, Error: Invocation canceled by client (duration: "
+    )
+    assert console.startswith("RequestId: 1-a-b Duration: ")
+
+
+@pytest.mark.parametrize("checked", [True, False], ids=["health check", "no health check"])
+async def test_an_instance_of_one_call_whose_client_has_left_is_replaced(
+    tmp_path: Path, checked: bool
+) -> None:
+    """At a concurrency of 1, unless a health check says that it is well (section 6)."""
+    done = tmp_path / "done"
+    check = HealthCheck("/", timeout=30.0) if checked else None
+    async with playing(function(health=check)) as play:
+        await play.call()
+        call = play.begin(f"until {done}")
+        await asyncio.sleep(0.05)
+        call.cancel()
+        if checked:
+            done.touch()
+            await play.pool.idle()
+            assert play.pool.started == 1
+        else:
+            await started(play, 2)
+            await play.log.wait_for("stops: the client of its call has left")
+
+
+# --- provisioned instances
+
+
+async def test_provisioned_instances_are_there_from_the_start_and_are_not_frozen() -> None:
+    """Nor stopped for being idle, nor cold."""
+    async with playing(function(provisioned=2), idle_timeout=0.1) as play:
+        assert [each.state for each in play.instances] == ["running", "running"]
+        before = int((await play.call("ticks")).body)
+        await asyncio.sleep(0.3)
+        assert int((await play.call("ticks")).body) > before + 3
+        assert not any(each.frozen for each in play.instances)
+        assert not (await play.call()).cold
+
+
+async def test_provisioned_instances_are_frozen_where_the_file_says_so() -> None:
+    """`alwaysAllocateCPU: false`."""
+    async with playing(function(provisioned=1, provisioned_freeze=True)) as play:
+        assert play.instance.frozen
+
+
+async def test_a_provisioned_instance_that_ends_is_replaced() -> None:
+    """At once."""
+    async with playing(function(provisioned=1)) as play:
+        play.instance.kill()
+        await started(play, 2)
+        assert not (await play.call()).cold
+
+
+async def test_a_provisioned_instance_that_does_not_start_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while; the start of the emulator goes on without it."""
+    monkeypatch.setattr(module, "FIRST_DELAY", 0.01)
+    flag = tmp_path / "flag"
+    command = ("sh", "-c", f"test -e {flag} && exec python bare.py")
+    async with playing(function(command=command, provisioned=1)) as play:
+        await play.log.wait_for("stops: its start failed")
+        flag.touch()
+        await started(play, 1)
+
+
+# --- idle ones
+
+
+async def test_an_instance_that_is_idle_for_long_is_stopped_by_the_book() -> None:
+    """/pre-stop, SIGTERM; the next call starts another one."""
+    async with playing(function(pre_stop_timeout=5.0), idle_timeout=0.3) as play:
+        began = time.monotonic()
+        await play.call()
+        await play.log.wait_for("has ended with code 143")
+        assert time.monotonic() - began >= 0.3
+        assert "pre-stop /pre-stop" in play.log.texts
+        assert "stops: it had no call for 0.3 seconds" in play.log.texts
+        assert play.instances == ()
+        assert (await play.call()).cold
+
+
+async def test_a_call_keeps_its_instance_however_long_it_takes() -> None:
+    """An instance with a call in it is not idle."""
+    async with playing(idle_timeout=0.1) as play:
+        assert (await play.call("sleep 0.4")).body == b"slept"
+        assert play.pool.started == 1
+
+
+# --- one port
+
+
+async def test_a_server_with_a_port_of_its_own_can_be_replaced() -> None:
+    """With one instance at most, the next one starts when the last one has let go of the port."""
+    played = function(concurrency=1, timeout=0.5)
+    flask = function("flask_sample.py", str(played.port), port=played.port, timeout=0.5)
+    async with playing(flask, max_instances=1) as play:
+        assert (await play.call()).body == b"Hello, World!"
+        assert (await play.call("sleep 1000")).error_type == "UnhandledInvocationError"
+        assert (await play.call()).body == b"Hello, World!"
+        assert play.pool.started == 2
+
+
+# --- the end
+
+
+async def test_nothing_is_taken_once_the_pool_stops() -> None:
+    """503, and no room."""
+    async with playing() as play:
+        await play.call()
+    assert play.pool.room == 0
+    with pytest.raises(PlatformError) as caught:
+        await play.call()
+    assert caught.value.status == 503
+
+
+async def test_an_instance_that_starts_is_stopped_as_well() -> None:
+    """Its call is told, and no process is left."""
+    async with playing(function("exits.py", "never")) as play:
+        call = play.begin()
+        await play.log.wait_for("what it said last")
+    with pytest.raises(PlatformError) as caught:
+        await call
+    assert caught.value.status == 503
+
+
+async def test_calls_go_on_through_a_flood_of_output() -> None:
+    """An instance that writes without end is served, and so is its log."""
+    async with playing(function(concurrency=2)) as play:
+        assert (await play.call("flood")).body == b"flooding"
+        for _ in range(5):
+            assert (await play.call("hello")).body == b"hello"
+        await play.log.wait_for("a line of a flood", 100)
+
+
+async def test_processes_that_come_later_are_known_too() -> None:
+    """In a call that runs for long, what is started is found: its memory counts."""
+    async with playing(function(concurrency=2)) as play:
+        child = int((await play.call("child session")).body)
+        call = play.begin("sleep 1.3")
+        await call
+        assert play.instance.processes is not None
+        assert child in play.instance.processes._members
+        await is_frozen(child)
+        play.instance.thaw()
+        await runs(child)

@@ -1,0 +1,243 @@
+"""`mailbox`: questions to all workers, and what becomes of late, double and missing answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from service.context import RUNNING, Context
+from service.errors import InitializationError, ServiceError
+from service.workers.peers import Duty, Letter, Mailbox, PeerFailed, Peers, mailboxes, put, take
+
+LIMITS = {"do": 60.0, "initialize": 60.0, "short": 0.01, "spared": 0.01}
+
+
+@pytest.fixture
+def boxes() -> Iterator[list[Mailbox]]:
+    """The mailboxes of two workers."""
+    made = mailboxes(2)
+    yield made
+    for box in made:
+        box.inside.close()
+        box.slot.close()
+
+
+def peer(boxes: list[Mailbox], place: int, duty: Duty | None = None) -> Peers:
+    """A worker that reads its mail, and does `duty` when it is asked to."""
+    made = Peers(place, boxes, LIMITS, spared=frozenset({"spared"}))
+    if duty is not None:
+        made.duties = dict.fromkeys(LIMITS, duty)
+    made.open()
+    return made
+
+
+async def here() -> str:
+    """What the worker that is asked first says."""
+    return "here"
+
+
+async def there() -> str:
+    """What the other one says."""
+    return "there"
+
+
+async def question_in(box: Mailbox) -> Letter:
+    """The question that arrives in a mailbox nobody else reads."""
+    arrived = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    while True:
+        loop.add_reader(box.inside, arrived.set)
+        await arrived.wait()
+        loop.remove_reader(box.inside)
+        arrived.clear()
+        for letter in take(box):
+            if letter.kind == "question":
+                return letter
+
+
+async def test_all_workers_answer_in_their_order(boxes: list[Mailbox]) -> None:
+    """A duty is done in every worker, whichever was asked."""
+    first, second = peer(boxes, 0, there), peer(boxes, 1, there)
+    assert await first.ask("do", here) == ["here", "there"]
+    assert await second.ask("do", here) == ["there", "here"]
+    first.close()
+    second.close()
+
+
+async def test_a_duty_runs_under_the_context_of_who_asked(boxes: list[Mailbox]) -> None:
+    """Request id, platform headers and deadline go along; other headers do not. What the duty
+    logged is flushed before it is answered.
+    """
+    seen: list[Context] = []
+    flushed: list[str] = []
+
+    async def look() -> None:
+        seen.append(RUNNING.get())
+
+    first, second = peer(boxes, 0), peer(boxes, 1, look)
+    second.before_answer = flushed.append
+    headers = {"X-Fc-Function-Name": "fun", "Authorization": "secret"}
+    RUNNING.set(Context(headers, "r1", 12.5))
+    await first.ask("do", here)
+    (context,) = seen
+    assert (context.request_id, context.deadline) == ("r1", 12.5)
+    assert context._headers == {"X-Fc-Function-Name": "fun"}
+    assert flushed == ["r1"]
+    first.close()
+    second.close()
+
+
+async def test_the_first_failure_is_raised_once_all_have_answered(boxes: list[Mailbox]) -> None:
+    """A failure keeps its status, code and message on its way from another worker."""
+    ended = asyncio.Event()
+
+    async def fail() -> None:
+        raise InitializationError("no table")
+
+    async def wait() -> None:
+        await asyncio.sleep(0)
+        ended.set()
+
+    first, second = peer(boxes, 0), peer(boxes, 1, fail)
+    with pytest.raises(PeerFailed, match="no table") as raised:
+        await first.ask("do", wait)
+    assert ended.is_set()
+    assert (raised.value.status, raised.value.code) == (404, "InitializationError")
+    first.close()
+    second.close()
+
+
+async def test_a_failure_here_does_not_hide_that_the_other_was_asked(
+    boxes: list[Mailbox],
+) -> None:
+    """The duty is done there although it failed here."""
+    done = asyncio.Event()
+
+    async def fail() -> None:
+        raise InitializationError("here")
+
+    async def note() -> None:
+        done.set()
+
+    first, second = peer(boxes, 0), peer(boxes, 1, note)
+    with pytest.raises(InitializationError):
+        await first.ask("do", fail)
+    assert done.is_set()
+    first.close()
+    second.close()
+
+
+async def test_a_silent_worker_fails_a_duty_unless_it_is_spared(boxes: list[Mailbox]) -> None:
+    """The wait is bounded; the error names the worker."""
+    first = peer(boxes, 0)
+    with pytest.raises(ServiceError, match="worker 2 did not answer short within"):
+        await first.ask("short", here)
+    assert await first.ask("spared", here) == ["here", None]
+    first.close()
+
+
+async def test_a_successor_is_asked_what_its_predecessor_did_not_answer(
+    boxes: list[Mailbox],
+) -> None:
+    """The mail that a dead worker has read is sent again when the next one is there, and done
+    once.
+    """
+    runs = 0
+
+    async def count() -> int:
+        nonlocal runs
+        runs += 1
+        return runs
+
+    first = peer(boxes, 0)
+    asked = asyncio.create_task(first.ask("do", here))
+    question = await question_in(boxes[1])
+    put(boxes[1], question)  # as if it had not been read as well: it arrives twice
+    second = peer(boxes, 1, count)
+    assert await asked == ["here", 1]
+    assert await first.ask("do", here) == ["here", 2]
+    first.close()
+    second.close()
+
+
+async def test_stale_mail_is_passed_over(boxes: list[Mailbox]) -> None:
+    """An answer for another process or to no question is nobody's, an overdue question is not
+    done, and an answer that comes twice counts once.
+    """
+    first = peer(boxes, 0)
+    pid = os.getpid()
+    put(boxes[0], Letter(kind="answer", sender=1, asker=pid, number=7))
+    put(boxes[0], Letter(kind="question", sender=1, asker=pid, number=9, duty="do", until=1.0))
+    asked = asyncio.create_task(first.ask("do", here))
+    question = await question_in(boxes[1])
+    for asker, result in ((pid + 1, "stranger"), (pid, "right"), (pid, "again")):
+        put(
+            boxes[0],
+            Letter(kind="answer", sender=1, asker=asker, number=question.number, result=result),
+        )
+    assert await asked == ["here", "right"]
+    first.close()
+
+
+async def test_a_full_mailbox_blocks_nobody(boxes: list[Mailbox]) -> None:
+    """Letters to a worker that does not read are lost once its mailbox is full."""
+    letter = Letter(kind="new", sender=0, headers={"x": "y" * 10_000})
+    for _ in range(200):
+        put(boxes[1], letter)
+    assert 0 < len(take(boxes[1])) < 200
+
+
+async def test_a_worker_that_ends_gives_up_what_it_does(boxes: list[Mailbox]) -> None:
+    """Closing cancels the duties that others wait for: their successor does them."""
+    began = asyncio.Event()
+
+    async def wait() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    first, second = peer(boxes, 0), peer(boxes, 1, wait)
+    asked = asyncio.create_task(first.ask("do", here))
+    await began.wait()
+    second.close()
+    third = peer(boxes, 1, there)
+    assert await asked == ["here", "there"]
+    first.close()
+    third.close()
+
+
+@pytest.mark.parametrize("duty", ["do", "initialize"])
+async def test_nobody_waits_for_a_worker_that_has_ended_for_good(
+    boxes: list[Mailbox], duty: str
+) -> None:
+    """What it was asked, and is asked later, has no result; but it is not initialized. Its
+    successor, should there be one all the same, is asked again.
+    """
+    began = asyncio.Event()
+
+    async def wait() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    async def result() -> list[str | None] | str:
+        try:
+            return await first.ask(duty, here)
+        except ServiceError as failure:
+            return failure.code
+
+    first, second = peer(boxes, 0), peer(boxes, 1, wait)
+    expected = "Stopping" if duty == "initialize" else ["here", None]
+    asked = asyncio.create_task(result())
+    await began.wait()
+    second.close(for_good=True)
+    assert await asked == expected
+    assert await result() == expected
+    third = peer(boxes, 1, there)
+    async with asyncio.timeout(10):
+        while True:
+            if await result() == ["here", "there"]:
+                break
+    first.close()
+    third.close()
