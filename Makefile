@@ -1,6 +1,6 @@
 # The commands of this project. `make` lists them.
 .PHONY: help run emulate dev test test-all coverage proof load soak bench profile bench-emulator bench-attribution conformance \
-	reliability lock sbom audit bundle zip image settings clean
+	reliability lock sbom audit bundle zip image settings map clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
 
@@ -112,6 +112,9 @@ image: ## build the Dockerfile; BUILD="podman build -t TAG" for another tool
 
 settings: .venv/dev.stamp ## write config/service.toml and the table of docs/settings.md anew
 	.venv/bin/python -m tests.settings.test_table
+
+map: .venv/dev.stamp ## draw the map of the wings in docs/how-a-call-flows.md anew, from their imports
+	.venv/bin/python -m tests.wings
 
 clean: ## remove what these commands made
 	rm -rf .venv .venv-3.* .venv-bench build dist reports *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

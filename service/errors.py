@@ -7,9 +7,9 @@ class ServiceError(Exception):
     """A failure that a caller is told about: `status` and `code` go on the wire, the message says
     what to do.
 
-    Subclasses are grouped by whose fault it is. The statuses follow design section 2: never 5xx,
-    because Function Compute's handling of it is not documented and a 500 on a hook restarts the
-    instance.
+    Subclasses are grouped by whose fault it is. The statuses follow docs/platform.md section 3:
+    never 5xx, because Function Compute's handling of it is not documented and a 500 on a hook
+    restarts the instance.
     """
 
     status = 404

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-import service
-
-ROOT = Path(service.__file__).parent
+from tests.wings import (
+    FILES,
+    PAGE,
+    ROOT,
+    imported,
+    imports,
+    module_of,
+    target_of,
+    wing_of,
+    with_map,
+)
 
 # Read it from the top: a wing may import those above it that its line names, and itself.
 WINGS = {
@@ -55,52 +62,6 @@ OPTIONAL = {"uvloop", "watchfiles", "gunicorn", "cbor2", "pydantic", "jsonschema
 PURE = ("protocol", "http.chunked", "http.heads")
 """Modules of rules and bytes, which know nothing of sockets and tasks."""
 
-FILES = sorted(ROOT.rglob("*.py"))
-
-
-def module_of(file: Path) -> str:
-    """The module's name below `service`, `http.connection` for example; "" for the package."""
-    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
-
-
-def wing_of(module: str) -> str:
-    """The wing that a module is in: a folder, or a module at the top."""
-    return module.split(".")[0]
-
-
-def imported(module: str, node: ast.AST) -> Iterator[str]:
-    """The names that an import statement brings: `.http.connection.Connection` of the service's,
-    `aiohttp.web` of others'.
-    """
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    if isinstance(node, ast.ImportFrom):
-        folder = module.split(".")[: -node.level] if node.level else []
-        parts = [*folder, *filter(None, [node.module])]
-        for alias in node.names:
-            yield ("." if node.level else "") + ".".join([*parts, alias.name])
-
-
-def target_of(name: str) -> str:
-    """The module of the service that `.http.connection.Connection` names; the package itself for a
-    name of its own.
-    """
-    parts = name[1:].split(".")
-    for length in range(len(parts), 0, -1):
-        path = ROOT.joinpath(*parts[:length])
-        if path.with_suffix(".py").exists():
-            return ".".join(parts[:length])
-        if (path / "__init__.py").exists():
-            return ".".join([*parts[:length], "__init__"])
-    return "__init__"
-
-
-def imports(file: Path) -> Iterator[tuple[ast.AST, str]]:
-    """Each import of a file at any depth, with the name that it brings."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        for name in imported(module_of(file), node):
-            yield node, name
-
 
 @pytest.fixture(params=FILES, ids=module_of)
 def file(request: pytest.FixtureRequest) -> Path:
@@ -136,6 +97,11 @@ def test_no_import_leads_back() -> None:
         for file in FILES
     }
     assert len(list(TopologicalSorter(graph).static_order())) >= len(FILES)
+
+
+def test_the_map_shows_the_imports_of_today() -> None:
+    """`make map` has nothing to change in docs/how-a-call-flows.md."""
+    assert PAGE.read_text() == with_map(PAGE.read_text())
 
 
 def test_nothing_is_imported_late_but_what_may_be_missing(file: Path) -> None:

@@ -102,3 +102,9 @@ CLAIMS = list(claims())
 def test_each_row_of_the_catalogue_has_its_test(row: str) -> None:
     """What the catalogue provokes, a test provokes."""
     assert [test for claimed, test in CLAIMS if claimed == row], ROWS[row]
+
+
+def test_the_page_on_faults_lists_the_catalogue() -> None:
+    """docs/faults.md has each row with its words."""
+    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text()
+    assert [row for row, what in ROWS.items() if f"| {row} | {what} |\n" not in page] == []

@@ -1,4 +1,4 @@
-"""Clocks that jump (section J): what is timed is timed by the monotonic one."""
+"""Clocks that jump (row J of docs/faults.md): what is timed is timed by the monotonic one."""
 
 from __future__ import annotations
 

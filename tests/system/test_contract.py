@@ -1,4 +1,4 @@
-"""Function Compute's contract (design section 2) and every error code (section 9), on sockets."""
+"""Function Compute's contract (docs/platform.md) and every error code, on sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the operating system refuses (section I): descriptors, threads, memory, files, users."""
+"""What the operating system refuses (docs/faults.md, I): descriptors, threads, memory,
+files, users.
+"""
 
 from __future__ import annotations
 

@@ -194,7 +194,8 @@ NOT_PASSED = {
     # The parser takes two spaces for one.
     "line-two-spaces",
     "line-two-spaces-version",
-    # 501 is not for us: what Function Compute makes of a 5xx is unknown (design section 2).
+    # 501 is not for us: what Function Compute makes of a 5xx is unknown (docs/platform.md
+    # section 3).
     "method-long",
     "method-unknown",
     "method-lower-case",

@@ -1,4 +1,4 @@
-"""Nothing grows: a short soak, and each path of a failure by itself (section L).
+"""Nothing grows: a short soak, and each path of a failure by itself (rows L of docs/faults.md).
 
 `make soak` is the long form. SOAK_SECONDS sets how long the short one takes.
 """

@@ -1,4 +1,6 @@
-"""Several workers on one socket: real processes that are killed, frozen and stopped (section H)."""
+"""Several workers on one socket: real processes that are killed, frozen and stopped
+(docs/faults.md, H).
+"""
 
 from __future__ import annotations
 

@@ -47,7 +47,8 @@ from .start import launch, wait_for_port
 State = Literal["starting", "running", "unhealthy", "stopping", "stopped"]
 
 SUCCESS = ("", "200")
-"""Values of x-fc-status that say success; an answer without one is a success, too (section 3)."""
+"""Values of x-fc-status that say success; an answer without one is a success, too (docs/platform.md
+section 3)."""
 
 FRESH = 0.1
 """Seconds for which what was seen of an instance's memory holds: looking costs more than a call."""

@@ -230,7 +230,7 @@ class Pool:
         return instance
 
     def _replace_abandoned(self, instance: Instance) -> None:
-        """Replace an instance whose only call has lost its client (section 6)."""
+        """Replace an instance whose only call has lost its client (docs/platform.md section 6)."""
         function = self.function
         if function.concurrency > 1 or function.health is not None or instance.closing is not None:
             return
