@@ -1,12 +1,14 @@
-"""Requests that are not what they should be: seeded mutations of sound ones, each with secrets of
-its own, so that a secret that shows up names its request.
+"""Requests that are not what they should be, each with secrets of its own, so that a secret that
+shows up names its request.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+
+from tests.system.mutants import mutated
 
 SECRET = re.compile(rb"CANARY(\d{6})")
 """What a secret begins with; the number is the request's."""
@@ -26,15 +28,6 @@ BODIES = (
     b"Content-Length: 0\r\n\r\n",
     b"Expect: 100-continue\r\nContent-Length: 13\r\n\r\necho mutant 4",
     b"Connection: close\r\nContent-Encoding: gzip\r\nContent-Length: 13\r\n\r\necho mutant 5",
-)
-TOKENS = (
-    *(b"\r\n", b"\n", b"\r", b"\0", b"\x01", b"\x0b", b" ", b"\t", b":", b";", b",", b"\x7f"),
-    *(b"\x80", b"\xff", b"\xc3\xa9", b"%0d%0a", b"Content-Length: 5\r\n", b"0\r\n\r\n"),
-    *(b"Content-Length: 9223372036854775808\r\n", b"Content-Length: +5\r\n", b"0x1\r\n"),
-    *(b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip, chunked\r\n"),
-    *(b"Transfer-Encoding:\x0bchunked\r\n", b"Host: a, b\r\n", b"Upgrade: h2c\r\n", b"-1\r\n"),
-    *(b" folded\r\n", b"HTTP/2.0", b"HTTP/0.9", b"x: " + b"y" * 9000 + b"\r\n"),
-    b"GET /invoke HTTP/1.1\r\nHost: b\r\n\r\n",
 )
 METHODS = (b"POST", b"POST", b"POST", b"GET", b"PUT", b"CONNECT", b"TRACE", b"OPTIONS", b"PRI")
 TARGETS = (
@@ -60,57 +53,4 @@ def _request(number: int, chance: random.Random) -> bytes:
         b"more": (b"\x01", b"x" * 40_000)[number % 10] if not plain else b"",
     }
     data = head + chance.choice(BODIES)
-    if plain:
-        for _ in range(chance.choice((1, 1, 1, 2, 4))):
-            data = chance.choice(MUTATIONS)(data, chance)
-    return data
-
-
-def _flipped(data: bytes, chance: random.Random) -> bytes:
-    at = chance.randrange(len(data))
-    return data[:at] + bytes([chance.randrange(256)]) + data[at + 1 :]
-
-
-def _cut(data: bytes, chance: random.Random) -> bytes:
-    return data[: chance.randrange(len(data) // 2, len(data))]
-
-
-def _without(data: bytes, chance: random.Random) -> bytes:
-    at = chance.randrange(len(data))
-    return data[:at] + data[at + chance.randrange(1, 12) :]
-
-
-def _with_token(data: bytes, chance: random.Random) -> bytes:
-    at = chance.randrange(len(data))
-    return data[:at] + chance.choice(TOKENS) + data[at:]
-
-
-def _with_field(data: bytes, chance: random.Random) -> bytes:
-    first, end, rest = data.partition(b"\r\n")
-    return first + end + chance.choice(TOKENS) + rest
-
-
-def _line_twice(data: bytes, chance: random.Random) -> bytes:
-    lines = data.split(b"\r\n")
-    at = chance.randrange(len(lines))
-    return b"\r\n".join([*lines[: at + 1], *lines[at:]])
-
-
-def _lines_swapped(data: bytes, chance: random.Random) -> bytes:
-    lines = data.split(b"\r\n")
-    a, b = chance.randrange(len(lines)), chance.randrange(len(lines))
-    lines[a], lines[b] = lines[b], lines[a]
-    return b"\r\n".join(lines)
-
-
-Mutation = Callable[[bytes, random.Random], bytes]
-MUTATIONS: tuple[Mutation, ...] = (
-    _flipped,
-    _flipped,
-    _cut,
-    _without,
-    _with_token,
-    _with_field,
-    _line_twice,
-    _lines_swapped,
-)
+    return mutated(data, chance) if plain else data

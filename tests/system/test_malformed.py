@@ -23,6 +23,7 @@ from tests.system.conformance import CASES
 from tests.system.conformance.case import Case, Reply, coded, message, post
 from tests.system.conformance.exchange import exchange, read_reply
 from tests.system.conformance.grammar import read_requests
+from tests.system.mutants import mutated
 
 LEDGER = """
     import hashlib, os
@@ -348,36 +349,6 @@ CORPUS = (
     message("GET /health HTTP/1.1", "Host: a", *SECRETS) + post(*SECRETS, body="3"),
     post(*SECRETS, body=post(body="inside").decode()) + post(body="4"),
 )
-PIECES = (
-    *(b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b",", b";", b"0", b"\r\n\r\n", b"0\r\n\r\n"),
-    *(b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: b\r\n", b"\xff", b"-"),
-    *(b"HTTP/1.1", b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"x" * 300),
-)
-
-
-def mutant(chance: random.Random) -> bytes:
-    """Return a good request with one to four things done to it."""
-    data = bytearray(chance.choice(CORPUS))
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(data) + 1)
-        to = min(len(data), at + chance.choice((1, 2, 4, 16, 64)))
-        match chance.randrange(7):
-            case 0 if at < len(data):
-                data[at] ^= 1 << chance.randrange(8)
-            case 1:
-                data[at:at] = chance.choice(PIECES)
-            case 2:
-                del data[at:to]
-            case 3:
-                data[at:at] = data[at:to]
-            case 4:
-                other = chance.choice(CORPUS)
-                data[at:] = other[chance.randrange(len(other)) :]
-            case 5:
-                del data[max(at, 1) :]
-            case _:
-                data[at:to] = chance.choice(PIECES)
-    return bytes(data)
 
 
 def forms_of(secret: str) -> set[bytes]:
@@ -414,7 +385,7 @@ async def try_mutants(recorded: Recorded, count: int) -> None:
     noted = len(recorded.server.lines)
     answered = b""
     for _ in range(0, count, 50):
-        batch = [mutant(chance) for _ in range(50)]
+        batch = [mutated(chance.choice(CORPUS), chance, CORPUS) for _ in range(50)]
         with recorded.connections(len(batch)) as connections:
             for connection, data in zip(connections, batch, strict=True):
                 sent(connection, data)
