@@ -1,5 +1,5 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run emulate dev test test-all coverage proof load soak bench profile bench-emulator bench-attribution conformance \
+.PHONY: help run emulate dev test test-all coverage proof load soak bench profile instructions bench-emulator bench-attribution conformance \
 	reliability lock sbom audit bundle zip image settings map clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
@@ -65,6 +65,9 @@ bench: .venv-bench/stamp ## how fast we are, and the peers; ARGS="--quick" for a
 
 profile: .venv-bench/stamp ## where a call's microseconds go: a table and reports/bench/flame.svg
 	.venv-bench/bin/python -m benchmarks.profile $(ARGS)
+
+instructions: .venv-bench/stamp ## how many instructions an event takes, here and in the peers: the same number each time; needs valgrind
+	.venv-bench/bin/python -m benchmarks.instructions $(ARGS)
 
 bench-emulator: .venv/dev.stamp ## what a call through the emulator costs
 	.venv/bin/python -m benchmarks.emulator $(ARGS)

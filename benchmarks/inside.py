@@ -1,0 +1,157 @@
+"""Contenders inside one process: each serves a small event from its bytes to its answer's, on
+transports to nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from benchmarks import loads
+
+Handle = Callable[[bytes, Any], Awaitable[Any]]
+Made = Callable[[Handle, int], Awaitable[list[Any]]]
+"""Returns so many connections whose events a handler gets."""
+
+EVENT = loads.head("/invoke", loads.request_id(1), len(loads.BODY)) + loads.BODY
+"""The benchmark's request."""
+
+
+class Nowhere(asyncio.Transport):
+    """A transport that counts the answers."""
+
+    answers = 0
+
+    def write(self, data: Any) -> None:
+        """Forget an answer, or the part of one."""
+        if data[:5] == b"HTTP/":
+            Nowhere.answers += 1
+
+    def writelines(self, parts: Any) -> None:
+        """Forget an answer in parts."""
+        self.write(next(iter(parts)))
+
+    def is_closing(self) -> bool:
+        """Stay open."""
+        return False
+
+    def pause_reading(self) -> None:
+        """Do nothing: nothing arrives by itself."""
+
+    def resume_reading(self) -> None:
+        """Do nothing."""
+
+    def get_extra_info(self, _name: str, default: Any = None) -> Any:
+        """Know nothing."""
+        return default
+
+
+async def at_once(event: bytes, context: Any) -> Any:
+    """Answer without a wait, as the handlers of the benchmark do."""
+    return {"count": len(orjson.loads(event)["items"]), "requestId": context.request_id}
+
+
+async def next_turn(event: bytes, context: Any) -> Any:
+    """Answer in the next turn of the event loop."""
+    await asyncio.sleep(0)
+    return {"count": len(orjson.loads(event)["items"]), "requestId": context.request_id}
+
+
+WORKS: dict[str, Handle] = {"small event": at_once, "event that waits a turn": next_turn}
+
+
+async def ours(handle: Handle, number: int) -> list[Any]:
+    """Return the service's own connections."""
+    from service.app import create_app
+    from service.calls.function import Function, Handlers
+    from service.calls.left_behind import task_factory
+    from service.context import Platform
+    from service.http.receiver import Limits
+    from service.http.server import Runner
+    from service.instance import SERVICE
+    from service.logs.log import Logs
+    from service.logs.pipe import Sink
+    from service.settings.table import Settings
+
+    asyncio.get_running_loop().set_task_factory(task_factory)
+    sink = Sink(os.open(os.devnull, os.O_WRONLY))
+    handlers = Handlers(Function("inside.handle", handle, "async", bytes))
+    app = create_app(Settings(), Platform(), handlers, Logs(sink))
+    lifecycle = app[SERVICE].lifecycle
+    runner = Runner(app, lifecycle, Limits(60, 60, 2 * number), sink.when_out)
+    await runner.setup()
+    await lifecycle.initialized()
+    assert runner.server is not None
+    return [runner.server() for _ in range(number)]
+
+
+async def plain_aiohttp(handle: Handle, number: int) -> list[Any]:
+    """Return aiohttp's connections, of the application that the benchmark runs."""
+    from aiohttp import web
+
+    module = _contender("aiohttp_app")
+    app = web.Application(middlewares=[module.marked])
+    app.router.add_post("/invoke", module.invoke if handle is at_once else _waiting(module))
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    assert runner.server is not None
+    return [runner.server() for _ in range(number)]
+
+
+def _waiting(module: Any) -> Any:
+    async def invoke(request: Any) -> Any:
+        event = orjson.loads(await request.read())
+        await asyncio.sleep(0)
+        number = len(event["items"])
+        return module.answer({"count": number, "requestId": request[module.REQUEST_ID]})
+
+    return invoke
+
+
+async def limit(handle: Handle, number: int) -> list[Any]:
+    """Return connections of the limit: what the work costs with nothing around it."""
+    module = _contender("limit")
+    if handle is at_once:
+        return [module.Connection() for _ in range(number)]
+
+    class Waiting(module.Connection):  # type: ignore[misc]
+        """It answers in a task, after a turn."""
+
+        def on_message_complete(self) -> None:
+            self.task = asyncio.ensure_future(self.wait())
+
+        async def wait(self) -> None:
+            await asyncio.sleep(0)
+            module.Connection.on_message_complete(self)
+
+    return [Waiting() for _ in range(number)]
+
+
+CONTENDERS: dict[str, Made] = {"limit": limit, "ours": ours, "aiohttp": plain_aiohttp}
+
+
+def _contender(name: str) -> Any:
+    folder = str(Path(__file__).with_name("contenders"))
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return __import__(name)
+
+
+async def serve(made: Made, handle: Handle, count: int, at_a_time: int) -> None:
+    """Serve so many events, some of them at a time."""
+    connections = await made(handle, at_a_time)
+    for connection in connections:
+        connection.connection_made(Nowhere())
+    served = Nowhere.answers
+    for _ in range(count // at_a_time):
+        for connection in connections:
+            connection.data_received(EVENT)
+        served += at_a_time
+        while Nowhere.answers < served:  # noqa: ASYNC110 - an event would be part of the count
+            await asyncio.sleep(0)
