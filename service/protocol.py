@@ -18,6 +18,11 @@ from typing import Any
 
 import orjson
 
+SERVICE_LOGGER = "fc_event_service"
+"""The service's own logger. Its name is the distribution's: a function's `service.orders` is no
+child of it.
+"""
+
 REQUEST_ID = "x-fc-request-id"
 CONTROL_PATH = "x-fc-control-path"
 FUNCTION_TIMEOUT = "x-fc-function-timeout"

@@ -10,10 +10,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ..errors import FunctionTimeout, HandlerFailed, forget
+from ..protocol import SERVICE_LOGGER
 from . import tracebacks
 from .tasks import T, eager_task
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 class Call:

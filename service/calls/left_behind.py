@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import Any, Literal
 
+from ..protocol import SERVICE_LOGGER
 from . import tracebacks
 from .tasks import note_task
 
@@ -22,7 +23,7 @@ _TURNS = 5
 _ENDING = 1.0
 """Seconds that a call's answer waits for its cancelled tasks to end."""
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 # --- tasks

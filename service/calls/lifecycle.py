@@ -9,11 +9,12 @@ import time
 from collections.abc import Awaitable, Callable
 
 from ..errors import InitializationError, ServiceError, Stopping
+from ..protocol import SERVICE_LOGGER
 from .tasks import own
 
 Hook = Callable[[], Awaitable[None]]
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 async def nothing() -> None:

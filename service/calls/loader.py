@@ -14,12 +14,13 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from ..errors import StartError, text_of
+from ..protocol import SERVICE_LOGGER
 from . import tracebacks
 from .decode import decoder
 from .function import Function, Handlers, Kind
 from .stream import EventStream
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 class Wanted(NamedTuple):

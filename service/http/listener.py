@@ -12,6 +12,7 @@ from yarl import URL
 from ..calls.lifecycle import Lifecycle
 from ..calls.tasks import own
 from ..logs.log import log_rarely
+from ..protocol import SERVICE_LOGGER
 from .server import Runner, Server
 
 BACKLOG = 1024
@@ -29,7 +30,7 @@ RETRY = 0.05
 
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 class Site:

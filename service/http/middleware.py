@@ -27,12 +27,13 @@ from ..errors import (
     forget,
 )
 from ..logs.log import Logs
+from ..protocol import SERVICE_LOGGER
 from . import heads
 from .answers import Answer, failure_answer
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 def framed(

@@ -19,6 +19,7 @@ from aiohttp.streams import StreamReader
 from ..calls.lifecycle import Lifecycle
 from ..errors import BadFraming, FieldsTooLarge, RequestTimeout, ServiceError
 from ..logs.log import log_rarely
+from ..protocol import SERVICE_LOGGER
 from .chunked import BadChunk, ChunkedBody, TooLong
 from .timeouts import Timeout
 
@@ -55,7 +56,7 @@ _SIZED = b"\r\nContent-Length: "
 SIZED_WITHIN = 512
 """Bytes of a head in which its length is looked for."""
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from .log import FUNCTIONS, SERVICE, Logs
+from ..protocol import SERVICE_LOGGER
+from .log import FUNCTIONS, Logs
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 class Route(io.TextIOBase):
@@ -96,7 +97,7 @@ class RouteRecords(logging.Handler):
         """
         try:
             # Ours say all of it themselves: an exception comes along for others' handlers.
-            own = record.name == SERVICE
+            own = record.name == SERVICE_LOGGER
             message = record.getMessage() if own else self.format(record)
         except Exception as reason:
             message = (

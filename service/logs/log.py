@@ -9,18 +9,17 @@ import threading
 import time
 
 from ..context import RUNNING
-from ..protocol import MAX_LOG_LINE
+from ..protocol import MAX_LOG_LINE, SERVICE_LOGGER
 from .lines import FORMATS, NOWHERE
 from .pipe import Sink
 
-SERVICE = "service"
 FUNCTIONS = "fc"
-"""The loggers of the service, and of `context.logger`."""
+"""The logger of `context.logger`."""
 
 MAX_OPEN = 500
 """Lines without an end that are kept: one for each thread of a call that writes."""
 
-_log = logging.getLogger(SERVICE)
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 class Logs:

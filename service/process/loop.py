@@ -15,8 +15,9 @@ from ..calls.threads import HandlerLoops
 from ..context import RUNNING, Context
 from ..errors import StartError
 from ..logs.log import log_rarely
+from ..protocol import SERVICE_LOGGER
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..protocol import SERVICE_LOGGER
+
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 SAME_SIGNAL = 0.5
@@ -22,7 +24,7 @@ SAME_SIGNAL = 0.5
 AGAIN = 0.01
 """Seconds after which a stop that Python dropped is raised again."""
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 Told = Callable[[signal.Signals], None]
 

@@ -29,7 +29,7 @@ from ..errors import StartError, UsageError
 from ..logs.log import Logs
 from ..process.serve import LAST_BYTES
 from ..process.signals import SAME_SIGNAL, SIGNALS, STOPS
-from ..protocol import INITED
+from ..protocol import INITED, SERVICE_LOGGER
 from ..settings.table import Settings
 from .fair_listener import Tally
 from .forking import Forked, Recruit
@@ -48,7 +48,7 @@ FIRST_DELAY = 0.25
 
 WATCHED = (*STOPS, signal.SIGCHLD)
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 class Signals:

@@ -18,6 +18,7 @@ from ..calls.lifecycle import ANSWERED, Lifecycle
 from ..errors import StartError
 from ..http.server import Runner
 from ..instance import SERVICE, duties
+from ..protocol import SERVICE_LOGGER
 from ..settings.table import Settings
 from .fair_listener import Tally, Turns
 from .peers import Mailbox, Peers
@@ -28,7 +29,7 @@ SLACK = 10.0
 HEALTH = 0.5
 """Seconds in which a worker tells its figures: the platform waits 1 s for all of them."""
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 class News(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ from service.calls.threads import ThreadPool
 from service.context import RUNNING, Context
 from service.logs.capture import Route
 from service.logs.log import MAX_OPEN, Logs
-from service.protocol import MAX_LOG_LINE
+from service.protocol import MAX_LOG_LINE, SERVICE_LOGGER
 from tests.assembly import Pipe, logged, untimed
 
 log = logging.getLogger("user")
@@ -156,7 +156,7 @@ def test_no_configuration_silences_the_service(configure: Callable[[], None]) ->
     """What the service says of a call is in the log once, whatever the function makes of
     `logging`.
     """
-    ours = logging.getLogger("service")
+    ours = logging.getLogger(SERVICE_LOGGER)
     factory = logging.getLogRecordFactory()
     try:
         with logged() as (_, pipe), call("r1"):
@@ -169,6 +169,29 @@ def test_no_configuration_silences_the_service(configure: Callable[[], None]) ->
         logging.setLogRecordFactory(factory)
         log.disabled = False
     assert lines == ["r1 [ERROR] it failed: why"]
+
+
+@pytest.mark.parametrize("name", ["service", "service.orders", "service.calls.deadline"])
+def test_a_functions_logger_called_service_is_any_logger(name: str) -> None:
+    """A function's own `service` package logs like any other: each record once, with its
+    traceback, with the level and the filters that the function gives it.
+    """
+    its = logging.getLogger(name)
+    assert type(its) is logging.Logger
+    try:
+        raise ValueError("why")
+    except ValueError as error:
+        failure = error
+    with logged() as (_, pipe), call("r1"):
+        its.error("it failed", exc_info=failure)
+        its.addFilter(hidden := lambda _record: False)
+        its.error("hidden")
+        its.removeFilter(hidden)
+        lines = untimed(pipe.lines())
+    assert lines[0] == "r1 [ERROR] it failed"
+    assert lines[-1] == "r1 [ERROR] ValueError: why"
+    assert sum("it failed" in line for line in lines) == 1
+    assert not any("hidden" in line for line in lines)
 
 
 def test_a_configuration_does_not_disable_a_functions_logger() -> None:
@@ -190,7 +213,7 @@ def test_a_handler_of_the_functions_gets_the_exception() -> None:
     collector.emit = seen.append  # type: ignore
     with logged():
         logging.getLogger().addHandler(collector)
-        logging.getLogger("service").error("it failed", exc_info=ValueError("why"))
+        logging.getLogger(SERVICE_LOGGER).error("it failed", exc_info=ValueError("why"))
     (record,) = seen
     assert record.exc_info
     assert str(record.exc_info[1]) == "why"

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from ...protocol import REQUEST_ID, new_request_id
+from ...protocol import REQUEST_ID, SERVICE_LOGGER, new_request_id
 from ..calls import Invocation, Outcome, PlatformError, Pool
 from ..queue.dispatcher import EVENT_LIMIT, Dispatcher
 from ..queue.task import Query, Status, Task
@@ -41,7 +41,7 @@ LAST_CALLS = 1.0
 NEVER = 10 * 365 * 86400.0
 """Seconds: no connection is closed for being idle."""
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from ...protocol import SERVICE_LOGGER
 from .task import Query, Status, Step, Task
 
 KEPT = 10_000
@@ -25,7 +26,7 @@ FORMAT = 1
 APPLICATION = 0x46435134
 """SQLite's `application_id` of our files, "FCQ4"."""
 
-_log = logging.getLogger("service")
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 class StoreError(Exception):

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from ...protocol import SERVICE_LOGGER
 from ..spec.cron import parse
 from ..spec.model import Function, Timer
 
@@ -20,7 +21,7 @@ was suspended, and knows of no clock that was set.
 
 Fire = Callable[[str, bytes], Awaitable[object]]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(SERVICE_LOGGER)
 
 
 class Clock(Protocol):
