@@ -28,7 +28,7 @@ from service.calls.left_behind import task_factory
 from service.context import Platform
 from service.http.receiver import Limits
 from service.http.server import Runner
-from service.instance import SERVICE
+from service.instance.assembly import SERVICE
 from service.logs.log import Logs
 from service.logs.pipe import Sink
 from service.process.loop import new_loop

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from . import protocol
 from .calls import left_behind
-from .calls.admission import Admission, Budget
 from .calls.allocator import keep_a_little
-from .calls.deadline import Call, Calls
+from .calls.deadline import Call
 from .calls.encode import encode
 from .calls.function import Handlers, run
-from .calls.lifecycle import Lifecycle
 from .calls.stream import EventStream, too_large
-from .calls.threads import ThreadPool
 from .context import RUNNING, Context, Platform
-from .health import summed
 from .http.answers import Answer
 from .http.middleware import framed, reported
 from .http.routes import Handler, Paths
-from .instance import (
-    SERVICE,
-    SHORTEST_HOOK,
-    Ask,
-    Service,
-    _pre_freeze,
-    _watchdog,
-    alone,
-    figures,
-    hook,
-)
+from .instance.assembly import SERVICE, Service, assemble
+from .instance.duties import DUTIES, Ask, Duty, alone
 from .logs.log import Logs
 from .settings.table import Settings
 
@@ -131,84 +117,51 @@ def _begin(request: web.Request) -> None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-async def initialize(service: Service, _request: web.Request) -> web.StreamResponse:
-    """Answer once the initializer has succeeded; it started with the service."""
-    await service.ask("initialize", service.lifecycle.initialized)
-    return Answer(b"")
-
-
-async def pre_stop(service: Service, _request: web.Request) -> web.StreamResponse:
-    """Drain, run the user's `pre_stop` once, answer."""
-    await service.ask("pre_stop", service.lifecycle.stop_for_request)
-    return Answer(b"")
-
-
-async def pre_freeze(service: Service, _request: web.Request) -> web.StreamResponse:
-    """Run the user's `pre_freeze`; its log is out before the answer."""
-    await service.ask("pre_freeze", _pre_freeze(service))
-    return Answer(b"")
-
-
-async def health(service: Service, _request: web.Request) -> web.StreamResponse:
-    """Tell how the instance is: 200 when it can take calls, else 503."""
-    state = summed(await service.ask("health", partial(figures, service, asking=1)))
-    status = 200 if state["healthy"] else 503
-    return Answer(orjson.dumps(state, option=orjson.OPT_APPEND_NEWLINE), status)
+async def do(duty: Duty, service: Service, ask: Ask, _request: web.Request) -> web.StreamResponse:
+    """Do what a path of the table of duties asks for, in every worker of the instance; answer once
+    all have.
+    """
+    return duty.answer(await ask(duty, duty.here(service)))
 
 
 # --- assembly
 
 
 def create_app(
-    settings: Settings, platform: Platform, handlers: Handlers, logs: Logs, ask: Ask = alone
+    settings: Settings,
+    platform: Platform,
+    handlers: Handlers,
+    logs: Logs,
+    ask: Ask = alone,
+    duties: Sequence[Duty] = DUTIES,
 ) -> web.Application:
     """Return the application that serves `handlers`. Its `on_startup` signal starts the
     initializer. `ask` reaches the other workers of the instance, if there are any.
     """
-    calls = Calls()
-    lifecycle = Lifecycle(drain_timeout=settings.drain_timeout, hurry=calls.cut_all)
-    service = Service(
-        settings=settings,
-        platform=platform,
-        handlers=handlers,
-        logs=logs,
-        calls=calls,
-        admission=Admission(settings.concurrency, settings.queue),
-        budget=Budget(settings.body_budget),
-        threads=ThreadPool(settings.concurrency),
-        lifecycle=lifecycle,
-        watchdog=_watchdog(settings, lifecycle, logs),
-        started=time.monotonic(),
-        ask=ask,
-    )
-    service.lifecycle.initialize = hook(handlers.initializer, service, settings.initialize_timeout)
-    service.lifecycle.pre_stop = hook(
-        handlers.pre_stop, service, max(settings.drain_timeout, SHORTEST_HOOK)
-    )
+    service = assemble(settings, platform, handlers, logs)
+    paths = _paths(service, ask, duties)
+    logged = [protocol.INVOKE, *(duty.operation for duty in duties if duty.is_logged)]
     app = web.Application(
         middlewares=[
-            framed(logs, platform, settings.timeout, settings.deadline_margin),
-            reported(error_trace=settings.error_trace),
+            framed(logs, platform, settings.timeout, settings.deadline_margin, logged),
+            reported(paths, error_trace=settings.error_trace),
         ]
     )
     app[SERVICE] = service
-    app.router.register_resource(Paths(_paths(service)))
+    app.router.register_resource(Paths(paths))
     app.on_startup.append(_start)
     app.on_cleanup.append(_close)
     return app
 
 
-def _paths(service: Service) -> dict[str, tuple[tuple[str, ...], Handler]]:
-    handlers = {
-        protocol.INVOKE: invoke,
-        protocol.INITIALIZE: initialize,
-        protocol.PRE_STOP: pre_stop,
-        protocol.PRE_FREEZE: pre_freeze,
+def _paths(
+    service: Service, ask: Ask, duties: Sequence[Duty]
+) -> dict[str, tuple[tuple[str, ...], Handler]]:
+    called = protocol.INVOKE
+    return {
+        called.path: (called.methods, partial(invoke, service)),
+        **{d.path: (d.operation.methods, partial(do, d, service, ask)) for d in duties},
     }
-    paths: dict[str, tuple[tuple[str, ...], Handler]] = {
-        o.path: (o.methods, partial(handler, service)) for o, handler in handlers.items()
-    }
-    return paths | {protocol.HEALTH_PATH: (("GET", "HEAD"), partial(health, service))}
 
 
 async def _start(app: web.Application) -> None:

@@ -112,9 +112,13 @@ def assembled(
     **hooks: Callable[..., Any],
 ) -> web.Application:
     """The service's application around `call` and its hooks."""
+    return create_app(settings or Settings(), Platform(), handlers_of(call, **hooks), logs)
+
+
+def handlers_of(call: Callable[..., Any], **hooks: Callable[..., Any]) -> handler.Handlers:
+    """What the loader makes of a module."""
     found = {name: function(hook, f"index.{name}") for name, hook in hooks.items()}
-    handlers = handler.Handlers(function(call), **found)
-    return create_app(settings or Settings(), Platform(), handlers, logs)
+    return handler.Handlers(function(call), **found)
 
 
 def error_of(body: bytes) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from ..errors import HandlerFailed, ServiceError, UnserializableResult
@@ -39,6 +39,10 @@ class Handlers:
     initializer: Function | None = None
     pre_stop: Function | None = None
     pre_freeze: Function | None = None
+
+
+HOOKS = tuple(each.name for each in fields(Handlers) if each.name != "handler")
+"""The hooks' names: of their settings, too."""
 
 
 async def run(function: Function, pool: ThreadPool, call: Call, *arguments: Any) -> Any:

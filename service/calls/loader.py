@@ -17,7 +17,7 @@ from ..errors import StartError, text_of
 from ..protocol import SERVICE_LOGGER
 from . import tracebacks
 from .decode import decoder
-from .function import Function, Handlers, Kind
+from .function import HOOKS, Function, Handlers, Kind
 from .stream import EventStream
 
 _log = logging.getLogger(SERVICE_LOGGER)
@@ -41,35 +41,29 @@ class Wanted(NamedTuple):
         return module, attribute
 
 
-def load(
-    names: Sequence[str],
-    folder: Path,
-    *,
-    initializer: str = "",
-    pre_stop: str = "",
-    pre_freeze: str = "",
-) -> Handlers:
+def load(names: Sequence[str], folder: Path, **hooks: str) -> Handlers:
     """Import the first of `names` that resolves, from `folder` before anything else on the path.
 
-    A hook that is not named is looked for in the handler's module. Raises StartError with one line
-    that says what is wrong, with file and line, and what to do.
+    `hooks` are the names of those in HOOKS, "" for one that is not named: it is looked for in the
+    handler's module. Raises StartError with one line that says what is wrong, with file and line,
+    and what to do.
     """
     if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))
     wanted = _first_that_resolves(names, folder)
     module, found = _find(wanted, folder)
-    hooks = {
-        "initializer": (initializer, ("initialize", "initializer")),
-        "pre_stop": (pre_stop, ("pre_stop",)),
-        "pre_freeze": (pre_freeze, ("pre_freeze",)),
-    }
     return Handlers(
         handler=_check_handler(wanted, found),
         **{
-            what: _hook(module, Wanted(what, name), defaults, folder)
-            for what, (name, defaults) in hooks.items()
+            what: _hook(module, Wanted(what, hooks.get(what, "")), defaults_of(what), folder)
+            for what in HOOKS
         },
     )
+
+
+def defaults_of(hook: str) -> tuple[str, ...]:
+    """Return the names under which a hook is looked for in the handler's module."""
+    return ("initialize", "initializer") if hook == "initializer" else (hook,)
 
 
 def _first_that_resolves(names: Sequence[str], folder: Path) -> Wanted:

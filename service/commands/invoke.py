@@ -20,7 +20,7 @@ from ..calls.stream import Chunks, EventStream
 from ..context import RUNNING, Context
 from ..errors import ServiceError, UsageError
 from ..http.middleware import report
-from ..instance import Service
+from ..instance.assembly import Service
 from .client import EMULATOR, _run
 
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 from .. import __version__
 from ..app import create_app
 from ..errors import StartError, UsageError
-from ..instance import SERVICE
+from ..instance.assembly import SERVICE
 from ..logs.attribution import inherit_in_threads
 from ..logs.capture import route_all
 from ..logs.log import Logs

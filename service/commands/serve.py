@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import __version__
 from ..app import create_app
-from ..calls.function import Handlers
+from ..calls.function import HOOKS, Handlers
 from ..calls.loader import load
 from ..logs.attribution import inherit_in_threads
 from ..logs.capture import route_all
@@ -30,13 +30,8 @@ def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
     """Import the user's module. Raises StartError, or Stopped for a stop that the module caught."""
     wanted = loaded.settings
     SIGNALS.guard()
-    handlers = load(
-        wanted.handlers,
-        cwd,
-        initializer=wanted.initializer or "",
-        pre_stop=wanted.pre_stop or "",
-        pre_freeze=wanted.pre_freeze or "",
-    )
+    hooks = {what: getattr(wanted, what) or "" for what in HOOKS}
+    handlers = load(wanted.handlers, cwd, **hooks)
     SIGNALS.check()
     return handlers
 
@@ -117,7 +112,7 @@ def banner(loaded: Loaded, handlers: Handlers, url: str, workers: int = 1) -> li
         f'  try      curl -d \'{{"name":"you"}}\' {shown.rstrip("/")}/invoke',
         "  stop     Ctrl-C: calls in flight are finished",
     ]
-    hooks = [f.name for f in (handlers.initializer, handlers.pre_stop, handlers.pre_freeze) if f]
+    hooks = [found.name for what in HOOKS if (found := getattr(handlers, what))]
     if hooks:
         lines.insert(2, f"  hooks    {', '.join(hooks)}")
     if workers > 1:

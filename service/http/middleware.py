@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -37,15 +37,21 @@ _log = logging.getLogger(SERVICE_LOGGER)
 
 
 def framed(
-    logs: Logs, platform: Platform, default_timeout: float | None, margin: float
+    logs: Logs,
+    platform: Platform,
+    default_timeout: float | None,
+    margin: float,
+    logged: Iterable[protocol.Operation],
 ) -> Middleware:
     """Return the outer ring: the call's context, its Start and End lines, and its request id in the
     answer.
 
     Both lines are out before the answer. The Start line is out before the handler runs, too: it is
     there even if that ends the process. In a crowd (`Sink.crowded`) the lines of a turn of the loop
-    are written together, and a Start line is out before the handler's own first line.
+    are written together, and a Start line is out before the handler's own first line. Operations
+    that are not `logged` have no lines.
     """
+    operations = {operation.path: operation for operation in logged}
 
     @web.middleware
     async def framed(request: web.Request, handler: Next) -> web.StreamResponse:
@@ -58,7 +64,7 @@ def framed(
         deadline = None if limit is None else arrived + limit
         context = Context(headers, request_id, deadline, platform)
         RUNNING.set(context)  # this request's task only: aiohttp runs each in a context of its own
-        operation = protocol.OPERATIONS.get(path_of(request))
+        operation = operations.get(path_of(request))
         if operation is None:
             return _identified(await handler(request), request_id)
         crowded = logs.sink.crowded()
@@ -87,8 +93,11 @@ def _identified(response: web.StreamResponse, request_id: str) -> web.StreamResp
     return response
 
 
-def reported(*, error_trace: bool) -> Middleware:
-    """Return the inner ring: every failure becomes its answer here, and is logged here, once."""
+def reported(paths: Iterable[str], *, error_trace: bool) -> Middleware:
+    """Return the inner ring: every failure becomes its answer here, and is logged here, once. What
+    is on none of the `paths` is told which there are.
+    """
+    known = ", ".join(paths)
 
     @web.middleware
     async def reported(request: web.Request, handler: Next) -> web.StreamResponse:
@@ -98,7 +107,7 @@ def reported(*, error_trace: bool) -> Middleware:
         except ServiceError as failure:
             error = failure
         except web.HTTPException as failure:
-            error = _unrouted(request, failure)
+            error = _unrouted(request, failure, known)
         except Exception as failure:
             # A fault of ours: what it says may quote the request, so only its kind and its frames
             # are told.
@@ -131,7 +140,7 @@ def _check(request: web.Request) -> None:
             raise BadRequest(f"the request has two different values for {name}")
 
 
-def _unrouted(request: web.Request, failure: web.HTTPException) -> ServiceError:
+def _unrouted(request: web.Request, failure: web.HTTPException, known: str) -> ServiceError:
     path = path_of(request)
     if path == protocol.HTTP_INVOKE_PATH:
         return NotAnEventFunction(
@@ -141,7 +150,6 @@ def _unrouted(request: web.Request, failure: web.HTTPException) -> ServiceError:
     if isinstance(failure, web.HTTPMethodNotAllowed):
         allowed = tuple(sorted(failure.allowed_methods))
         return MethodNotAllowed(f"{path} takes {' and '.join(allowed)}", allowed)
-    known = ", ".join((*protocol.OPERATIONS, protocol.HEALTH_PATH))
     return NotFound(f"there is no such path; there are {known}")
 
 

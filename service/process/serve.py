@@ -24,7 +24,7 @@ from ..errors import ServiceError, StartError
 from ..http.listener import BACKLOG, Site
 from ..http.receiver import Limits
 from ..http.server import Runner, Server
-from ..instance import SERVICE
+from ..instance.assembly import SERVICE
 from ..logs.log import Logs
 from ..settings.table import Settings
 from .checks import check_limits

@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,8 +21,8 @@ import msgspec
 from ..calls.tasks import own
 from ..context import RUNNING, Context, Platform, sent_headers
 from ..errors import ServiceError, Stopping
-
-Duty = Callable[[], Awaitable[Any]]
+from ..instance.duties import Duty, Work
+from ..settings.table import Settings
 
 LARGEST = 256 * 1024
 """Bytes of a letter: more than a socket pair takes in one piece."""
@@ -46,7 +46,7 @@ class Letter(msgspec.Struct, frozen=True):
     sender: int
     asker: int = 0
     number: int = 0
-    duty: str = ""
+    path: str = ""
     until: float = 0.0
     request_id: str = ""
     headers: dict[str, str] = {}
@@ -105,6 +105,8 @@ class Question:
     """A letter that waits for its answer from the worker at `place`."""
 
     place: int
+    duty: Duty
+    seconds: float
     letter: Letter
     answer: asyncio.Future[Letter]
 
@@ -112,8 +114,7 @@ class Question:
 class Peers:
     """One worker among the others.
 
-    `limits` are the seconds that each duty may take, `spared` those duties that a silent worker
-    does not fail. `before_answer` is called with the request id when a duty that another worker
+    `before_answer` is called with the request id when a duty that another worker
     asked for is done.
     """
 
@@ -121,16 +122,14 @@ class Peers:
         self,
         place: int,
         boxes: Sequence[Mailbox],
-        limits: Mapping[str, float],
-        spared: frozenset[str] = frozenset(),
+        settings: Settings,
     ) -> None:
         self.place = place
-        self.duties: Mapping[str, Duty] = {}
+        self.work: Mapping[str, Work] = {}  # what this worker does for each path
         self.platform = Platform()
         self.before_answer: Callable[[str], None] = _nothing
         self._boxes = boxes
-        self._limits = limits
-        self._spared = spared
+        self._settings = settings
         self._asked: dict[int, Question] = {}
         self._gone: set[int] = set()  # workers that have stopped
         self._numbers = 0
@@ -139,40 +138,42 @@ class Peers:
 
     # --- asking
 
-    async def ask(self, duty: str, own: Duty) -> list[Any]:
-        """Do a duty in every worker, here as `own` does it; return the results in the workers'
-        order, None for a silent one that is spared.
+    async def ask(self, duty: Duty, work: Work) -> list[Any]:
+        """Do a duty in every worker, here as `work` does it; return the results in the workers'
+        order, None for a silent one whose silence is no failure.
 
         Raises the first failure once all have answered.
         """
-        work = [
-            asyncio.ensure_future(own() if place == self.place else self._ask(place, duty))
+        tasks = [
+            asyncio.ensure_future(work() if place == self.place else self._ask(place, duty))
             for place in range(len(self._boxes))
         ]
         failure: ServiceError | None = None
-        for each in asyncio.as_completed(work):
+        for each in asyncio.as_completed(tasks):
             try:
                 await each
             except ServiceError as reason:
                 failure = failure or reason
         if failure is not None:
             raise failure
-        return [task.result() for task in work]
+        return [task.result() for task in tasks]
 
-    async def _ask(self, place: int, duty: str) -> Any:
+    async def _ask(self, place: int, duty: Duty) -> Any:
         if place in self._gone:
             return _of_the_gone(place, duty)
-        question = Question(place, self._letter(duty), asyncio.get_running_loop().create_future())
+        seconds = duty.seconds(self._settings)
+        answer = asyncio.get_running_loop().create_future()
+        question = Question(place, duty, seconds, self._letter(duty, seconds), answer)
         self._asked[question.letter.number] = question
         try:
             put(self._boxes[place], question.letter)
-            for seconds in (self._limits[duty], SECOND_LOOK):
-                await asyncio.wait({question.answer}, timeout=seconds)
+            for wait in (seconds, SECOND_LOOK):
+                await asyncio.wait({question.answer}, timeout=wait)
             return self._opened(question)
         finally:
             del self._asked[question.letter.number]
 
-    def _letter(self, duty: str) -> Letter:
+    def _letter(self, duty: Duty, seconds: float) -> Letter:
         self._numbers += 1
         context = RUNNING.get(None)
         return Letter(
@@ -180,15 +181,15 @@ class Peers:
             sender=self.place,
             asker=os.getpid(),
             number=self._numbers,
-            duty=duty,
-            until=time.monotonic() + self._limits[duty],
+            path=duty.path,
+            until=time.monotonic() + seconds,
             request_id=context.request_id if context else "",
             headers=sent_headers(context) if context else {},
             deadline=context.deadline if context else None,
         )
 
     def _opened(self, question: Question) -> Any:
-        duty, answer = question.letter.duty, question.answer
+        duty, answer = question.duty, question.answer
         if answer.done():
             if answer.result().kind == "gone":
                 return _of_the_gone(question.place, duty)
@@ -196,11 +197,11 @@ class Peers:
             if failure is not None:
                 raise PeerFailed(*failure)
             return answer.result().result
-        if duty in self._spared:
+        if not duty.silence_fails:
             return None
-        seconds = self._limits[duty]
         raise ServiceError(
-            f"worker {question.place + 1} did not answer {duty} within {seconds:g} s: see its log"
+            f"worker {question.place + 1} did not answer {duty.path} within"
+            f" {question.seconds:g} s: see its log"
         )
 
     # --- being asked
@@ -268,7 +269,7 @@ class Peers:
             )
         result, failure = None, None
         try:
-            result = await self.duties[question.duty]()
+            result = await self.work[question.path]()
         except ServiceError as reason:
             failure = (reason.status, reason.code, str(reason))
         self.before_answer(question.request_id)
@@ -285,11 +286,9 @@ class Peers:
         )
 
 
-def _of_the_gone(place: int, duty: str) -> None:
-    """Return what a worker that has stopped says to a duty: all of them are done there, but it has
-    nothing that is ready.
-    """
-    if duty == "initialize":
+def _of_the_gone(place: int, duty: Duty) -> None:
+    """Return what a worker that has stopped says to a duty: nothing, if it is done there."""
+    if not duty.is_done_at_end:
         raise Stopping(f"worker {place + 1} has stopped")
 
 

@@ -26,6 +26,7 @@ import msgspec
 
 from ..calls.lifecycle import ANSWERED
 from ..errors import StartError, UsageError
+from ..instance.duties import SLACK
 from ..logs.log import Logs
 from ..process.serve import LAST_BYTES
 from ..process.signals import SAME_SIGNAL, SIGNALS, STOPS
@@ -34,7 +35,7 @@ from ..settings.table import Settings
 from .fair_listener import Tally
 from .forking import Forked, Recruit
 from .peers import LARGEST, mailboxes
-from .worker import SLACK, News, Seat, give_back
+from .worker import News, Seat, give_back
 
 STABLE = 1.0
 """Seconds after which a worker that serves counts as well started."""

@@ -14,20 +14,15 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ..calls.lifecycle import ANSWERED, Lifecycle
+from ..calls.lifecycle import Lifecycle
 from ..errors import StartError
 from ..http.server import Runner
-from ..instance import SERVICE, duties
+from ..instance.assembly import SERVICE
+from ..instance.duties import DUTIES
 from ..protocol import SERVICE_LOGGER
 from ..settings.table import Settings
 from .fair_listener import Tally, Turns
 from .peers import Mailbox, Peers
-
-SLACK = 10.0
-"""Seconds that processes get beyond the time that their work may take, to answer or to end."""
-
-HEALTH = 0.5
-"""Seconds in which a worker tells its figures: the platform waits 1 s for all of them."""
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
@@ -55,14 +50,7 @@ class Seat:
 
     def peers(self, settings: Settings) -> Peers:
         """Return the worker's line to the others."""
-        drain = settings.drain_timeout
-        limits = {
-            "initialize": settings.initialize_timeout + SLACK,
-            "pre_stop": 2 * drain + ANSWERED + SLACK,
-            "pre_freeze": drain + SLACK,
-            "health": HEALTH,
-        }
-        return Peers(self.place, self.boxes, limits, spared=frozenset({"health"}))
+        return Peers(self.place, self.boxes, settings)
 
     def site(self, runner: Runner, sock: socket.socket, lifecycle: Lifecycle) -> Turns:
         """Return what takes this worker's connections."""
@@ -94,7 +82,8 @@ class Seat:
                 _log.warning("the parent process is gone: stopping, calls in flight are finished")
             lifecycle.ending.set()
 
-        peers.duties, peers.platform, peers.before_answer = duties(service), service.platform, flush
+        peers.work = {duty.path: duty.work(service) for duty in DUTIES}
+        peers.platform, peers.before_answer = service.platform, flush
         app.cleanup_ctx.append(joined)
 
     def _is_told(self) -> bool:

@@ -19,7 +19,7 @@ from service.commands import client, invoke
 from service.context import Context
 from service.errors import UsageError
 from service.events.sample import sample
-from service.instance import SERVICE
+from service.instance.assembly import SERVICE
 from service.settings.table import Settings
 from tests.assembly import Logged, assembled, error_of, logged, untimed
 

@@ -12,6 +12,7 @@ from service.context import RUNNING, Platform, current_context
 from service.errors import ClientGone, HandlerFailed, InvalidEvent, Overloaded, PayloadTooLarge
 from service.http.answers import Answer, failure_answer
 from service.http.middleware import framed, path_of, report, reported
+from service.protocol import OPERATIONS
 from tests.assembly import error_of, logged, untimed
 
 
@@ -21,8 +22,8 @@ def ringed(
     """An application of the two rings around one handler."""
     app = web.Application(
         middlewares=[
-            framed(logs, Platform(instance_id="c-1"), 60.0, 0.2),  # type: ignore[arg-type]
-            reported(error_trace=trace),
+            framed(logs, Platform(instance_id="c-1"), 60.0, 0.2, OPERATIONS.values()),  # type: ignore[arg-type]
+            reported(OPERATIONS, error_trace=trace),
         ]
     )
     for path in ("/invoke", "/pre-stop", "/health"):

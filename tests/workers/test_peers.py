@@ -5,14 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from service.context import RUNNING, Context
 from service.errors import InitializationError, ServiceError
-from service.workers.peers import Duty, Letter, Mailbox, PeerFailed, Peers, mailboxes, put, take
+from service.instance.duties import Duty, Work
+from service.protocol import Operation
+from service.settings.table import Settings
+from service.workers.peers import Letter, Mailbox, PeerFailed, Peers, mailboxes, put, take
 
-LIMITS = {"do": 60.0, "initialize": 60.0, "short": 0.01, "spared": 0.01}
+
+def duty(path: str, seconds: float = 60.0) -> Duty:
+    """A row of the table of duties."""
+    return Duty(Operation(path, path, ("GET",)), lambda _service: here, lambda _settings: seconds)
+
+
+DO = duty("/do")
+INITIALIZE = replace(duty("/initialize"), is_done_at_end=False)
+SHORT = duty("/short", 0.01)
+SPARED = replace(duty("/spared", 0.01), silence_fails=False)
+ROWS = (DO, INITIALIZE, SHORT, SPARED)
 
 
 @pytest.fixture
@@ -25,11 +39,11 @@ def boxes() -> Iterator[list[Mailbox]]:
         box.slot.close()
 
 
-def peer(boxes: list[Mailbox], place: int, duty: Duty | None = None) -> Peers:
-    """A worker that reads its mail, and does `duty` when it is asked to."""
-    made = Peers(place, boxes, LIMITS, spared=frozenset({"spared"}))
-    if duty is not None:
-        made.duties = dict.fromkeys(LIMITS, duty)
+def peer(boxes: list[Mailbox], place: int, work: Work | None = None) -> Peers:
+    """A worker that reads its mail, and does `work` when it is asked to."""
+    made = Peers(place, boxes, Settings())
+    if work is not None:
+        made.work = {row.path: work for row in ROWS}
     made.open()
     return made
 
@@ -61,8 +75,8 @@ async def question_in(box: Mailbox) -> Letter:
 async def test_all_workers_answer_in_their_order(boxes: list[Mailbox]) -> None:
     """A duty is done in every worker, whichever was asked."""
     first, second = peer(boxes, 0, there), peer(boxes, 1, there)
-    assert await first.ask("do", here) == ["here", "there"]
-    assert await second.ask("do", here) == ["there", "here"]
+    assert await first.ask(DO, here) == ["here", "there"]
+    assert await second.ask(DO, here) == ["there", "here"]
     first.close()
     second.close()
 
@@ -81,7 +95,7 @@ async def test_a_duty_runs_under_the_context_of_who_asked(boxes: list[Mailbox]) 
     second.before_answer = flushed.append
     headers = {"X-Fc-Function-Name": "fun", "Authorization": "secret"}
     RUNNING.set(Context(headers, "r1", 12.5))
-    await first.ask("do", here)
+    await first.ask(DO, here)
     (context,) = seen
     assert (context.request_id, context.deadline) == ("r1", 12.5)
     assert context._headers == {"X-Fc-Function-Name": "fun"}
@@ -103,7 +117,7 @@ async def test_the_first_failure_is_raised_once_all_have_answered(boxes: list[Ma
 
     first, second = peer(boxes, 0), peer(boxes, 1, fail)
     with pytest.raises(PeerFailed, match="no table") as raised:
-        await first.ask("do", wait)
+        await first.ask(DO, wait)
     assert ended.is_set()
     assert (raised.value.status, raised.value.code) == (404, "InitializationError")
     first.close()
@@ -124,7 +138,7 @@ async def test_a_failure_here_does_not_hide_that_the_other_was_asked(
 
     first, second = peer(boxes, 0), peer(boxes, 1, note)
     with pytest.raises(InitializationError):
-        await first.ask("do", fail)
+        await first.ask(DO, fail)
     assert done.is_set()
     first.close()
     second.close()
@@ -133,9 +147,9 @@ async def test_a_failure_here_does_not_hide_that_the_other_was_asked(
 async def test_a_silent_worker_fails_a_duty_unless_it_is_spared(boxes: list[Mailbox]) -> None:
     """The wait is bounded; the error names the worker."""
     first = peer(boxes, 0)
-    with pytest.raises(ServiceError, match="worker 2 did not answer short within"):
-        await first.ask("short", here)
-    assert await first.ask("spared", here) == ["here", None]
+    with pytest.raises(ServiceError, match="worker 2 did not answer /short within"):
+        await first.ask(SHORT, here)
+    assert await first.ask(SPARED, here) == ["here", None]
     first.close()
 
 
@@ -153,12 +167,12 @@ async def test_a_successor_is_asked_what_its_predecessor_did_not_answer(
         return runs
 
     first = peer(boxes, 0)
-    asked = asyncio.create_task(first.ask("do", here))
+    asked = asyncio.create_task(first.ask(DO, here))
     question = await question_in(boxes[1])
     put(boxes[1], question)  # as if it had not been read as well: it arrives twice
     second = peer(boxes, 1, count)
     assert await asked == ["here", 1]
-    assert await first.ask("do", here) == ["here", 2]
+    assert await first.ask(DO, here) == ["here", 2]
     first.close()
     second.close()
 
@@ -170,8 +184,8 @@ async def test_stale_mail_is_passed_over(boxes: list[Mailbox]) -> None:
     first = peer(boxes, 0)
     pid = os.getpid()
     put(boxes[0], Letter(kind="answer", sender=1, asker=pid, number=7))
-    put(boxes[0], Letter(kind="question", sender=1, asker=pid, number=9, duty="do", until=1.0))
-    asked = asyncio.create_task(first.ask("do", here))
+    put(boxes[0], Letter(kind="question", sender=1, asker=pid, number=9, path="/do", until=1.0))
+    asked = asyncio.create_task(first.ask(DO, here))
     question = await question_in(boxes[1])
     for asker, result in ((pid + 1, "stranger"), (pid, "right"), (pid, "again")):
         put(
@@ -199,7 +213,7 @@ async def test_a_worker_that_ends_gives_up_what_it_does(boxes: list[Mailbox]) ->
         await asyncio.Event().wait()
 
     first, second = peer(boxes, 0), peer(boxes, 1, wait)
-    asked = asyncio.create_task(first.ask("do", here))
+    asked = asyncio.create_task(first.ask(DO, here))
     await began.wait()
     second.close()
     third = peer(boxes, 1, there)
@@ -208,9 +222,9 @@ async def test_a_worker_that_ends_gives_up_what_it_does(boxes: list[Mailbox]) ->
     third.close()
 
 
-@pytest.mark.parametrize("duty", ["do", "initialize"])
+@pytest.mark.parametrize("row", [DO, INITIALIZE], ids=lambda row: row.path)
 async def test_nobody_waits_for_a_worker_that_has_ended_for_good(
-    boxes: list[Mailbox], duty: str
+    boxes: list[Mailbox], row: Duty
 ) -> None:
     """What it was asked, and is asked later, has no result; but it is not initialized. Its
     successor, should there be one all the same, is asked again.
@@ -223,12 +237,12 @@ async def test_nobody_waits_for_a_worker_that_has_ended_for_good(
 
     async def result() -> list[str | None] | str:
         try:
-            return await first.ask(duty, here)
+            return await first.ask(row, here)
         except ServiceError as failure:
             return failure.code
 
     first, second = peer(boxes, 0), peer(boxes, 1, wait)
-    expected = "Stopping" if duty == "initialize" else ["here", None]
+    expected = "Stopping" if row is INITIALIZE else ["here", None]
     asked = asyncio.create_task(result())
     await began.wait()
     second.close(for_good=True)

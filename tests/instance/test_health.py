@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.health import summed
+from service.instance.health import summed
 
 
 def figures(**changed: Any) -> dict[str, Any]:

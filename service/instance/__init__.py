@@ -1,0 +1,1 @@
+"""Everything that serves calls in one process, and what an instance's processes do together."""

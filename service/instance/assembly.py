@@ -1,0 +1,82 @@
+"""Everything that serves calls in this process, assembled once."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from ..calls import tracebacks
+from ..calls.admission import Admission, Budget
+from ..calls.deadline import Calls
+from ..calls.function import Handlers
+from ..calls.lifecycle import Lifecycle
+from ..calls.threads import ThreadPool
+from ..calls.watchdog import Watchdog
+from ..context import Platform
+from ..logs.lines import NOWHERE
+from ..logs.log import Logs
+from ..settings.table import Settings
+from .hooks import hook
+
+SHORTEST_HOOK = 5.0
+"""Seconds that `pre_stop` has at least, if the drain was told to wait for no call."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything that serves calls in this process."""
+
+    settings: Settings
+    platform: Platform
+    handlers: Handlers
+    logs: Logs
+    calls: Calls
+    admission: Admission
+    budget: Budget
+    threads: ThreadPool
+    lifecycle: Lifecycle
+    watchdog: Watchdog
+    started: float
+
+
+SERVICE = web.AppKey("service", Service)
+
+
+def assemble(settings: Settings, platform: Platform, handlers: Handlers, logs: Logs) -> Service:
+    """Return what serves `handlers`. Nothing of it runs yet."""
+    calls = Calls()
+    lifecycle = Lifecycle(drain_timeout=settings.drain_timeout, hurry=calls.cut_all)
+    lifecycle.initialize = hook(handlers.initializer, calls, platform, settings.initialize_timeout)
+    last = max(settings.drain_timeout, SHORTEST_HOOK)
+    lifecycle.pre_stop = hook(handlers.pre_stop, calls, platform, last)
+    return Service(
+        settings=settings,
+        platform=platform,
+        handlers=handlers,
+        logs=logs,
+        calls=calls,
+        admission=Admission(settings.concurrency, settings.queue),
+        budget=Budget(settings.body_budget),
+        threads=ThreadPool(settings.concurrency),
+        lifecycle=lifecycle,
+        watchdog=_watchdog(settings, lifecycle, logs),
+        started=time.monotonic(),
+    )
+
+
+def _watchdog(settings: Settings, lifecycle: Lifecycle, logs: Logs) -> Watchdog:
+    def report(place: tracebacks.Place | None, request_id: str | None, seconds: float) -> None:
+        where = f"at {place}" if place else "outside of the function's code"
+        waiting = max(0, lifecycle.in_flight - 1)
+        logs.line(
+            "WARNING",
+            f"the event loop has been blocked for {seconds:.1f} s {where}; {waiting} other calls"
+            " wait: await there, use asyncio.to_thread, or make the handler a plain def",
+            request_id or NOWHERE,
+        )
+
+    watchdog = Watchdog(settings.stall_after, lambda: lifecycle.in_flight > 0, report)
+    lifecycle.arrived = watchdog.wake
+    return watchdog

@@ -1,0 +1,65 @@
+"""What `/health` tells: the figures of one worker, and those of several added up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from .assembly import Service
+
+Health = dict[str, Any]
+
+ANY = {"draining"}
+"""What is true of the instance as soon as it is true of one worker; all else must be of all."""
+
+
+async def health_of(service: Service, asking: int = 0) -> Health:
+    """Return what `/health` tells of this worker; `asking` requests are not counted."""
+    began = time.monotonic()
+    await asyncio.sleep(0)
+    now = time.monotonic()
+    lost, threads = service.calls.lost, service.settings.concurrency
+    return {
+        "ready": service.lifecycle.ready,
+        "healthy": service.lifecycle.ready
+        and not service.lifecycle.refusing
+        and lost <= threads // 2,
+        "draining": service.lifecycle.draining.is_set(),
+        "inFlight": max(0, service.lifecycle.in_flight - asking),
+        "running": service.admission.running,
+        "queued": service.admission.queued,
+        "refused": service.admission.refused,
+        "lost": lost,
+        "stalls": service.watchdog.stalls,
+        "bodyBytes": service.budget.used,
+        "logLinesLost": service.logs.sink.lost,
+        "loopLagSeconds": round(now - began, 6),
+        "uptimeSeconds": round(now - service.started, 3),
+    }
+
+
+def summed(workers: Sequence[Health | None]) -> Health:
+    """Return an instance's figures: counts added up, times at their largest, and `each` worker's
+    own. None stands for a worker that does not answer: such an instance is not healthy.
+
+    What there is one worker of is returned as it is.
+    """
+    if len(workers) == 1 and workers[0] is not None:
+        return workers[0]
+    there = [worker for worker in workers if worker is not None]
+    state = {name: _together(name, [worker[name] for worker in there]) for name in there[0]}
+    for name in ("ready", "healthy"):
+        state[name] = state[name] and len(there) == len(workers)
+    each = [
+        {"worker": number, "answers": worker is not None, **(worker or {})}
+        for number, worker in enumerate(workers, 1)
+    ]
+    return {**state, "workers": len(workers), "each": each}
+
+
+def _together(name: str, values: Sequence[Any]) -> Any:
+    if isinstance(values[0], bool):
+        return any(values) if name in ANY else all(values)
+    return max(values) if isinstance(values[0], float) else sum(values)

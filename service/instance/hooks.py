@@ -1,0 +1,40 @@
+"""How a hook of the user's is run: within its time, in a context of its own, and logged."""
+
+from __future__ import annotations
+
+import time
+
+from .. import protocol
+from ..calls.deadline import Call, Calls
+from ..calls.function import Function, run
+from ..calls.lifecycle import Hook
+from ..calls.threads import ThreadPool
+from ..context import RUNNING, Context, Platform
+from ..errors import ServiceError
+from ..http.middleware import report
+
+
+def hook(function: Function | None, calls: Calls, platform: Platform, seconds: float) -> Hook:
+    """Return what runs a hook of the user's, within `seconds`; its failure is logged here, once,
+    and raised.
+
+    Outside of a request the hook gets a context of its own, with a generated request id.
+    """
+
+    async def call_hook() -> None:
+        if function is None:
+            return
+        if RUNNING.get(None) is None:
+            RUNNING.set(Context({}, protocol.new_request_id(), None, platform))
+        call = Call(time.monotonic() + seconds)
+        # Not in a handler's: calls that never come back may have all of these.
+        threads = ThreadPool(1, "hook")
+        try:
+            await calls.run(call, run(function, threads, call, RUNNING.get()))
+        except ServiceError as failure:
+            report(failure)
+            raise
+        finally:
+            threads.close()
+
+    return call_hook
