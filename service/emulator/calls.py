@@ -47,7 +47,7 @@ class PlatformError(Exception):
         self.code = code
 
 
-class Pool(Protocol):
+class Invoker(Protocol):
     """The instances of one function, as those see them who have calls for it."""
 
     async def invoke(self, call: Invocation) -> Outcome:

@@ -14,7 +14,7 @@ from .. import __version__
 from ..errors import UsageError
 from ..logs.pipe import Sink
 from .disagreements import disagreements
-from .figures import table
+from .figures import summary
 from .instances.pool import Options
 from .local import FunctionCompute
 from .log import Log
@@ -172,7 +172,7 @@ async def _play(
     if flags.json:
         say(json.dumps({name: each.row() for name, each in played.figures.items()}))
     else:
-        for line in table(played.figures):
+        for line in summary(played.figures):
             say(line)
     return 0
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .calls import Invocation, Outcome, PlatformError, Pool
+from .calls import Invocation, Invoker, Outcome, PlatformError
 
 KEPT = 100_000
 """Calls whose times a summary is made of; of more, the newest."""
 
 
 @dataclass(slots=True)
-class Figures:
+class CallFigures:
     """The calls of one function: how many, how they ended, how long they took as callers saw it."""
 
     calls: int = 0
@@ -60,7 +60,7 @@ def _at(times: list[float], part: float) -> float:
 class Counted:
     """A pool whose calls are counted."""
 
-    def __init__(self, pool: Pool, figures: Figures) -> None:
+    def __init__(self, pool: Invoker, figures: CallFigures) -> None:
         self._pool = pool
         self._figures = figures
 
@@ -81,7 +81,7 @@ class Counted:
         return outcome
 
 
-def table(figures: Mapping[str, Figures]) -> Iterator[str]:
+def summary(figures: Mapping[str, CallFigures]) -> Iterator[str]:
     """Return the summary's lines: titles, then a function each, the columns in line."""
     rows = [{"function": name, **each.row()} for name, each in figures.items()]
     columns = [[title, *(_cell(row[title]) for row in rows)] for title in rows[0]]

@@ -18,14 +18,14 @@ from ..errors import StartError
 from ..protocol import new_request_id
 from .api.routes import create_app, create_runner
 from .calls import Invocation, Outcome
-from .figures import Counted, Figures
+from .figures import CallFigures, Counted
 from .instances.faults import Faults
 from .instances.instance import Instance
-from .instances.pool import Options, Pool
+from .instances.pool import InstancePool, Options
 from .log import Log
 from .queue.dispatcher import Dispatcher
 from .queue.store import Store, StoreError
-from .queue.task import Task
+from .queue.task import AsyncTask
 from .queue.timers import Timers
 from .spec.model import Spec
 from .spec.read import read, read_mapping
@@ -56,10 +56,10 @@ class FunctionCompute:
         self.spec = spec
         self.url = ""
         self.faults = Faults()
-        self.figures = {name: Figures() for name in spec.functions}
+        self.figures = {name: CallFigures() for name in spec.functions}
         self._options = options or Options()
         self._pools = {
-            name: Pool(function, self._options, log, self.faults)
+            name: InstancePool(function, self._options, log, self.faults)
             for name, function in spec.functions.items()
         }
         self._counted = {
@@ -115,11 +115,11 @@ class FunctionCompute:
         call = Invocation(function, event, new_request_id(), tail=tail)
         return await self._counted[function].invoke(call)
 
-    async def submit(self, function: str, event: bytes = b"{}", task_id: str = "") -> Task:
+    async def submit(self, function: str, event: bytes = b"{}", task_id: str = "") -> AsyncTask:
         """Queue an asynchronous call. Raises PlatformError."""
         return await self._tasks.submit(function, event, task_id)
 
-    def task(self, function: str, task_id: str) -> Task | None:
+    def task(self, function: str, task_id: str) -> AsyncTask | None:
         """Return what became of an asynchronous call, None for one that is not known."""
         return self._tasks.find(function, task_id)
 

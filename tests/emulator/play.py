@@ -14,8 +14,8 @@ from typing import Any
 from service.emulator.calls import Invocation, Outcome
 from service.emulator.instances.faults import Faults
 from service.emulator.instances.instance import Instance
-from service.emulator.instances.pool import Options, Pool
-from service.emulator.instances.processes import table
+from service.emulator.instances.pool import InstancePool, Options
+from service.emulator.instances.processes import process_table
 from service.emulator.log import Log
 from service.emulator.spec.model import Function
 from service.protocol import new_request_id
@@ -92,7 +92,9 @@ class Play:
     def __init__(self, played: Function, **options: Any) -> None:
         self.log = Entries()
         self.faults = Faults()
-        self.pool = Pool(played, Options(**options), Log(self.log.write, as_json=True), self.faults)
+        self.pool = InstancePool(
+            played, Options(**options), Log(self.log.write, as_json=True), self.faults
+        )
 
     @property
     def instances(self) -> Sequence[Instance]:
@@ -132,11 +134,11 @@ async def playing(played: Function | None = None, **options: Any) -> AsyncIterat
         assert left_of(play.pool) == []
 
 
-def left_of(pool: Pool) -> list[int]:
+def left_of(pool: InstancePool) -> list[int]:
     """The processes that have an instance id of this pool in their environment."""
     mark = f"FC_INSTANCE_ID={pool.prefix}".encode()
     found = []
-    for pid in table():
+    for pid in process_table():
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
         except OSError:
@@ -148,7 +150,7 @@ def left_of(pool: Pool) -> list[int]:
 
 def state(pid: int) -> str:
     """A process's state as the kernel has it: "T" is stopped; "" when it is gone."""
-    entry = table().get(pid)
+    entry = process_table().get(pid)
     return entry.state if entry else ""
 
 

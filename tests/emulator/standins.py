@@ -13,10 +13,10 @@ from typing import Any
 from aiohttp import web
 
 from service.emulator.api.routes import create_app, create_runner
-from service.emulator.calls import Invocation, Outcome, Pool
+from service.emulator.calls import Invocation, Invoker, Outcome
 from service.emulator.queue.dispatcher import Dispatcher
 from service.emulator.queue.store import Store
-from service.emulator.queue.task import Task
+from service.emulator.queue.task import AsyncTask
 from service.emulator.spec.model import AsyncConfig, Function
 from tests.harness import ANSWERS_WITHIN, Answer, Client, request
 
@@ -161,7 +161,7 @@ class Desk:
         """InvokeFunction."""
         return await self.ask(f"{FUNCTIONS}/{name}/invocations", body, "POST", **headers)
 
-    async def ended(self, name: str, task_id: str) -> Task:
+    async def ended(self, name: str, task_id: str) -> AsyncTask:
         """Wait for the end of a task."""
         async with asyncio.timeout(ANSWERS_WITHIN):
             while not (task := self.tasks.find(name, task_id)) or not task.ended:  # noqa: ASYNC110
@@ -172,7 +172,7 @@ class Desk:
 @asynccontextmanager
 async def desk(
     path: Path,
-    pools: Mapping[str, Pool],
+    pools: Mapping[str, Invoker],
     functions: Mapping[str, Function] | None = None,
     access_key: tuple[str, str] | None = None,
 ) -> AsyncIterator[Desk]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from service.emulator.instances.processes import table
+from service.emulator.instances.processes import process_table
 from tests.emulator.play import WITHIN, free_port
 
 HANDLER = """
@@ -125,7 +125,7 @@ def of_project(folder: Path) -> set[int]:
         except OSError:
             return False
 
-    return {pid for pid in table() if has_it(pid)}
+    return {pid for pid in process_table() if has_it(pid)}
 
 
 def test_a_user_sees_what_is_played_calls_it_and_gets_a_summary(folder: Path) -> None:

@@ -20,10 +20,10 @@ from alibabacloud_tea_openapi.utils_models import Config
 from darabonba.runtime import RuntimeOptions
 
 from service.emulator.calls import Outcome, PlatformError
-from service.emulator.instances.processes import table
+from service.emulator.instances.processes import process_table
 from service.emulator.local import FunctionCompute, emulator
 from service.emulator.log import Log
-from service.emulator.queue.task import Task
+from service.emulator.queue.task import AsyncTask
 from service.errors import StartError
 from tests.emulator.play import FUNCTIONS, WITHIN, Entries, free_port
 
@@ -211,7 +211,7 @@ async def test_a_thousand_calls_at_once_find_three_instances() -> None:
         assert len(pids) == 3
     assert fc.figures["many"].row()["calls"] == 1001
     assert sum("FC PreStop End" in text for text in entries.texts) == 3
-    assert not pids & set(table())
+    assert not pids & set(process_table())
 
 
 async def test_a_stop_loses_a_call_of_the_flask_sample_and_none_of_ours() -> None:
@@ -238,7 +238,7 @@ async def test_queued_calls_are_done_after_the_next_start(tmp_path: Path) -> Non
     async with played(ours(), state=state) as (fc, entries):
         await entries.wait_for("Duration: ", 4)
 
-        def left() -> list[Task | None]:
+        def left() -> list[AsyncTask | None]:
             found = (fc.task("ours", task.id) for task in tasks)
             return [task for task in found if task is None or task.status != "Succeeded"]
 

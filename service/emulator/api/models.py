@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from ..queue.task import Step, Task
+from ..queue.task import AsyncTask, Step
 from ..spec.model import Function, HealthCheck
 from ..texts import _milliseconds, _text, function_arn
 
@@ -50,7 +50,7 @@ def function_model(function: Function, created: float) -> dict[str, Any]:
     }
 
 
-def task_model(task: Task, function: Function, *, payload: bool) -> dict[str, Any]:
+def task_model(task: AsyncTask, function: Function, *, payload: bool) -> dict[str, Any]:
     """Return an AsyncTask: times in milliseconds, 0 for an end that has not come.
 
     `payload` says whether the event is told too.

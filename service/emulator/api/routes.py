@@ -16,9 +16,9 @@ import orjson
 from aiohttp import web
 
 from ...protocol import REQUEST_ID, SERVICE_LOGGER, new_request_id
-from ..calls import Invocation, Outcome, PlatformError, Pool
+from ..calls import Invocation, Invoker, Outcome, PlatformError
 from ..queue.dispatcher import EVENT_LIMIT, Dispatcher
-from ..queue.task import Query, Status, Task
+from ..queue.task import AsyncTask, Status, TaskQuery
 from ..spec.model import Function
 from ..texts import readable
 from .models import function_model, task_model
@@ -47,17 +47,17 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
-class Platform:
+class EmulatedPlatform:
     """What the API answers from; `started` is in Unix seconds."""
 
     functions: Mapping[str, Function]
-    pools: Mapping[str, Pool]
+    pools: Mapping[str, Invoker]
     tasks: Dispatcher
     verifier: Verifier | None
     started: float
 
 
-PLATFORM = web.AppKey("platform", Platform)
+PLATFORM = web.AppKey("platform", EmulatedPlatform)
 ID = web.RequestKey("id", str)
 CONTENT_HASH = web.RequestKey("content_hash", str)
 """What a signed request says of its body."""
@@ -65,7 +65,7 @@ CONTENT_HASH = web.RequestKey("content_hash", str)
 
 def create_app(
     functions: Mapping[str, Function],
-    pools: Mapping[str, Pool],
+    pools: Mapping[str, Invoker],
     tasks: Dispatcher,
     *,
     access_key: tuple[str, str] | None,
@@ -75,7 +75,7 @@ def create_app(
     """
     app = web.Application(middlewares=[reported])
     verifier = Verifier(access_key) if access_key else None
-    app[PLATFORM] = Platform(functions, pools, tasks, verifier, time.time())
+    app[PLATFORM] = EmulatedPlatform(functions, pools, tasks, verifier, time.time())
     one, task = f"{FUNCTIONS}/{{name}}", f"{FUNCTIONS}/{{name}}/async-tasks"
     app.router.add_route("POST", f"{one}/invocations", invoke)
     app.router.add_route("GET", FUNCTIONS, list_functions)
@@ -180,7 +180,7 @@ async def list_async_tasks(request: web.Request) -> web.Response:
     order = request.query.get("sortOrderByTime", "desc")
     if order not in ("asc", "desc"):
         raise PlatformError(400, "InvalidArgument", "sortOrderByTime is neither asc nor desc")
-    query = Query(
+    query = TaskQuery(
         function.name,
         status=status,
         prefix=request.query.get("prefix", ""),
@@ -229,7 +229,7 @@ def _keeps_tasks(function: Function) -> bool:
     return function.asynchronous.task
 
 
-def _task(request: web.Request, function: Function) -> Task:
+def _task(request: web.Request, function: Function) -> AsyncTask:
     task_id = request.match_info["task_id"]
     told = f"async task '{task_id}' of function '{function.name}' does not exist"
     if not _keeps_tasks(function):

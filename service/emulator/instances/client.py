@@ -35,7 +35,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class InstanceAnswer:
     """What an instance answered; `verdict` is its header x-fc-status, "" where it has none."""
 
     status: int
@@ -43,7 +43,7 @@ class Answer:
     body: bytes
 
 
-class Connection(BaseProtocol):
+class ClientConnection(BaseProtocol):
     """One connection. It carries one request at a time."""
 
     __slots__ = ("_answer", "_connections", "_has_more", "_message", "_payload")
@@ -60,12 +60,12 @@ class Connection(BaseProtocol):
             auto_decompress=False,
         )
         self._connections = connections
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: asyncio.Future[InstanceAnswer] | None = None
         self._message: RawResponseMessage | None = None
         self._payload: StreamReader | None = None
         self._has_more = False
 
-    def ask(self, head: bytes, body: bytes) -> asyncio.Future[Answer]:
+    def ask(self, head: bytes, body: bytes) -> asyncio.Future[InstanceAnswer]:
         """Send a request; return what becomes its answer, or fails with Lost or Unreadable."""
         self._answer = self._loop.create_future()
         if self.transport is None or self.transport.is_closing():
@@ -124,7 +124,7 @@ class Connection(BaseProtocol):
             self._connections.keep(self)
         if answer is not None and not answer.done():
             body = payload.read_nowait()
-            answer.set_result(Answer(message.code, message.headers.get(STATUS, ""), body))
+            answer.set_result(InstanceAnswer(message.code, message.headers.get(STATUS, ""), body))
 
     def _fail(self, reason: Exception) -> None:
         if self._answer is not None and not self._answer.done():
@@ -155,10 +155,10 @@ class Connections:
     def __init__(self, host: str) -> None:
         self._host = host
         self.port = 0
-        self._idle: list[Connection] = []
-        self.all: set[Connection] = set()
+        self._idle: list[ClientConnection] = []
+        self.all: set[ClientConnection] = set()
 
-    async def ask(self, head: bytes, body: bytes, seconds: float) -> Answer:
+    async def ask(self, head: bytes, body: bytes, seconds: float) -> InstanceAnswer:
         """Send a request on a warm connection, or on a new one where none is idle; return the
         answer.
 
@@ -178,12 +178,12 @@ class Connections:
         finally:
             timer.cancel()
 
-    async def _open(self, seconds: float) -> Connection:
+    async def _open(self, seconds: float) -> ClientConnection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(seconds):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(self, loop), self._host, self.port
+                    lambda: ClientConnection(self, loop), self._host, self.port
                 )
         except TimeoutError:
             raise
@@ -191,11 +191,11 @@ class Connections:
             raise Lost from reason
         return connection
 
-    def keep(self, connection: Connection) -> None:
+    def keep(self, connection: ClientConnection) -> None:
         """Take back a connection whose answer is read."""
         self._idle.append(connection)
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: ClientConnection) -> None:
         """Let go of a connection that has ended."""
         self.all.discard(connection)
         if connection in self._idle:
@@ -207,6 +207,6 @@ class Connections:
             connection.end()
 
 
-def _expire(answer: asyncio.Future[Answer]) -> None:
+def _expire(answer: asyncio.Future[InstanceAnswer]) -> None:
     if not answer.done():
         answer.set_exception(TimeoutError())

@@ -16,7 +16,7 @@ class Faults:
     def __init__(self) -> None:
         self.initializer_delay = 0.0
         """How much longer the initializer takes: within its own time-out, as if it were slow."""
-        self._clock: Clock | None = None
+        self._clock: SkewedClock | None = None
 
     @property
     def clock_skew(self) -> float:
@@ -33,7 +33,7 @@ class Faults:
     @clock_skew.setter
     def clock_skew(self, seconds: float) -> None:
         if self._clock is None and seconds:
-            self._clock = Clock()
+            self._clock = SkewedClock()
         if self._clock is not None:
             self._clock.set(seconds)
 
@@ -42,7 +42,7 @@ class Faults:
         return {} if self._clock is None else self._clock.environment()
 
 
-class Clock:
+class SkewedClock:
     """A wall clock that can be set: a library gives it to programs, a file says how far off."""
 
     def __init__(self) -> None:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from ..spec.model import HealthCheck
-from .client import Answer, Lost, Unreadable
+from .client import InstanceAnswer, Lost, Unreadable
 
-Ask = Callable[[float], Awaitable[Answer]]
+Ask = Callable[[float], Awaitable[InstanceAnswer]]
 """Sends the check's request, and waits so many seconds for its answer."""
 
 

@@ -35,13 +35,13 @@ from ..calls import Invocation, Outcome, PlatformError
 from ..failures import INITIALIZATION, UNHANDLED, InitializationError
 from ..log import Log
 from ..spec.model import Function
-from .client import Answer, Connections, Lost, Unreadable
+from .client import Connections, InstanceAnswer, Lost, Unreadable
 from .contract import Requests, environment
 from .faults import Faults
 from .health import Health
 from .output import Output
 from .ports import HOST, Port, claim
-from .processes import Entry, Processes, table
+from .processes import ProcessEntry, Processes, process_table
 from .start import launch, wait_for_port
 
 State = Literal["starting", "running", "unhealthy", "stopping", "stopped"]
@@ -319,8 +319,8 @@ class Instance:
         """Say whether the instance has been frozen for a while, and was not looked at since."""
         return self.frozen and not self.looked and time.monotonic() - self.idle_since > FRESH
 
-    def look(self, entries: Mapping[int, Entry]) -> None:
-        """Find all processes in a `table()` of now; freeze those that the freeze has missed."""
+    def look(self, entries: Mapping[int, ProcessEntry]) -> None:
+        """Find all processes in a table of now; freeze those that the freeze has missed."""
         if self.processes is None:
             return
         self.processes.look(entries)
@@ -344,7 +344,7 @@ class Instance:
         """End all processes at once, as a crash does."""
         if self.processes is not None:
             self._write(reason)
-            self.processes.look(table())
+            self.processes.look(process_table())
             self.processes.signal_all(signal.SIGKILL)
 
     def drop_connections(self) -> None:
@@ -424,7 +424,7 @@ async def _nothing() -> None:
     """Leave an instance no time."""
 
 
-def _reason(answer: Answer) -> str:
+def _reason(answer: InstanceAnswer) -> str:
     """Return what a hook's answer says of its failure."""
     try:
         value: Any = orjson.loads(answer.body)

@@ -30,10 +30,8 @@ from ..log import Log
 from ..spec.model import Function
 from .faults import Faults
 from .instance import Conditions, Instance
-from .processes import table
-from .reaper import Guard
-
-__all__ = ["Faults", "Options", "Pool"]
+from .processes import process_table
+from .reaper import Reaper
 
 TICK = 0.1
 """Seconds between two looks at the memory of instances that are not frozen."""
@@ -61,7 +59,7 @@ class Options:
     enforce_memory: bool = False
 
 
-class Pool:
+class InstancePool:
     """The instances of one function. Used on one event loop, between `start` and `stop`."""
 
     def __init__(self, function: Function, options: Options, log: Log, faults: Faults) -> None:
@@ -79,7 +77,7 @@ class Pool:
         self._starts: dict[Instance, asyncio.Task[None]] = {}
         self.prefix = f"c-{int(time.time()):08x}-{secrets.token_hex(4)}"
         self._numbers = itertools.count(1)
-        self._guard: Guard | None = None
+        self._reaper: Reaper | None = None
         self._calls: set[asyncio.Task[Outcome]] = set()
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -110,7 +108,7 @@ class Pool:
         """Start the provisioned instances; return once each runs, or has failed to: the log says
         why.
         """
-        self._guard = Guard(self.prefix)
+        self._reaper = Reaper(self.prefix)
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._sweep())]
         self._provision()
         if self._starts:
@@ -128,8 +126,8 @@ class Pool:
         await asyncio.gather(*ends)
         if self._calls:
             await asyncio.wait(self._calls)
-        if self._guard is not None:
-            self._guard.close()
+        if self._reaper is not None:
+            self._reaper.close()
 
     async def idle(self) -> None:
         """Return once no call is in flight, whether its client still waits or not."""
@@ -282,8 +280,8 @@ class Pool:
             self._instances.remove(instance)
         elif instance.closing is not None and instance not in self._starts:
             self._provision()
-        if self._guard is not None:
-            self._guard.watch(each.processes.pid for each in self._instances if each.processes)
+        if self._reaper is not None:
+            self._reaper.watch(each.processes.pid for each in self._instances if each.processes)
 
     # --- what is watched
 
@@ -296,7 +294,7 @@ class Pool:
             tick += 1
             awake = [each for each in self._instances if each.processes and not each.frozen]
             if (awake and tick % TICKS == 0) or any(each.is_unseen for each in self._instances):
-                entries = table()
+                entries = process_table()
                 for each in self._instances:
                     each.look(entries)
             for each in awake:

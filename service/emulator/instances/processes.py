@@ -37,7 +37,7 @@ PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ProcessEntry:
     """A process as /proc/PID/stat has it; `started` is in clock ticks since boot."""
 
     pid: int
@@ -48,7 +48,7 @@ class Entry:
     started: int
 
 
-def table() -> dict[int, Entry]:
+def process_table() -> dict[int, ProcessEntry]:
     """Return all processes of this machine that live; none where there is no /proc."""
     if not PROC.is_dir():
         return {}
@@ -56,7 +56,7 @@ def table() -> dict[int, Entry]:
     return {entry.pid: entry for entry in found if entry is not None}
 
 
-def _entry(pid: int) -> Entry | None:
+def _entry(pid: int) -> ProcessEntry | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The name, in parentheses, may have any character.
@@ -67,7 +67,7 @@ def _entry(pid: int) -> Entry | None:
     if state in "ZX":
         return None
     parent, group, session = map(int, fields[1:4])
-    return Entry(pid, state, parent, group, session, int(fields[19]))
+    return ProcessEntry(pid, state, parent, group, session, int(fields[19]))
 
 
 class Processes:
@@ -152,8 +152,8 @@ class Processes:
         """Send a signal to those outside the group alone."""
         _signal(self._strays, number)
 
-    def look(self, entries: Mapping[int, Entry]) -> None:
-        """Find all processes of the instance in a `table()` of now."""
+    def look(self, entries: Mapping[int, ProcessEntry]) -> None:
+        """Find all processes of the instance in a `process_table()` of now."""
         self.unsure = False
         found = {pid for pid, entry in entries.items() if self._is_ours(entry)}
         children: dict[int, list[int]] = {}
@@ -170,7 +170,7 @@ class Processes:
             others = ((pid, entry) for pid, entry in entries.items() if pid not in found)
             self._strangers = {pid: entry.started for pid, entry in others}
 
-    def _is_ours(self, entry: Entry) -> bool:
+    def _is_ours(self, entry: ProcessEntry) -> bool:
         if self.pid in (entry.session, entry.group):
             return True
         if self._members.get(entry.pid) == entry.started:
@@ -186,10 +186,10 @@ class Processes:
 
     async def kill(self) -> None:
         """End every process of the instance; return once none is left."""
-        self.look(table())  # before their parents are gone
+        self.look(process_table())  # before their parents are gone
         self.signal_all(signal.SIGKILL)
         for _ in range(ROUNDS):
-            self.look(table())
+            self.look(process_table())
             if not self._members and not self.unsure:
                 break
             if self.unsure:
@@ -206,7 +206,7 @@ class Processes:
 
     def listening(self) -> list[tuple[str, int]]:
         """Return the IPv4 and IPv6 addresses and ports on which the processes listen."""
-        self.look(table())
+        self.look(process_table())
         sockets = {link for pid in self._members for link in _links(pid)}
         return [
             address

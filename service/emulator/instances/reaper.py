@@ -29,7 +29,7 @@ done
 """
 
 
-class Guard:
+class Reaper:
     """Kills the instances whose ids begin with `prefix` once this process has ended."""
 
     def __init__(self, prefix: str) -> None:

@@ -6,10 +6,10 @@ import orjson
 
 from ..spec.model import Function
 from ..texts import _milliseconds, _text, function_arn
-from .task import Task
+from .task import AsyncTask
 
 
-def destination_event(task: Task, function: Function, result: bytes) -> bytes:
+def destination_event(task: AsyncTask, function: Function, result: bytes) -> bytes:
     """Return what a destination is sent about a task that has ended with `result`.
 
     The shape is that of the platform's page on result callbacks, which shows both payloads as

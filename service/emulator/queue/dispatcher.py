@@ -14,13 +14,13 @@ from dataclasses import replace
 from functools import partial
 
 from ...protocol import new_request_id
-from ..calls import Invocation, PlatformError, Pool
+from ..calls import Invocation, Invoker, PlatformError
 from ..spec.model import Destination, Function
 from .destination import destination_event
 from .outcomes import _detail, _failure, answered, refused
 from .schedule import Lane
 from .store import Store, TaskExists
-from .task import Query, Status, Task
+from .task import AsyncTask, Status, TaskQuery
 
 EVENT_LIMIT = 128 * 1024
 """Bytes of an asynchronous call's event (docs/platform.md section 8), a destination's too.
@@ -40,7 +40,7 @@ class Dispatcher:
         self,
         store: Store,
         functions: Mapping[str, Function],
-        pools: Mapping[str, Pool],
+        pools: Mapping[str, Invoker],
         log: Callable[[str], None],
         *,
         clock: Callable[[], float] = time.time,
@@ -80,7 +80,7 @@ class Dispatcher:
 
     async def submit(
         self, function: str, event: bytes, task_id: str = "", *, request_id: str = ""
-    ) -> Task:
+    ) -> AsyncTask:
         """Return the task of a new call once it is on disk; without an id it gets its request's.
 
         Raises PlatformError 404 `FunctionNotFound`, 400 `InvalidArgument`, 409
@@ -97,7 +97,7 @@ class Dispatcher:
             )
             raise PlatformError(400, "InvalidArgument", told)
         now = self._clock()
-        task = Task(function, task_id or request_id, request_id, event, submitted=now)
+        task = AsyncTask(function, task_id or request_id, request_id, event, submitted=now)
         try:
             task, written = self._add(task.moved(Status.ENQUEUED, now))
         except TaskExists as error:
@@ -106,15 +106,15 @@ class Dispatcher:
         await asyncio.shield(written)
         return task
 
-    def find(self, function: str, task_id: str) -> Task | None:
+    def find(self, function: str, task_id: str) -> AsyncTask | None:
         """Return a task, None where there is none of that id."""
         return self._store.find(function, task_id)
 
-    def page(self, query: Query) -> tuple[list[Task], int | None]:
+    def page(self, query: TaskQuery) -> tuple[list[AsyncTask], int | None]:
         """Return a page of tasks, and the number to go on after."""
         return self._store.page(query)
 
-    def abort(self, task: Task) -> None:
+    def abort(self, task: AsyncTask) -> None:
         """Stop a task: one that waits is not run, one that runs is left as by a caller that leaves.
 
         One that has ended stays as it is.
@@ -132,18 +132,18 @@ class Dispatcher:
         await asyncio.gather(*(lane.stop(grace) for lane in self._lanes.values()))
         self._store.flush()
 
-    def _add(self, task: Task) -> tuple[Task, asyncio.Future[None]]:
+    def _add(self, task: AsyncTask) -> tuple[AsyncTask, asyncio.Future[None]]:
         """Write a new task, which waits in its lane as soon as it is on disk."""
         task, written = self._store.add(task)
         # Where the disk did not take it, the lane finds no task of that number.
         written.add_done_callback(lambda _: self._wait(task))
         return task, written
 
-    def _wait(self, task: Task) -> None:
+    def _wait(self, task: AsyncTask) -> None:
         config = self._functions[task.function].asynchronous
         self._lanes[task.function].put(task.number, task.due, task.submitted + config.max_age)
 
-    def _resume(self, task: Task, now: float) -> None:
+    def _resume(self, task: AsyncTask, now: float) -> None:
         if task.function not in self._functions:
             told = f"the file has no function '{task.function}' any more"
             self._store.save(task.moved(Status.INVALID, now, told))
@@ -154,7 +154,7 @@ class Dispatcher:
                 self._store.save(task.moved(Status.ENQUEUED, now, "the emulator ended meanwhile"))
             self._wait(task)
 
-    async def _run(self, function: Function, task: Task) -> None:
+    async def _run(self, function: Function, task: AsyncTask) -> None:
         now = self._clock()
         task = task.moved(Status.DEQUEUED, now).moved(Status.RUNNING, now, runs=task.runs + 1)
         self._store.save(task)
@@ -181,13 +181,13 @@ class Dispatcher:
         elif task is not None and task.status is Status.RUNNING:
             self._store.save(task.moved(Status.ENQUEUED, now, "the emulator was stopped"))
 
-    def _expire(self, function: Function, task: Task) -> None:
+    def _expire(self, function: Function, task: AsyncTask) -> None:
         age = function.asynchronous.max_age
         told = _detail("Expired", f"it waited for {age:g} s")
         task = task.moved(Status.EXPIRED, self._clock(), told, error="Expired")
         self._settle(function, task, b"")
 
-    def _settle(self, function: Function, task: Task, result: bytes) -> None:
+    def _settle(self, function: Function, task: AsyncTask, result: bytes) -> None:
         config = function.asynchronous
         if task.status is not Status.SUCCEEDED:
             self._log(f"async {function.name} {task.id}: {task.status} {task.steps[-1].detail}")
@@ -201,7 +201,9 @@ class Dispatcher:
             task = replace(task, destination="Succeeded" if reached else "Failed")
         self._store.save(task)
 
-    def _send_on(self, function: Function, task: Task, result: bytes, target: Destination) -> bool:
+    def _send_on(
+        self, function: Function, task: AsyncTask, result: bytes, target: Destination
+    ) -> bool:
         """Queue the call of a destination, in the transaction that ends the task; False if it is
         not called.
         """
@@ -219,10 +221,10 @@ class Dispatcher:
             return False
         now = self._clock()
         request_id = new_request_id()
-        call = Task(target.function, request_id, request_id, event, submitted=now)
+        call = AsyncTask(target.function, request_id, request_id, event, submitted=now)
         self._add(call.moved(Status.ENQUEUED, now))
         return True
 
 
-def _room(pool: Pool) -> int:
+def _room(pool: Invoker) -> int:
     return pool.room

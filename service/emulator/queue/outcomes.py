@@ -9,7 +9,7 @@ import orjson
 from ..calls import Outcome, PlatformError
 from ..spec.model import AsyncConfig
 from ..texts import readable
-from .task import MAX_RESULT, Status, Task
+from .task import MAX_RESULT, AsyncTask, Status
 
 RETRIED = frozenset({429, 500, 503})
 """Refusals after which a call is tried again later."""
@@ -30,7 +30,7 @@ GIVE_UP = 5 * 3600.0
 """Seconds for which refused calls are tried again."""
 
 
-def answered(task: Task, outcome: Outcome, config: AsyncConfig, now: float) -> Task:
+def answered(task: AsyncTask, outcome: Outcome, config: AsyncConfig, now: float) -> AsyncTask:
     """Return the task after a run that the function answered, with success or with an error."""
     result = outcome.body if len(outcome.body) <= MAX_RESULT else b""
     facts: dict[str, Any] = {
@@ -50,7 +50,7 @@ def answered(task: Task, outcome: Outcome, config: AsyncConfig, now: float) -> T
     return task.moved(Status.FAILED, now, detail, **facts)
 
 
-def refused(task: Task, error: PlatformError, config: AsyncConfig, now: float) -> Task:
+def refused(task: AsyncTask, error: PlatformError, config: AsyncConfig, now: float) -> AsyncTask:
     """Return the task after the platform had no place for it, or could not run it."""
     detail = _detail(error.code, str(error))
     facts: dict[str, Any] = {"code": error.status, "error": error.code}

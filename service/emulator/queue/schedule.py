@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from .task import Task
+from .task import AsyncTask
 
 LOOK_AGAIN = 0.5
 """Seconds after which a full function is asked again for room: synchronous calls leave unseen."""
@@ -25,10 +25,10 @@ class Lane:
     def __init__(
         self,
         *,
-        load: Callable[[int], Task | None],
-        run: Callable[[Task], Coroutine[Any, Any, None]],
+        load: Callable[[int], AsyncTask | None],
+        run: Callable[[AsyncTask], Coroutine[Any, Any, None]],
         cut: Callable[[int], None],
-        expire: Callable[[Task], None],
+        expire: Callable[[AsyncTask], None],
         room: Callable[[], int],
         log: Callable[[str], None],
         clock: Callable[[], float],

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from ...protocol import SERVICE_LOGGER
-from .task import Query, Status, Step, Task
+from .task import AsyncTask, Status, Step, TaskQuery
 
 KEPT = 10_000
 """Finished calls that are kept for the task list; beyond it, those that ended first are removed."""
@@ -37,7 +37,7 @@ class TaskExists(Exception):
     """A function has a task of that id already."""
 
 
-_NAMES = [field.name for field in fields(Task)]
+_NAMES = [field.name for field in fields(AsyncTask)]
 _FIXED = {"number", "function", "id", "request_id", "event", "submitted"}
 _CHANGING = [name for name in _NAMES if name not in _FIXED]
 _CREATE = f"""
@@ -81,7 +81,7 @@ class Store:
             self._connection.close()
             raise
 
-    def add(self, task: Task) -> tuple[Task, asyncio.Future[None]]:
+    def add(self, task: AsyncTask) -> tuple[AsyncTask, asyncio.Future[None]]:
         """Queue a new task for writing; return it with its number, and what is done when it is on
         disk.
 
@@ -96,7 +96,7 @@ class Store:
         self._unwritten.add(key)
         return task, self._write(_INSERT, _row(task, _NAMES), kept=False)
 
-    def save(self, task: Task) -> None:
+    def save(self, task: AsyncTask) -> None:
         """Queue what has changed of a task for writing. Where the disk does not take it, it is
         written with the next change.
         """
@@ -120,11 +120,11 @@ class Store:
         else:
             _settle(written, None)
 
-    def load(self, number: int) -> Task | None:
+    def load(self, number: int) -> AsyncTask | None:
         """Return a task by its number."""
         return self._one(f"{_SELECT} WHERE number = ?", number)
 
-    def find(self, function: str, task_id: str) -> Task | None:
+    def find(self, function: str, task_id: str) -> AsyncTask | None:
         """Return a task by its function and id."""
         return self._one(f"{_SELECT} WHERE function = ? AND id = ?", function, task_id)
 
@@ -134,7 +134,7 @@ class Store:
         query = "SELECT number FROM task WHERE ended = 0 ORDER BY number"
         return [number for (number,) in self._rows(query)]
 
-    def page(self, query: Query) -> tuple[list[Task], int | None]:
+    def page(self, query: TaskQuery) -> tuple[list[AsyncTask], int | None]:
         """Return the tasks of a page, and the number to go on after, None on the last page."""
         self.flush()
         order, beyond = ("ASC", ">") if query.ascending else ("DESC", "<")
@@ -182,7 +182,7 @@ class Store:
                 execute("ROLLBACK")
             raise
 
-    def _one(self, query: str, *values: object) -> Task | None:
+    def _one(self, query: str, *values: object) -> AsyncTask | None:
         self.flush()
         rows = self._rows(query, *values)
         return _task(rows[0]) if rows else None
@@ -256,7 +256,7 @@ def _prepare(connection: sqlite3.Connection, path: str | Path) -> None:
         raise StoreError(f"{path} has other columns than it should: move it away")
 
 
-def _row(task: Task, names: list[str]) -> tuple[Any, ...]:
+def _row(task: AsyncTask, names: list[str]) -> tuple[Any, ...]:
     return tuple(_stored(name, getattr(task, name)) for name in names)
 
 
@@ -266,10 +266,10 @@ def _stored(name: str, value: Any) -> Any:
     return str(value) if name == "status" else value
 
 
-def _task(row: tuple[Any, ...]) -> Task:
+def _task(row: tuple[Any, ...]) -> AsyncTask:
     values = dict(zip(_NAMES, row, strict=True))
     values["status"] = Status(values["status"])
     values["steps"] = tuple(
         Step(Status(status), time, detail) for status, time, detail in orjson.loads(values["steps"])
     )
-    return Task(**values)
+    return AsyncTask(**values)

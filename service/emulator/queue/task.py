@@ -41,7 +41,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class AsyncTask:
     """One asynchronous call. All times are Unix seconds, 0.0 for what has not been."""
 
     function: str
@@ -75,7 +75,7 @@ class Task:
     destination: str = ""
     """What became of its destination: "", `Succeeded` (handed over), `Failed`."""
 
-    def moved(self, status: Status, now: float, detail: str = "", **changes: Any) -> Task:
+    def moved(self, status: Status, now: float, detail: str = "", **changes: Any) -> AsyncTask:
         """Return the task in another state, with a further step."""
         steps = (*self.steps, Step(status, now, detail))
         ended = now if status in FINISHED else 0.0
@@ -83,7 +83,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class TaskQuery:
     """Which tasks of a function to list. `after` is the number of the last one of the page before.
 
     `begin` and `end` (Unix seconds) bound the time at which a task was submitted.

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from service.emulator.instances.client import Answer, Connections, Lost, Unreadable
+from service.emulator.instances.client import Connections, InstanceAnswer, Lost, Unreadable
 from tests.emulator.play import WITHIN
 
 REQUEST = b"POST /invoke HTTP/1.1\r\nContent-Length: 2\r\n\r\n"
@@ -39,7 +39,7 @@ class Server(asyncio.Protocol):
                 act()
 
 
-Ask = Callable[[], "asyncio.Task[Answer]"]
+Ask = Callable[[], "asyncio.Task[InstanceAnswer]"]
 
 
 @asynccontextmanager
@@ -205,4 +205,4 @@ async def test_the_verdict_is_the_header_alone(field: str, verdict: str) -> None
     """The status of the answer is told beside it."""
     answer = f"HTTP/1.1 500 Oh no\r\nContent-Length: 2\r\n{field}\r\nok".encode()
     async with answering(answer) as (ask, _, _):
-        assert await ask() == Answer(500, verdict, b"ok")
+        assert await ask() == InstanceAnswer(500, verdict, b"ok")

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.emulator.instances.client import Answer, Lost, Unreadable
+from service.emulator.instances.client import InstanceAnswer, Lost, Unreadable
 from service.emulator.instances.health import Health
 from service.emulator.spec.model import HealthCheck
 
-GOOD, BAD = Answer(399, "", b""), Answer(400, "", b"")
-Result = Answer | Exception
+GOOD, BAD = InstanceAnswer(399, "", b""), InstanceAnswer(400, "", b"")
+Result = InstanceAnswer | Exception
 
 
 class Checked:
@@ -27,7 +27,7 @@ class Checked:
         check = HealthCheck("/health", period=0.001, timeout=2.0, **fields)
         self.health = Health(check, self._ask, self.changes.append)
 
-    async def _ask(self, seconds: float) -> Answer:
+    async def _ask(self, seconds: float) -> InstanceAnswer:
         assert seconds == 2.0
         result = self._results.pop(0)
         if not self._results:
@@ -51,9 +51,9 @@ class Checked:
     ("result", "fault"),
     [
         (GOOD, ""),
-        (Answer(200, "404", b""), ""),
+        (InstanceAnswer(200, "404", b""), ""),
         (BAD, "status 400"),
-        (Answer(199, "", b""), "status 199"),
+        (InstanceAnswer(199, "", b""), "status 199"),
         (TimeoutError(), "no answer within 2 seconds"),
         (Lost(), "no answer"),
         (Unreadable(), "no answer"),
@@ -82,10 +82,10 @@ async def test_so_many_good_checks_in_a_row_are_needed_to_recover() -> None:
 async def test_a_check_under_way_at_a_freeze_does_not_count() -> None:
     """Nor is there another one until the thaw."""
     asked = asyncio.Event()
-    answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    answer: asyncio.Future[InstanceAnswer] = asyncio.get_running_loop().create_future()
     changes: list[str] = []
 
-    async def ask(seconds: float) -> Answer:
+    async def ask(seconds: float) -> InstanceAnswer:
         asked.set()
         return await answer
 

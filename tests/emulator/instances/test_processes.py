@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from service.emulator.instances import processes as module
-from service.emulator.instances.processes import Processes, table
-from service.emulator.instances.reaper import Guard
+from service.emulator.instances.processes import Processes, process_table
+from service.emulator.instances.reaper import Reaper
 from tests.emulator.play import FUNCTIONS, WITHIN, is_frozen, runs, state
 
 Start = Callable[..., Processes]
@@ -105,7 +105,7 @@ async def test_a_signal_reaches_a_process(start: Start, script: str) -> None:
         processes.signal_all(signal.SIGSTOP)
         processes.unsure = True
         while processes.unsure:
-            processes.look(table())
+            processes.look(process_table())
             await asyncio.sleep(0)
         processes.signal_strays(signal.SIGSTOP)
         await is_frozen(processes.pid, pid)
@@ -137,9 +137,9 @@ async def test_what_does_not_belong_to_it_is_not_touched(start: Start) -> None:
     """Neither we ourselves nor another instance are taken for processes of an instance."""
     other = start("sleep", "1000")
     processes = start("sleep", "1000")
-    processes.look(table())
+    processes.look(process_table())
     assert set(processes._members) == {processes.pid}
-    processes.look(table())  # the second time, strangers are known
+    processes.look(process_table())  # the second time, strangers are known
     assert set(processes._members) == {processes.pid}
     assert other.pid not in processes._members
 
@@ -150,7 +150,7 @@ async def test_the_memory_is_that_of_all_processes(start: Start) -> None:
     fed = f'(setsid {sys.executable} -c "{taken}" &); sleep 1000'
     async with told(fed, start) as (processes, _):
         alone = processes.memory()
-        processes.look(table())
+        processes.look(process_table())
         assert processes.memory() > alone + 55
 
 
@@ -181,8 +181,8 @@ async def test_without_proc_the_group_is_what_is_known(
     """Where there is no /proc (macOS), instances start, freeze and end all the same."""
     monkeypatch.setattr(module, "PROC", tmp_path / "none")
     processes = start("sleep", "1000")
-    assert table() == {}
-    processes.look(table())
+    assert process_table() == {}
+    processes.look(process_table())
     assert processes.memory() == 0.0
     assert processes.listening() == []
     await processes.kill()
@@ -232,15 +232,15 @@ async def _ended(descriptor: int) -> None:
 async def test_the_guard_kills_groups_where_there_is_no_proc(start: Start) -> None:
     """What it was told last counts; where it is let go, it kills nothing."""
     first, second, third = (start("sleep", "1000") for _ in range(3))
-    guard = Guard("c-nobody")
-    guard.watch([first.pid, third.pid])
-    guard.watch([first.pid, second.pid])
-    assert guard._process.stdin is not None
-    guard._process.stdin.close()  # as the end of this process would
+    reaper = Reaper("c-nobody")
+    reaper.watch([first.pid, third.pid])
+    reaper.watch([first.pid, second.pid])
+    assert reaper._process.stdin is not None
+    reaper._process.stdin.close()  # as the end of this process would
     async with asyncio.timeout(WITHIN):
         assert await first.ended == await second.ended == 137
-    guard._process.wait()
-    released = Guard("c-nobody")
+    reaper._process.wait()
+    released = Reaper("c-nobody")
     released.watch([third.pid])
     released.close()
     assert not third.ended.done()
@@ -249,8 +249,8 @@ async def test_the_guard_kills_groups_where_there_is_no_proc(start: Start) -> No
 
 async def test_a_guard_that_was_killed_is_no_fault() -> None:
     """Nothing watches then, and nothing else is wrong."""
-    guard = Guard("c-nobody")
-    guard._process.kill()
-    guard._process.wait()
-    guard.watch([1])
-    guard.close()
+    reaper = Reaper("c-nobody")
+    reaper._process.kill()
+    reaper._process.wait()
+    reaper.watch([1])
+    reaper.close()

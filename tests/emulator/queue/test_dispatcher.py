@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from service.emulator.calls import Invocation, Outcome, PlatformError, Pool
+from service.emulator.calls import Invocation, Invoker, Outcome, PlatformError
 from service.emulator.queue.dispatcher import EVENT_LIMIT, Dispatcher
 from service.emulator.queue.store import Store
-from service.emulator.queue.task import Query, Status, Task
+from service.emulator.queue.task import AsyncTask, Status, TaskQuery
 from service.emulator.spec.model import AsyncConfig, Destination, Function
 from tests.emulator.standins import Held, StandIn, Time, echo, failing, function, settled
 
@@ -36,27 +36,27 @@ class Played:
     time: Time
     log: list[str]
 
-    async def submit(self, name: str = "fn", event: bytes = b"{}", task_id: str = "") -> Task:
+    async def submit(self, name: str = "fn", event: bytes = b"{}", task_id: str = "") -> AsyncTask:
         """Submit a call, and let run what can."""
         task = await self.tasks.submit(name, event, task_id)
         await settled()
         return task
 
-    def now(self, task: Task) -> Task:
+    def now(self, task: AsyncTask) -> AsyncTask:
         """The task as it is by now."""
         found = self.store.load(task.number)
         assert found is not None
         return found
 
-    def all(self, name: str = "fn") -> list[Task]:
+    def all(self, name: str = "fn") -> list[AsyncTask]:
         """All tasks of a function, in their order."""
-        return self.store.page(Query(name, limit=10_000, ascending=True))[0]
+        return self.store.page(TaskQuery(name, limit=10_000, ascending=True))[0]
 
 
 @asynccontextmanager
 async def played(
     path: Path,
-    pools: Mapping[str, Pool],
+    pools: Mapping[str, Invoker],
     functions: Mapping[str, Function] | None = None,
     time: Time | None = None,
 ) -> AsyncIterator[Played]:
@@ -80,7 +80,7 @@ def with_config(name: str = "fn", **config: Any) -> Function:
     return function(name, asynchronous=AsyncConfig(task=True, **config))
 
 
-def states(task: Task) -> list[str]:
+def states(task: AsyncTask) -> list[str]:
     """The states that a task went through."""
     return [str(step.status) for step in task.steps]
 
@@ -528,7 +528,7 @@ async def test_a_start_takes_up_what_it_finds(tmp_path: Path) -> None:
     now = Time().now
     found = {}
     for name, status in [("fn", "Running"), ("fn", "Stopping"), ("gone", "Enqueued")]:
-        task, _ = store.add(Task(name, status, "1-x", b"", submitted=now))
+        task, _ = store.add(AsyncTask(name, status, "1-x", b"", submitted=now))
         store.save(task.moved(Status(status), now))
         found[status] = task
     store.close()
@@ -614,7 +614,7 @@ from service.emulator.queue.store import Store
 folder, submissions, stands_after = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 delivered = os.open(folder / "delivered", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-class Pool:
+class Place:
     running = count = 0
     room = property(lambda self: 20 - self.running)
 
@@ -632,7 +632,7 @@ class Pool:
 async def main():
     fn = Function("fn", "cn-hangzhou", "custom", Path("."), ("x",))
     store = Store(folder / "async.db")
-    tasks = Dispatcher(store, {"fn": fn}, {"fn": Pool()}, print)
+    tasks = Dispatcher(store, {"fn": fn}, {"fn": Place()}, print)
     await tasks.start()
     async def submit(index):
         await tasks.submit("fn", str(index).encode(), f"t{index}")
@@ -695,5 +695,5 @@ def test_kill_9_loses_no_accepted_call(tmp_path: Path, wanted: set[str], stands_
 
 def test_a_task_is_replaced_and_never_changed() -> None:
     """What a reader of a task holds stays what it was."""
-    task = Task("fn", "t", "1-t", b"", submitted=1.0)
+    task = AsyncTask("fn", "t", "1-t", b"", submitted=1.0)
     assert replace(task.moved(Status.RUNNING, 2.0), status=Status.ENQUEUED, steps=()) == task

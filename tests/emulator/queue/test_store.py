@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.emulator.queue.store import Store, StoreError, TaskExists
-from service.emulator.queue.task import FINISHED, Query, Status, Step, Task
+from service.emulator.queue.task import FINISHED, AsyncTask, Status, Step, TaskQuery
 
 NOW = 1_790_000_000.0
 
 
-def call(task_id: str = "t", function: str = "fn", **values: Any) -> Task:
+def call(task_id: str = "t", function: str = "fn", **values: Any) -> AsyncTask:
     """A task that was just submitted."""
-    task = Task(function, task_id, f"1-{task_id}", b"{}", submitted=NOW)
+    task = AsyncTask(function, task_id, f"1-{task_id}", b"{}", submitted=NOW)
     return replace(task.moved(Status.ENQUEUED, NOW), **values)
 
 
@@ -105,7 +105,7 @@ async def test_the_oldest_finished_tasks_are_removed(file: Path) -> None:
         small.save(task.moved(Status.SUCCEEDED, NOW + index))
         await written
         small.flush()
-    kept, _ = small.page(Query("fn", limit=100))
+    kept, _ = small.page(TaskQuery("fn", limit=100))
     finished = [task.id for task in kept if task.ended]
     assert 20 <= len(finished) <= 22
     assert finished == [f"t{index}" for index in range(99, 99 - len(finished), -1)]
@@ -115,7 +115,7 @@ async def test_the_oldest_finished_tasks_are_removed(file: Path) -> None:
     again.save(waiting.moved(Status.SUCCEEDED, NOW + 200))
     again.close()
     last = Store(file)
-    assert len(last.page(Query("fn", limit=100))[0]) == 10
+    assert len(last.page(TaskQuery("fn", limit=100))[0]) == 10
     last.close()
 
 
@@ -129,15 +129,15 @@ async def test_a_list_has_pages_and_filters(store: Store) -> None:
         task = store.load(number) or call()
         store.save(task.moved(Status.FAILED, NOW))
 
-    def ids(query: Query) -> list[str]:
+    def ids(query: TaskQuery) -> list[str]:
         return [task.id for task in store.page(query)[0]]
 
-    assert ids(Query("fn", status="Failed")) == ["odd-3", "odd-1"]
-    assert ids(Query("fn", prefix="even", ascending=True, limit=2)) == ["even-0", "even-2"]
-    assert ids(Query("fn", prefix="%")) == []
-    assert ids(Query("fn", begin=NOW + 1)) == ids(Query("fn", end=NOW - 1)) == []
+    assert ids(TaskQuery("fn", status="Failed")) == ["odd-3", "odd-1"]
+    assert ids(TaskQuery("fn", prefix="even", ascending=True, limit=2)) == ["even-0", "even-2"]
+    assert ids(TaskQuery("fn", prefix="%")) == []
+    assert ids(TaskQuery("fn", begin=NOW + 1)) == ids(TaskQuery("fn", end=NOW - 1)) == []
     for ascending in (True, False):
-        query, seen = Query("fn", ascending=ascending, limit=4), []
+        query, seen = TaskQuery("fn", ascending=ascending, limit=4), []
         while True:
             tasks, after = store.page(query)
             seen += [task.number for task in tasks]
