@@ -41,6 +41,23 @@ WINGS = {
     "__main__": "commands process",
 }
 
+# The same within the emulator, for its folders and the modules beside them.
+PARTS = {
+    "calls": "",
+    "log": "",
+    "spec": "",
+    "texts": "spec",
+    "failures": "calls",
+    "figures": "calls",
+    "instances": "spec failures calls log",
+    "queue": "spec texts calls",
+    "api": "queue instances spec texts calls",
+    "disagreements": "instances spec",
+    "local": "api queue instances spec figures calls log",
+    "__init__": "local calls",
+    "command": "local disagreements instances spec figures log",
+}
+
 # What is imported inside of functions only, where it is used: import time is cold start.
 LATE = {
     "calls.allocator": "ctypes",
@@ -86,6 +103,33 @@ def test_a_module_imports_only_what_its_wing_may(file: Path) -> None:
         if name.startswith("."):
             target = wing_of(target_of(name))
             assert target == wing or target in WINGS[wing].split(), name
+
+
+def part_of(module: str) -> str:
+    """The part of the emulator that a module of it is: a folder, or a module beside them."""
+    return module.split(".")[1]
+
+
+def test_the_emulators_table_lists_each_part_once() -> None:
+    """Every folder and module of it has its line, and a line names only those above it."""
+    modules = map(module_of, FILES)
+    assert {part_of(name) for name in modules if wing_of(name) == "emulator"} == set(PARTS)
+    above: set[str] = set()
+    for part, allowed in PARTS.items():
+        assert set(allowed.split()) <= above, part
+        above.add(part)
+
+
+def test_a_module_of_the_emulator_imports_only_what_its_part_may() -> None:
+    """Files are read below, instances are played above them, and the queue and the API on top."""
+    for file in FILES:
+        module = module_of(file)
+        if wing_of(module) != "emulator":
+            continue
+        for _, name in imports(file):
+            if name.startswith(".emulator."):
+                part, target = part_of(module), part_of(target_of(name))
+                assert target == part or target in PARTS[part].split(), f"{module}: {name}"
 
 
 def test_no_import_leads_back() -> None:
