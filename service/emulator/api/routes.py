@@ -31,6 +31,9 @@ SYNC_LIMIT = 32 * 1024 * 1024
 TAIL = 4096
 """Bytes of a call's log that its caller is given."""
 
+MAX_DELAY = 3600
+"""Seconds that an asynchronous call may be put off."""
+
 PAGE = 20
 MAX_PAGE = 100
 """Entries of a list by default, and at most."""
@@ -145,11 +148,22 @@ async def invoke(request: web.Request) -> web.Response:
     if kind == "Async":
         event = await _body(request, EVENT_LIMIT)
         task_id = request.headers.get("x-fc-async-task-id", "")
-        task = await platform.tasks.submit(function.name, event, task_id, request_id=request_id)
+        task = await platform.tasks.submit(
+            function.name, event, task_id, request_id=request_id, delay=_delay(request)
+        )
         return web.Response(status=202, headers={"x-fc-async-task-id": task.id})
     event = await _body(request, SYNC_LIMIT)
     call = Invocation(function.name, event, request_id, tail=log_type == "Tail")
     return _answer(await platform.pools[function.name].invoke(call))
+
+
+def _delay(request: web.Request) -> float:
+    """Return the seconds that an asynchronous call is to wait before it runs."""
+    sent = request.headers.get("x-fc-async-delay", "")
+    if sent and not (sent.isascii() and sent.isdigit() and int(sent[:9]) <= MAX_DELAY):
+        told = f"x-fc-async-delay '{sent[:50]}' is not a number of seconds from 0 to {MAX_DELAY}"
+        raise PlatformError(400, "InvalidArgument", told)
+    return float(sent or 0)
 
 
 async def get_function(request: web.Request) -> web.Response:

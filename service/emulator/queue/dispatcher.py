@@ -1,7 +1,6 @@
-"""Runs asynchronous calls: takes them from the queue, retries them, sends their results on.
+"""The asynchronous calls of all functions: taken, found, and sent on to destinations.
 
-Each function has a Lane of its own, so that a backlog of one delays no other. What becomes of a
-task after a run is said by `answered` and `refused`, which are pure (docs/platform.md section 12).
+Each function has a `FunctionQueue` of its own, so that a backlog of one delays no other.
 """
 
 from __future__ import annotations
@@ -10,15 +9,12 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
-from functools import partial
 
 from ...protocol import new_request_id
-from ..calls import Invocation, Invoker, PlatformError
+from ..calls import Invoker, PlatformError
 from ..spec.model import Destination, Function
 from .destination import destination_event
-from .outcomes import _detail, _failure, answered, refused
-from .schedule import Lane
+from .function_queue import FunctionQueue, Surroundings
 from .store import Store, TaskExists
 from .task import AsyncTask, Status, TaskQuery
 
@@ -26,9 +22,8 @@ EVENT_LIMIT = 128 * 1024
 """Bytes of an asynchronous call's event (docs/platform.md section 8), a destination's too.
 
 That ends functions which are each other's destinations: each event quotes the one before, and the
-escapes of what is quoted double with each turn.
+escapes of what is quoted double each time.
 """
-
 
 _TASK_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}", re.ASCII)
 
@@ -40,7 +35,7 @@ class Dispatcher:
         self,
         store: Store,
         functions: Mapping[str, Function],
-        pools: Mapping[str, Invoker],
+        invokers: Mapping[str, Invoker],
         log: Callable[[str], None],
         *,
         clock: Callable[[], float] = time.time,
@@ -51,20 +46,11 @@ class Dispatcher:
         """
         self._store = store
         self._functions = functions
-        self._pools = pools
         self._log = log
         self._clock = clock
-        self._lanes = {
-            name: Lane(
-                load=store.load,
-                run=partial(self._run, function),
-                cut=self._cut,
-                expire=partial(self._expire, function),
-                room=partial(_room, pools[name]),
-                log=log,
-                clock=clock,
-                sleep=sleep,
-            )
+        shared = Surroundings(store, log, clock, sleep)
+        self._queues = {
+            name: FunctionQueue(function, invokers[name], shared, self._send_on)
             for name, function in functions.items()
         }
 
@@ -75,17 +61,23 @@ class Dispatcher:
             task = self._store.load(number)
             if task is not None:
                 self._resume(task, now)
-        for lane in self._lanes.values():
-            lane.start()
+        for queue in self._queues.values():
+            queue.start()
 
     async def submit(
-        self, function: str, event: bytes, task_id: str = "", *, request_id: str = ""
+        self,
+        function: str,
+        event: bytes,
+        task_id: str = "",
+        *,
+        request_id: str = "",
+        delay: float = 0.0,
     ) -> AsyncTask:
         """Return the task of a new call once it is on disk; without an id it gets its request's.
 
-        Raises PlatformError 404 `FunctionNotFound`, 400 `InvalidArgument`, 409
-        `AsyncTaskAlreadyExists` (no document names that one for Function Compute 3; 2 has
-        `StatefulAsyncInvocationAlreadyExists`); StoreError.
+        It is not run before `delay` seconds have passed. Raises PlatformError 404
+        `FunctionNotFound`, 400 `InvalidArgument`, 409 `AsyncTaskAlreadyExists` (no document names
+        that one for Function Compute 3; 2 has `StatefulAsyncInvocationAlreadyExists`); StoreError.
         """
         if function not in self._functions:
             raise PlatformError(404, "FunctionNotFound", f"function '{function}' does not exist")
@@ -97,7 +89,8 @@ class Dispatcher:
             )
             raise PlatformError(400, "InvalidArgument", told)
         now = self._clock()
-        task = AsyncTask(function, task_id or request_id, request_id, event, submitted=now)
+        due = now + delay if delay else 0.0
+        task = AsyncTask(function, task_id or request_id, request_id, event, submitted=now, due=due)
         try:
             task, written = self._add(task.moved(Status.ENQUEUED, now))
         except TaskExists as error:
@@ -107,7 +100,7 @@ class Dispatcher:
         return task
 
     def find(self, function: str, task_id: str) -> AsyncTask | None:
-        """Return a task, None where there is none of that id."""
+        """Return a task, None if there is none of that id."""
         return self._store.find(function, task_id)
 
     def page(self, query: TaskQuery) -> tuple[list[AsyncTask], int | None]:
@@ -119,29 +112,21 @@ class Dispatcher:
 
         One that has ended stays as it is.
         """
-        lane = self._lanes[task.function]
-        if lane.stop_running(task.number):
-            self._store.save(task.moved(Status.STOPPING, self._clock()))
-        elif lane.remove(task.number):
-            self._store.save(task.moved(Status.STOPPED, self._clock()))
+        self._queues[task.function].abort(task)
 
     async def stop(self, grace: float = 0.0) -> None:
         """Begin no further call. Those that run have `grace` seconds to end, then they go back to
         the queue, for the next start. The store stays open.
         """
-        await asyncio.gather(*(lane.stop(grace) for lane in self._lanes.values()))
+        await asyncio.gather(*(queue.stop(grace) for queue in self._queues.values()))
         self._store.flush()
 
     def _add(self, task: AsyncTask) -> tuple[AsyncTask, asyncio.Future[None]]:
-        """Write a new task, which waits in its lane as soon as it is on disk."""
+        """Write a new task, which waits in its queue as soon as it is on disk."""
         task, written = self._store.add(task)
-        # Where the disk did not take it, the lane finds no task of that number.
-        written.add_done_callback(lambda _: self._wait(task))
+        # If the disk did not take it, the queue finds no task of that number.
+        written.add_done_callback(lambda _: self._queues[task.function].put(task))
         return task, written
-
-    def _wait(self, task: AsyncTask) -> None:
-        config = self._functions[task.function].asynchronous
-        self._lanes[task.function].put(task.number, task.due, task.submitted + config.max_age)
 
     def _resume(self, task: AsyncTask, now: float) -> None:
         if task.function not in self._functions:
@@ -152,79 +137,34 @@ class Dispatcher:
         else:
             if task.status is Status.RUNNING:
                 self._store.save(task.moved(Status.ENQUEUED, now, "the emulator ended meanwhile"))
-            self._wait(task)
+            self._queues[task.function].put(task)
 
-    async def _run(self, function: Function, task: AsyncTask) -> None:
-        now = self._clock()
-        task = task.moved(Status.DEQUEUED, now).moved(Status.RUNNING, now, runs=task.runs + 1)
-        self._store.save(task)
-        result = b""
-        try:
-            outcome = await self._pools[function.name].invoke(
-                Invocation(function.name, task.event, task.request_id, retry_count=task.retries)
-            )
-        except Exception as error:
-            if (run := asyncio.current_task()) is not None and run.cancelling():
-                raise asyncio.CancelledError from None  # that it was cut is what counts
-            task = refused(task, _failure(error), function.asynchronous, self._clock())
-        else:
-            task = answered(task, outcome, function.asynchronous, self._clock())
-            result = outcome.body
-        self._settle(function, task, result)
+    # --- destinations
 
-    def _cut(self, number: int) -> None:
-        """Keep a task whose run was cut: stopped by StopAsyncTask, else for the next start."""
-        task = self._store.load(number)
-        now = self._clock()
-        if task is not None and task.status is Status.STOPPING:
-            self._store.save(task.moved(Status.STOPPED, now))
-        elif task is not None and task.status is Status.RUNNING:
-            self._store.save(task.moved(Status.ENQUEUED, now, "the emulator was stopped"))
-
-    def _expire(self, function: Function, task: AsyncTask) -> None:
-        age = function.asynchronous.max_age
-        told = _detail("Expired", f"it waited for {age:g} s")
-        task = task.moved(Status.EXPIRED, self._clock(), told, error="Expired")
-        self._settle(function, task, b"")
-
-    def _settle(self, function: Function, task: AsyncTask, result: bytes) -> None:
-        config = function.asynchronous
-        if task.status is not Status.SUCCEEDED:
-            self._log(f"async {function.name} {task.id}: {task.status} {task.steps[-1].detail}")
-        if not task.ended:
-            self._store.save(task)
-            self._wait(task)
-            return
-        target = config.on_success if task.status is Status.SUCCEEDED else config.on_failure
-        if target is not None:
-            reached = self._send_on(function, task, result, target)
-            task = replace(task, destination="Succeeded" if reached else "Failed")
-        self._store.save(task)
-
-    def _send_on(
-        self, function: Function, task: AsyncTask, result: bytes, target: Destination
-    ) -> bool:
-        """Queue the call of a destination, in the transaction that ends the task; False if it is
-        not called.
+    def _send_on(self, task: AsyncTask, result: bytes) -> str:
+        """Queue the call of a task's destination, in the transaction that ends the task; return
+        what the task says of it: "" if it has none.
         """
+        function = self._functions[task.function]
+        config = function.asynchronous
+        target = config.on_success if task.status is Status.SUCCEEDED else config.on_failure
+        if target is None:
+            return ""
         event = destination_event(task, function, result)
-        obstacle = ""
-        if target.function not in self._functions:
-            obstacle = "the file has no such function"
-        elif len(event) > EVENT_LIMIT:
-            obstacle = f"its event has {len(event)} bytes, over {EVENT_LIMIT}"
-        if obstacle:
-            self._log(
-                f"async {function.name} {task.id}: "
-                f"destination {target.function} is not called: {obstacle}"
-            )
-            return False
+        if obstacle := self._obstacle(target, event):
+            told = f"destination {target.function} is not called: {obstacle}"
+            self._log(f"async {task.function} {task.id}: {told}")
+            return "Failed"
         now = self._clock()
         request_id = new_request_id()
         call = AsyncTask(target.function, request_id, request_id, event, submitted=now)
         self._add(call.moved(Status.ENQUEUED, now))
-        return True
+        return "Succeeded"
 
-
-def _room(pool: Invoker) -> int:
-    return pool.room
+    def _obstacle(self, target: Destination, event: bytes) -> str:
+        """Return why a destination cannot be called, "" if it can."""
+        if target.function not in self._functions:
+            return "the file has no such function"
+        if len(event) > EVENT_LIMIT:
+            return f"its event has {len(event)} bytes, over {EVENT_LIMIT}"
+        return ""

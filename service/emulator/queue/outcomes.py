@@ -43,7 +43,7 @@ def answered(task: AsyncTask, outcome: Outcome, config: AsyncConfig, now: float)
     }
     if not outcome.error_type:
         return task.moved(Status.SUCCEEDED, now, **facts)
-    detail = _detail(facts["error"])
+    detail = detail_of(facts["error"])
     if task.retries < config.retries:
         # The documents name no wait after a function's own error: it is run again at once.
         return task.moved(Status.RETRYING, now, detail, **facts, due=now, retries=task.retries + 1)
@@ -52,7 +52,7 @@ def answered(task: AsyncTask, outcome: Outcome, config: AsyncConfig, now: float)
 
 def refused(task: AsyncTask, error: PlatformError, config: AsyncConfig, now: float) -> AsyncTask:
     """Return the task after the platform had no place for it, or could not run it."""
-    detail = _detail(error.code, str(error))
+    detail = detail_of(error.code, str(error))
     facts: dict[str, Any] = {"code": error.status, "error": error.code}
     if error.status in BROKEN and task.retries < config.retries:
         facts |= {"due": now, "refusals": 0, "retries": task.retries + 1}
@@ -72,14 +72,14 @@ def refused(task: AsyncTask, error: PlatformError, config: AsyncConfig, now: flo
     )
 
 
-def _failure(error: Exception) -> PlatformError:
+def failure_of(error: Exception) -> PlatformError:
     """Return what a run failed with, as the platform would call it."""
     if isinstance(error, PlatformError):
         return error
     return PlatformError(500, "InternalServerError", f"{type(error).__name__}: {error}")
 
 
-def _detail(error: str, message: str = "") -> str:
+def detail_of(error: str, message: str = "") -> str:
     """Return a step's detail in the form of the SDK's documentation."""
     detail = {"Error": error, "Message": readable(message)} if message else {"Error": error}
     return orjson.dumps(detail).decode()

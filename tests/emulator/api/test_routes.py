@@ -24,6 +24,7 @@ from tests.harness import ANSWERS_WITHIN, Answer, request
 
 REQUEST_ID = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{12}")
 INVOCATIONS = f"{FUNCTIONS}/fn/invocations"
+ASYNC = {"x_fc_invocation_type": "Async"}
 
 
 def refused(answer: Answer, status: int, code: str) -> str:
@@ -114,6 +115,9 @@ async def test_what_is_packed_stays_packed(tmp_path: Path) -> None:
         ("GET", "/", {}, 404, "PathNotSupported"),
         ("POST", INVOCATIONS, {"x_fc_invocation_type": "Later"}, 400, "InvalidArgument"),
         ("POST", INVOCATIONS, {"x_fc_log_type": "All"}, 400, "InvalidArgument"),
+        ("POST", INVOCATIONS, {**ASYNC, "x_fc_async_delay": "3601"}, 400, "InvalidArgument"),
+        ("POST", INVOCATIONS, {**ASYNC, "x_fc_async_delay": "-1"}, 400, "InvalidArgument"),
+        ("POST", INVOCATIONS, {**ASYNC, "x_fc_async_delay": "1e3"}, 400, "InvalidArgument"),
         ("GET", f"{FUNCTIONS}?limit=0", {}, 400, "InvalidArgument"),
         ("GET", f"{FUNCTIONS}?limit=101", {}, 400, "InvalidArgument"),
         ("GET", f"{FUNCTIONS}/fn/async-tasks?limit=x", {}, 400, "InvalidArgument"),
@@ -174,6 +178,18 @@ async def test_a_large_synchronous_event_is_refused_at_once(tmp_path: Path) -> N
     async with desk(tmp_path, {"fn": StandIn()}) as api, api.client() as client:
         answer = await client.ask(head.encode())
     assert f"({SYNC_LIMIT} bytes)" in refused(answer, 400, "EntityTooLarge")
+
+
+async def test_an_asynchronous_call_can_be_put_off(tmp_path: Path) -> None:
+    """`x-fc-async-delay` is the seconds until it is run at the earliest."""
+    pool = StandIn()
+    async with desk(tmp_path, {"fn": pool}) as api:
+        answer = await api.invoke(b"later", **ASYNC, x_fc_async_delay="3600")
+        later = api.tasks.find("fn", answer.headers["x-fc-async-task-id"])
+        await api.ended("fn", (await api.invoke(b"now", **ASYNC)).headers["x-fc-async-task-id"])
+        assert later is not None
+        assert later.due == pytest.approx(later.submitted + 3600)
+    assert [call.event for call in pool.calls] == [b"now"]
 
 
 async def test_an_asynchronous_event_has_128_kb(tmp_path: Path) -> None:
