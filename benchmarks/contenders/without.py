@@ -12,8 +12,8 @@ defer("aiohttp")
 
 from service import protocol  # noqa: E402
 from service.calls import admission, left_behind  # noqa: E402
+from service.commands import handlers as routed  # noqa: E402
 from service.commands import main  # noqa: E402
-from service.commands import serve as serving  # noqa: E402
 from service.logs import log  # noqa: E402
 from service.process import serve  # noqa: E402
 
@@ -36,8 +36,8 @@ def without_deadline():
 
 def without_attribution():
     log.Logs.end = nothing
-    serving.route_all = lambda *_: nothing
-    serving.inherit_in_threads = lambda: nothing
+    routed.route_all = lambda *_: nothing
+    routed.inherit_in_threads = lambda: nothing
     serve.task_factory = None
     tasks = set()
     left_behind.track = lambda: tasks

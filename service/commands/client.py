@@ -2,60 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import signal
 from base64 import b64decode
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 from .. import protocol
 from ..errors import UsageError
-from ..process.loop import new_loop, wind_up
-from ..process.signals import SIGNALS
 from ..settings.table import Settings
-
-T = TypeVar("T")
-
+from .cancellable import run_cancellable
 
 EMULATOR = "http://127.0.0.1:8000"
 """Where `python -m service emulate` listens, unless it is told otherwise."""
 
 
-def _run(work: Coroutine[Any, Any, T], loop_kind: str = "auto") -> T:
-    """Return what `work` returns. SIGTERM or SIGINT cancels it and raises Stopped."""
-    loop = new_loop(loop_kind)
-    asyncio.set_event_loop(loop)
-    main = loop.create_task(work)
-
-    def cancel(number: signal.Signals) -> None:
-        # Said at once: a handler that blocks the loop hears of its cancellation later, or never.
-        os.write(2, f"{number.name}: the call is cancelled; once more to end at once\n".encode())
-        loop.call_soon_threadsafe(main.cancel)
-
-    try:
-        with SIGNALS.told(cancel):
-            return loop.run_until_complete(main)
-    except asyncio.CancelledError:
-        SIGNALS.check()
-        raise
-    finally:
-        wind_up(loop)
-
-
-def remote(url: str, event: bytes, settings: Settings) -> tuple[bytes, bool]:
+def call_service(url: str, event: bytes, settings: Settings) -> tuple[bytes, bool]:
     """Send the event to a running service with the platform's headers; return the body and whether
     it is an error.
 
     Raises UsageError when nothing answers.
     """
-    return _run(_remote(url, event, settings))
+    return run_cancellable(_post_event(url, event, settings))
 
 
-async def _remote(url: str, event: bytes, settings: Settings) -> tuple[bytes, bool]:
+async def _post_event(url: str, event: bytes, settings: Settings) -> tuple[bytes, bool]:
     from aiohttp import ClientError, ClientSession, ClientTimeout
 
     target = url.rstrip("/").removesuffix(protocol.INVOKE.path) + protocol.INVOKE.path
@@ -74,7 +45,7 @@ async def _remote(url: str, event: bytes, settings: Settings) -> tuple[bytes, bo
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiAnswer:
     """What the InvokeFunction API answered: the result, whether it is an error, and what there is
     to say beside it.
     """
@@ -84,17 +55,19 @@ class Answer:
     told: str
 
 
-def through_api(url: str, function: str, event: bytes, *, asynchronous: bool, tail: bool) -> Answer:
+def call_function(
+    url: str, function: str, event: bytes, *, asynchronous: bool, tail: bool
+) -> ApiAnswer:
     """Send the event to a function as the platform's clients do (docs/platform.md section 12).
 
     Raises UsageError when nothing answers.
     """
-    return _run(_through_api(url, function, event, asynchronous, tail))
+    return run_cancellable(_post_invocation(url, function, event, asynchronous, tail))
 
 
-async def _through_api(
+async def _post_invocation(
     url: str, function: str, event: bytes, asynchronous: bool, tail: bool
-) -> Answer:
+) -> ApiAnswer:
     from aiohttp import ClientError, ClientSession, ClientTimeout
 
     target = f"{url.rstrip('/')}/2023-03-30/functions/{quote(function, safe='')}/invocations"
@@ -108,24 +81,24 @@ async def _through_api(
             ClientSession(timeout=ClientTimeout(total=None)) as session,
             session.post(target, data=event, headers=headers) as response,
         ):
-            return _answer_of(response.status, response.headers, await response.read())
+            return _api_answer(response.status, response.headers, await response.read())
     except (ClientError, ValueError) as reason:
         raise UsageError(
             f"--url {url}: {reason}; is the emulator running there (python -m service emulate)?"
         ) from None
 
 
-def _answer_of(status: int, headers: Any, body: bytes) -> Answer:
+def _api_answer(status: int, headers: Any, body: bytes) -> ApiAnswer:
     request_id = headers.get(protocol.REQUEST_ID, "")
     if status >= 400:
-        return Answer(b"", True, _refusal(status, request_id, body))
+        return ApiAnswer(b"", True, _refusal(status, request_id, body))
     log = b64decode(headers.get("x-fc-log-result", "")).decode(errors="replace")
     error = headers.get("x-fc-error-type", "")
     if error:
         log += f"{'' if log.endswith(chr(10)) or not log else chr(10)}X-Fc-Error-Type: {error}\n"
     if status == 202:
         log += f"accepted, to be run later: request {request_id}\n"
-    return Answer(body, bool(error), log)
+    return ApiAnswer(body, bool(error), log)
 
 
 def _refusal(status: int, request_id: str, body: bytes) -> str:

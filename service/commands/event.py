@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..errors import UsageError
 from ..events.sample import about, names, sample, type_of
+from .result import write_result
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +23,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change a field: events.0.oss.bucket.name=photos; the value is JSON, or else text",
     )
+
+
+def print_event(flags: argparse.Namespace) -> int:
+    """Print what the flags name; return the exit code. Raises UsageError."""
+    write_result(text_of(flags.name, flags.changes))
+    return 0
 
 
 def text_of(name: str | None, changes: Sequence[str]) -> bytes:

@@ -5,28 +5,34 @@ through the platform's API as a client does.
 from __future__ import annotations
 
 import argparse
-import json
-import os
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from .. import protocol
-from ..app import run_event
+from ..app import create_app, run_event
 from ..calls.admission import Budget
 from ..calls.deadline import Call
 from ..calls.stream import Chunks, EventStream
 from ..context import RUNNING, Context
 from ..errors import ServiceError, UsageError
 from ..http.middleware import report
-from ..instance.assembly import Service
-from .client import EMULATOR, _run
+from ..instance.assembly import SERVICE, Service
+from ..process.signals import SIGNALS, Stopped
+from ..settings.table import Loaded
+from .cancellable import run_cancellable
+from .client import EMULATOR, call_function, call_service
+from .event_source import event_bytes
+from .handlers import load_handlers, logged
+from .parser import add_settings
+from .result import write_result
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `invoke`."""
-    forms = "a file, - for stdin, JSON text, or @oss.put for a sample"
+    forms = "a file or @FILE, - for stdin, JSON text, or @oss.put for a sample"
     parser.add_argument(
         "argument", nargs="?", metavar="EVENT", help=f"the event: {forms} [default: {{}}]"
     )
@@ -54,6 +60,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tail", action="store_true", help="with --function: the call's log, on stderr"
     )
+    add_settings(parser)
 
 
 def event_of(flags: argparse.Namespace, cwd: Path, stdin: BinaryIO) -> bytes:
@@ -66,45 +73,49 @@ def event_of(flags: argparse.Namespace, cwd: Path, stdin: BinaryIO) -> bytes:
     return event_bytes("{}" if named is None else named, cwd, stdin)
 
 
-def event_bytes(argument: str, cwd: Path, stdin: BinaryIO) -> bytes:
-    """Return the event that an argument names. Raises UsageError."""
-    if argument == "-":
-        return stdin.read()
-    if argument.startswith("@"):
-        return _sample(argument[1:])
-    path = cwd / argument
+def invoke(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
+    """Make the call that the flags name, write its result on stdout and its log on stderr, and
+    return the exit code. Raises StartError and UsageError.
+    """
+    SIGNALS.heed()
     try:
-        if os.path.isfile(path):  # False for what no file can be named, unlike Path.is_file()
-            return path.read_bytes()
-        json.loads(argument)
-    except OSError as reason:
-        raise UsageError(f"event {argument}: cannot be read: {reason.strerror}") from None
-    except ValueError:
-        raise UsageError(
-            f"event {argument[:80]!r}: is neither a file nor JSON; use - for stdin,"
-            " @NAME for a sample"
-        ) from None
-    return argument.encode()
+        event = event_of(flags, cwd, sys.stdin.buffer)
+        if flags.function is not None:
+            return _through_api(flags, event)
+        return _called(loaded, flags, event, cwd)
+    except Stopped as stopped:  # no result: unlike a service, it has not done its work
+        return 128 + stopped.number
 
 
-def _sample(name: str) -> bytes:
-    # Import time is cold start, and serving needs no samples.
-    from ..events.sample import sample
+def _through_api(flags: argparse.Namespace, event: bytes) -> int:
+    address = flags.url or EMULATOR
+    answer = call_function(
+        address, flags.function, event, asynchronous=flags.asynchronous, tail=flags.tail
+    )
+    sys.stderr.write(answer.told)
+    write_result(answer.body)
+    return 1 if answer.failed else 0
 
-    try:
-        return sample(name)
-    except LookupError as reason:
-        raise UsageError(f"event @{name}: {reason.args[0]}") from None
+
+def _called(loaded: Loaded, flags: argparse.Namespace, event: bytes, cwd: Path) -> int:
+    with logged(loaded.settings, 2) as logs:
+        if flags.url:
+            result, failed = call_service(flags.url, event, loaded.settings)
+        else:
+            app = create_app(loaded.settings, loaded.platform, load_handlers(loaded, cwd), logs)
+            result, failed = call_here(app[SERVICE], event)
+    write_result(result)
+    return 1 if failed else 0
 
 
-def local(service: Service, event: bytes) -> tuple[bytes, bool]:
+def call_here(service: Service, event: bytes) -> tuple[bytes, bool]:
     """Call the handler in this process, between the initializer and `pre_stop`; return the answer's
     body and whether it is an error.
     """
-    return _run(_local(service, event), service.settings.loop)
+    return run_cancellable(_call_here(service, event), service.settings.loop)
 
 
-async def _local(service: Service, event: bytes) -> tuple[bytes, bool]:
+async def _call_here(service: Service, event: bytes) -> tuple[bytes, bool]:
     settings = service.settings
     request_id = protocol.new_request_id()
     name = service.handlers.handler.name

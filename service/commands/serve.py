@@ -1,120 +1,108 @@
-"""`python -m service serve`: one worker of one or of several."""
+"""`python -m service serve`: one process, one worker of several, or anew after each change."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import socket
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..app import create_app
-from ..calls.function import HOOKS, Handlers
-from ..calls.loader import load
-from ..logs.attribution import inherit_in_threads
-from ..logs.capture import route_all
-from ..logs.log import Logs
-from ..logs.pipe import Sink
-from ..process.checks import check_start
+from ..errors import UsageError
+from ..process.checks import check_leftovers, check_start
 from ..process.serve import listen, serve
 from ..process.signals import SIGNALS
 from ..protocol import INITED
-from ..settings import table
 from ..settings.table import Loaded
-from ..workers.shares import share
+from ..workers.shares import how_many, share
+from .banner import banner_lines
+from .handlers import load_handlers, logged
+from .parser import add_settings
 
 
-def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
-    """Import the user's module. Raises StartError, or Stopped for a stop that the module caught."""
-    wanted = loaded.settings
-    SIGNALS.guard()
-    hooks = {what: getattr(wanted, what) or "" for what in HOOKS}
-    handlers = load(wanted.handlers, cwd, **hooks)
-    SIGNALS.check()
-    return handlers
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `serve`."""
+    parser.add_argument(
+        "--reload", action="store_true", help="for work at the desk: serve changed files at once"
+    )
+    parser.add_argument("--control", type=int, help=argparse.SUPPRESS)
+    add_settings(parser)
 
 
-def _serve(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
-    check_start(loaded.settings, os.environ)
-    if flags.alive is not None:
-        from .reload import end_with_parent
+def serve_function(
+    loaded: Loaded, flags: argparse.Namespace, arguments: Sequence[str], cwd: Path
+) -> int:
+    """Serve in the way that the flags and settings name; return the exit code. Raises StartError
+    and UsageError.
+    """
+    SIGNALS.heed()
+    workers = how_many(loaded.settings)
+    if flags.reload:
+        if workers > 1:
+            raise UsageError("--reload serves with one worker: leave it out, or say --workers 1")
+        check_leftovers(os.environ, "--reload")
+        from .reload.supervise import supervise  # for the desk: no other start waits for it
 
-        end_with_parent(flags.alive)
-    logs = Logs(Sink(1), loaded.settings.log_format)
-    undo = route_all(logs, loaded.settings.log_level)
-    inherit_in_threads()
-    try:
-        handlers = load_handlers(loaded, cwd)
-        sock = (
-            socket.socket(fileno=flags.socket)
-            if flags.socket is not None
-            else listen(loaded.settings)
+        return supervise(loaded.settings, arguments, cwd)
+    if workers > 1:
+        from ..workers.start import supervise_workers
+
+        check_start(loaded.settings, os.environ)
+        return supervise_workers(
+            workers, loaded.settings, lambda seat: serve_with_others(loaded, cwd, seat)
         )
+    if flags.control is not None:
+        return serve_for_reload(loaded, cwd, flags.control)
+    return serve_alone(loaded, cwd)
+
+
+def serve_alone(loaded: Loaded, cwd: Path) -> int:
+    """Be the only process; return the exit code."""
+    check_start(loaded.settings, os.environ)
+    with logged(loaded.settings, 1) as logs:
+        handlers = load_handlers(loaded, cwd)
+        sock = listen(loaded.settings)
         app = create_app(loaded.settings, loaded.platform, handlers, logs)
-        return serve(app, sock, _announcer(loaded, handlers, logs, flags.ready))
-    finally:
-        logs.close()
-        undo()
+
+        def announce(url: str) -> None:
+            for line in (INITED, *banner_lines(loaded, handlers, url)):
+                logs.marker(line)
+
+        return serve(app, sock, announce)
 
 
-def _serve_with_others(loaded: Loaded, cwd: Path, seat: Any) -> int:
-    """Be one worker of several; `seat` is its Seat."""
+def serve_for_reload(loaded: Loaded, cwd: Path, control: int) -> int:
+    """Serve on the socket of the process that watches the files, as long as that one lives; return
+    the exit code. `control` is the file descriptor that leads there.
+    """
+    from .reload.link import Link
+
+    link = Link(control)
+    check_start(loaded.settings, os.environ)
+    with logged(loaded.settings, 1) as logs:
+        handlers = load_handlers(loaded, cwd)
+        sock = link.listening_socket()
+        app = create_app(loaded.settings, loaded.platform, handlers, logs)
+
+        def announce(url: str) -> None:
+            for line in (INITED, *banner_lines(loaded, handlers, url)):
+                logs.marker(line)
+            link.tell_serving()
+
+        return serve(app, sock, announce)
+
+
+def serve_with_others(loaded: Loaded, cwd: Path, seat: Any) -> int:
+    """Be one worker of several, whose Seat is `seat`; return the exit code."""
     mine = share(loaded.settings, seat.place, seat.number)
-    logs = Logs(Sink(1), mine.log_format)
-    undo = route_all(logs, mine.log_level)
-    inherit_in_threads()
-    try:
+    with logged(mine, 1) as logs:
         handlers = load_handlers(loaded, cwd)
         peers = seat.peers(mine)
         app = create_app(mine, loaded.platform, handlers, logs, peers.ask)
         seat.join(app, peers)
 
         def announce(url: str) -> None:
-            seat.serves(banner(loaded, handlers, url, seat.number))
+            seat.serves(banner_lines(loaded, handlers, url, seat.number))
 
         return serve(app, seat.sock, announce, seat.site)
-    finally:
-        logs.close()
-        undo()
-
-
-def _announcer(
-    loaded: Loaded, handlers: Handlers, logs: Logs, ready: int | None
-) -> Callable[[str], None]:
-    def announce(url: str) -> None:
-        logs.marker(INITED)
-        for line in banner(loaded, handlers, url):
-            logs.marker(line)
-        if ready is not None:
-            os.write(ready, b"ready\n")
-            os.close(ready)
-
-    return announce
-
-
-def banner(loaded: Loaded, handlers: Handlers, url: str, workers: int = 1) -> list[str]:
-    """Return the lines that say what is served, where, with which limits, and how to try it."""
-    s, handler = loaded.settings, handlers.handler
-    kinds = {
-        "async": "async: calls share the event loop",
-        "sync": f"plain def: each call has a thread, up to {s.concurrency}",
-        "stream": "async generator: its parts are joined into one answer",
-    }
-    shown = url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
-    timeout = "the platform's" if s.timeout is None else f"{s.timeout:g} s"
-    lines = [
-        f"fc-event-service {__version__} serves {handler.name} on {url}",
-        f"  handler  {kinds[handler.kind]}",
-        f"  limits   {s.concurrency} calls at once, {s.queue} in the queue, time limit {timeout},"
-        f" {table.size_text(s.max_body)} an event",
-        f'  try      curl -d \'{{"name":"you"}}\' {shown.rstrip("/")}/invoke',
-        "  stop     Ctrl-C: calls in flight are finished",
-    ]
-    hooks = [found.name for what in HOOKS if (found := getattr(handlers, what))]
-    if hooks:
-        lines.insert(2, f"  hooks    {', '.join(hooks)}")
-    if workers > 1:
-        lines.insert(-2, f"  workers  {workers} processes, which share these limits")
-    return lines

@@ -237,6 +237,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         add_flag(groups[row.group], row)
 
 
+def flags_with_value() -> set[str]:
+    """Return the flags that are followed by a value."""
+    switches = {row.flag for row in KNOBS.values() if row.kind is ON}
+    return ({row.flag for row in KNOBS.values()} | {f"--{name}" for name in OPTIONS}) - switches
+
+
 def add_flag(group: argparse._ArgumentGroup, row: Knob) -> None:
     """Add one setting's flag; a switch gets a second one that turns it off."""
     help = f"{row.help} [default: {row.default_text}]"

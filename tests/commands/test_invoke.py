@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from service.commands import client, invoke
+from service.commands.event_source import event_bytes
 from service.context import Context
 from service.errors import UsageError
 from service.events.sample import sample
@@ -59,16 +60,18 @@ def test_an_event_is_named_once(tmp_path: Path) -> None:
 def test_an_event_is_json_a_file_or_stdin(tmp_path: Path) -> None:
     """What an argument names: JSON as typed, a file's bytes, or stdin's."""
     (tmp_path / "event.bin").write_bytes(b"\x00\xff")
-    assert invoke.event_bytes('{"name": "é"}', tmp_path, NOTHING) == '{"name": "é"}'.encode()
-    assert invoke.event_bytes("event.bin", tmp_path, NOTHING) == b"\x00\xff"
-    assert invoke.event_bytes("-", tmp_path, io.BytesIO(b"in")) == b"in"
+    assert event_bytes('{"name": "é"}', tmp_path, NOTHING) == '{"name": "é"}'.encode()
+    assert event_bytes("event.bin", tmp_path, NOTHING) == b"\x00\xff"
+    assert event_bytes("-", tmp_path, io.BytesIO(b"in")) == b"in"
 
 
 def test_an_event_can_be_a_sample(tmp_path: Path) -> None:
     """`@NAME` is a trigger's sample event; a wrong name is told with those near to it."""
-    assert invoke.event_bytes("@oss.put", tmp_path, NOTHING) == sample("oss.put")
-    with pytest.raises(UsageError, match=r"event @oss\.putt: no sample .*oss\.put"):
-        invoke.event_bytes("@oss.putt", tmp_path, NOTHING)
+    assert event_bytes("@oss.put", tmp_path, NOTHING) == sample("oss.put")
+    with pytest.raises(
+        UsageError, match=r"event @oss\.putt: there is no such file, and no sample .*oss\.put"
+    ):
+        event_bytes("@oss.putt", tmp_path, NOTHING)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_an_event_can_be_a_sample(tmp_path: Path) -> None:
 def test_an_event_may_be_longer_than_a_file_name(tmp_path: Path, size: int) -> None:
     """JSON on the command line has no limit of its own."""
     text = json.dumps({"name": "x" * size})
-    assert invoke.event_bytes(text, tmp_path, NOTHING) == text.encode()
+    assert event_bytes(text, tmp_path, NOTHING) == text.encode()
 
 
 def test_an_event_that_is_nothing_is_told(tmp_path: Path) -> None:
@@ -90,7 +93,7 @@ def test_an_event_that_is_nothing_is_told(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"event '{name': is neither a file nor JSON; use - for stdin"
     ):
-        invoke.event_bytes("{name", tmp_path, NOTHING)
+        event_bytes("{name", tmp_path, NOTHING)
 
 
 def test_a_file_that_cannot_be_read_is_told(
@@ -104,7 +107,7 @@ def test_a_file_that_cannot_be_read_is_told(
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(UsageError, match=r"event event\.json: cannot be read: Permission denied"):
-        invoke.event_bytes("event.json", tmp_path, NOTHING)
+        event_bytes("event.json", tmp_path, NOTHING)
 
 
 @pytest.mark.parametrize("timeout", [None, 60.0])
@@ -125,7 +128,7 @@ def test_a_local_call_runs_the_handler_as_the_service_does(
 
     with logged() as (logs, pipe):
         app = assembled(logs, handler, Settings(timeout=timeout), initializer=initialize)
-        result, failed = invoke.local(app[SERVICE], b'{"name": "x"}')
+        result, failed = invoke.call_here(app[SERVICE], b'{"name": "x"}')
         start, line, end = pipe.lines()
     assert not failed
     name, request_id, of = json.loads(result)
@@ -141,7 +144,7 @@ def test_a_local_call_that_fails_has_the_errors_json(log: Logged) -> None:
     async def handler(event: bytes, context: Context) -> None:
         raise KeyError("x")
 
-    result, failed = invoke.local(assembled(log[0], handler)[SERVICE], b"")
+    result, failed = invoke.call_here(assembled(log[0], handler)[SERVICE], b"")
     assert failed
     assert error_of(result) == ("KeyError", "'x'")
     lines = log[1].lines()
@@ -167,7 +170,7 @@ def test_a_local_call_stands_between_initializer_and_pre_stop(log: Logged, fails
             raise KeyError("late")
 
     app = assembled(log[0], handler, initializer=initialize, pre_stop=pre_stop)
-    assert invoke.local(app[SERVICE], b"") == (b"result", False)
+    assert invoke.call_here(app[SERVICE], b"") == (b"result", False)
     assert done == ["initialize", "handler", "pre_stop"]
     assert ("KeyError" in log[1].read().decode()) == fails
 
@@ -192,14 +195,14 @@ async def test_a_remote_call_brings_the_platforms_headers(url: str, path: str) -
     """`--url` takes the service's address with or without the path."""
     target = url.rstrip("/") + path
     settings = Settings(timeout=60.0)
-    result, failed = await asyncio.to_thread(client.remote, target, b"event", settings)
+    result, failed = await asyncio.to_thread(client.call_service, target, b"event", settings)
     assert not failed
     assert json.loads(result) == ["event", "index.handler", 60]
 
 
 async def test_a_remote_call_that_fails_is_told(url: str) -> None:
     """The error's JSON comes back, marked as a failure."""
-    result, failed = await asyncio.to_thread(client.remote, url, b"fail", Settings())
+    result, failed = await asyncio.to_thread(client.call_service, url, b"fail", Settings())
     assert failed
     assert error_of(result) == ("KeyError", "'x'")
 
@@ -208,7 +211,7 @@ async def test_a_remote_call_that_fails_is_told(url: str) -> None:
 def test_a_service_that_does_not_answer_is_told(url: str) -> None:
     """A wrong address, or one where nothing listens, is a usage error."""
     with pytest.raises(UsageError, match="is the service running there"):
-        client.remote(url, b"{}", Settings())
+        client.call_service(url, b"{}", Settings())
 
 
 Reply = Callable[[web.Request, bytes], web.Response]
@@ -229,11 +232,13 @@ async def api(reply: Reply) -> AsyncIterator[str]:
     await server.close()
 
 
-async def called(reply: Reply, *, asynchronous: bool = False, tail: bool = False) -> client.Answer:
+async def called(
+    reply: Reply, *, asynchronous: bool = False, tail: bool = False
+) -> client.ApiAnswer:
     """What comes of a call of function `fn` through the API."""
     async with api(reply) as url:
         return await asyncio.to_thread(
-            client.through_api, url, "fn", b"event", asynchronous=asynchronous, tail=tail
+            client.call_function, url, "fn", b"event", asynchronous=asynchronous, tail=tail
         )
 
 
@@ -257,7 +262,7 @@ async def test_a_call_through_the_api_is_as_a_client_sends_it(
         return web.Response(body=b"got " + body)
 
     answer = await called(reply, asynchronous=asynchronous, tail=tail)
-    assert answer == client.Answer(b"got event", failed=False, told="")
+    assert answer == client.ApiAnswer(b"got event", failed=False, told="")
 
 
 async def test_a_tail_is_told_as_it_is() -> None:
@@ -280,7 +285,7 @@ async def test_an_accepted_call_is_told_with_its_request() -> None:
         return web.Response(status=202, headers={"X-Fc-Request-Id": "1-a-b"})
 
     answer = await called(reply, asynchronous=True)
-    assert answer == client.Answer(
+    assert answer == client.ApiAnswer(
         b"", failed=False, told="accepted, to be run later: request 1-a-b\n"
     )
 
@@ -302,14 +307,14 @@ async def test_a_refusal_is_told_in_a_line(body: str, told: str) -> None:
     def reply(_request: web.Request, _body: bytes) -> web.Response:
         return web.Response(status=404, text=body, headers={"X-Fc-Request-Id": "1-c-d"})
 
-    assert await called(reply) == client.Answer(b"", failed=True, told=f"{told}\n")
+    assert await called(reply) == client.ApiAnswer(b"", failed=True, told=f"{told}\n")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "ftp://x", "not a url", "http://["])
 def test_an_emulator_that_does_not_answer_is_told(url: str) -> None:
     """A wrong address, or one where nothing listens, is a usage error that says what to start."""
     with pytest.raises(UsageError, match="python -m service emulate"):
-        client.through_api(url, "fn", b"{}", asynchronous=False, tail=False)
+        client.call_function(url, "fn", b"{}", asynchronous=False, tail=False)
 
 
 def test_what_is_not_the_service_counts_as_a_failure() -> None:
@@ -325,7 +330,7 @@ def test_what_is_not_the_service_counts_as_a_failure() -> None:
         await server.start_server()
         try:
             return await asyncio.to_thread(
-                client.remote, str(server.make_url("/")), b"", Settings()
+                client.call_service, str(server.make_url("/")), b"", Settings()
             )
         finally:
             await server.close()

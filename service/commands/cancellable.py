@@ -1,0 +1,35 @@
+"""Run one piece of work to its end, or to the signal that cancels it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from ..process.loop import new_loop, wind_up
+from ..process.signals import SIGNALS
+
+T = TypeVar("T")
+
+
+def run_cancellable(work: Coroutine[Any, Any, T], loop_kind: str = "auto") -> T:
+    """Return what `work` returns. SIGTERM or SIGINT cancels it and raises Stopped."""
+    loop = new_loop(loop_kind)
+    asyncio.set_event_loop(loop)
+    main = loop.create_task(work)
+
+    def cancel(number: signal.Signals) -> None:
+        # Said at once: a handler that blocks the loop hears of its cancellation later, or never.
+        os.write(2, f"{number.name}: the call is cancelled; once more to end at once\n".encode())
+        loop.call_soon_threadsafe(main.cancel)
+
+    try:
+        with SIGNALS.told(cancel):
+            return loop.run_until_complete(main)
+    except asyncio.CancelledError:
+        SIGNALS.check()
+        raise
+    finally:
+        wind_up(loop)

@@ -1,0 +1,41 @@
+"""The function of this process: where its output goes, and its handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..calls.function import HOOKS, Handlers
+from ..calls.loader import load
+from ..logs.attribution import inherit_in_threads
+from ..logs.capture import route_all
+from ..logs.log import Logs
+from ..logs.pipe import Sink
+from ..process.signals import SIGNALS
+from ..settings.table import Loaded, Settings
+
+
+@contextmanager
+def logged(settings: Settings, descriptor: int) -> Iterator[Logs]:
+    """Within this, all that the function prints and logs leaves by a file descriptor, line by line,
+    with the request id of its call.
+    """
+    logs = Logs(Sink(descriptor), settings.log_format)
+    undo = route_all(logs, settings.log_level)
+    inherit_in_threads()
+    try:
+        yield logs
+    finally:
+        logs.close()
+        undo()
+
+
+def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
+    """Import the user's module. Raises StartError, or Stopped for a stop that the module caught."""
+    wanted = loaded.settings
+    SIGNALS.guard()
+    hooks = {what: getattr(wanted, what) or "" for what in HOOKS}
+    handlers = load(wanted.handlers, cwd, **hooks)
+    SIGNALS.check()
+    return handlers

@@ -1,0 +1,1 @@
+"""`--reload`: a changed file is served at once, and calls in flight finish on the old code."""

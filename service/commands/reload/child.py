@@ -1,0 +1,75 @@
+"""One server process, as the process that watches the files knows it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+LOADED, SERVES, ENDED = b"L", b"S", b"E"
+"""What a child tells: its module is imported, and it wants the socket; it serves; it is gone."""
+
+Told = Callable[["Child", bytes], None]
+
+
+class Child:
+    """A server process. `told` is called from threads with what it tells, and with ENDED once it
+    is gone.
+    """
+
+    def __init__(self, arguments: Sequence[str], told: Told) -> None:
+        self._told = told
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            kept = [argument for argument in arguments if argument != "--reload"]
+            # Byte code counts as up to date by its source's size and second: a file that is saved
+            # twice within one would be served as it was before.
+            environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "service", *kept, f"--control={theirs.fileno()}"],
+                pass_fds=[theirs.fileno()],
+                env=environ,
+            )
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def give(self, sock: socket.socket) -> None:
+        """Let the child serve on this socket."""
+        with suppress(OSError):  # it is gone, and says so
+            socket.send_fds(self._control, [b"."], [sock.fileno()])
+
+    def stop(self) -> None:
+        """Let the child finish its calls and end."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the child at once."""
+        self.process.kill()
+
+    def how_it_ended(self) -> str:
+        """Return what its exit code says, for a message."""
+        code = self.process.wait()
+        if code < 0:
+            return f"was ended by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+    def _listen(self) -> None:
+        with suppress(OSError):
+            while word := self._control.recv(1):
+                self._told(self, word)
+
+    def _wait(self) -> None:
+        self.process.wait()
+        # Processes that it started may hold the other end: without this, `_listen` waits for them.
+        # What is on its way is read before.
+        with suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+        self._listener.join()
+        self._control.close()
+        self._told(self, ENDED)

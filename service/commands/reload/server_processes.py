@@ -1,0 +1,134 @@
+"""Which server process serves, which one is to follow, and what happens when one ends."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+from ...errors import StartError
+from .child import ENDED, LOADED, SERVES
+
+
+class ServerProcess(Protocol):
+    """What is asked of a server process."""
+
+    def give(self, sock: socket.socket) -> None:
+        """Let it serve on this socket."""
+
+    def stop(self) -> None:
+        """Let it finish its calls and end."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def how_it_ended(self) -> str:
+        """Say how it ended."""
+
+
+class ClosablePort(Protocol):
+    """The port. While nobody serves it is closed: a client is refused, and does not hang."""
+
+    def open(self) -> socket.socket:
+        """Return the listening socket. Raises StartError if the port cannot be had."""
+
+    def close(self) -> None:
+        """Refuse connections."""
+
+
+class ServerProcesses:
+    """The server processes, each with the code as it was when it started.
+
+    One serves, one may be about to follow it, and others finish their calls. Each is asked to stop
+    once: a second signal would end its calls.
+    """
+
+    def __init__(
+        self, start: Callable[[], ServerProcess], port: ClosablePort, say: Callable[[str], None]
+    ) -> None:
+        self._start = start
+        self._port = port
+        self._say = say
+        self._serving: ServerProcess | None = None
+        self._coming: ServerProcess | None = None
+        self._leaving: set[ServerProcess] = set()
+        self._stopping = False
+
+    @property
+    def ended(self) -> bool:
+        """True once a stop was asked for, and no process is left."""
+        return self._stopping and not (self._serving or self._coming or self._leaving)
+
+    @property
+    def waits(self) -> bool:
+        """True while a process is about to serve and does not yet."""
+        return self._coming is not None
+
+    def renew(self) -> None:
+        """Start a process with the code as it is now. One that was still on its way is ended."""
+        if self._stopping:
+            return
+        if self._coming is not None:
+            self._coming.kill()
+            self._leaving.add(self._coming)
+            self._coming = None
+        try:
+            self._coming = self._start()
+        except OSError as reason:
+            self._say(f"no server process can be started: {reason.strerror}")
+            if self._serving is None:
+                self._port.close()
+
+    def told(self, process: ServerProcess, word: bytes) -> None:
+        """Heed what a process tells."""
+        if word == ENDED:
+            self._after(process)
+        elif process is self._coming and word == LOADED:
+            self._open_for(process)
+        elif process is self._coming and word == SERVES:
+            self._retire()
+            self._serving, self._coming = process, None
+
+    def stop(self) -> None:
+        """Let calls in flight finish, and start nothing more."""
+        self._stopping = True
+        if self._coming is not None:  # it has no calls, and its import may never end
+            self._coming.kill()
+        self._retire()
+
+    def kill(self) -> None:
+        """End every process at once."""
+        for process in (self._serving, self._coming, *self._leaving):
+            if process is not None:
+                process.kill()
+
+    def _open_for(self, process: ServerProcess) -> None:
+        try:
+            process.give(self._port.open())
+        except StartError as reason:
+            self._say(str(reason))
+            process.kill()
+
+    def _retire(self) -> None:
+        if self._serving is not None:
+            self._serving.stop()
+            self._leaving.add(self._serving)
+            self._serving = None
+
+    def _after(self, process: ServerProcess) -> None:
+        """Do what follows from a process's end."""
+        self._leaving.discard(process)
+        if process is self._coming:
+            self._coming = None
+            if self._stopping:
+                return
+            if self._serving is None:
+                self._port.close()
+                self._say("nothing is served until a file changes: the start failed")
+            else:
+                self._say("the code from before the change is served: the new one does not start")
+        elif process is self._serving:
+            self._serving = None
+            self._say(f"the server process {process.how_it_ended()}: another one is started")
+            if self._coming is None:
+                self.renew()
