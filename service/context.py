@@ -5,13 +5,14 @@ here.
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import logging
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn, Self, cast
 
 from .protocol import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN
 
@@ -33,14 +34,16 @@ class Platform:
 
 
 class Frozen:
-    """A value that is set once, in `__init__`, and never leaves the process by pickle."""
+    """A value whose fields are set once, in `__init__`, and that never leaves the process by
+    pickle.
+    """
 
     __slots__ = ()
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__}.{name} cannot be set")
 
-    def __delattr__(self, name: str) -> NoReturn:
+    def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
@@ -55,9 +58,25 @@ class HeaderView(Frozen):
 
     __slots__ = ("_headers",)
     _headers: Mapping[str, str]
+    _fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         _set(self, "_headers", headers)
+
+    def __copy__(self) -> Self:
+        return self  # it cannot be changed
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override] # read by vars()
+        """The fields, as `vars()` shows those of the built-in runtime's plain object."""
+        return {name: getattr(self, name) for name in self._fields}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as the built-in runtimes name them in JSON."""
+        return {_camel(name): getattr(self, name) for name in self._fields}
 
     def _text(self, name: str) -> str:
         return self._headers.get(name, "")
@@ -67,16 +86,22 @@ class HeaderView(Frozen):
         return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
     def __repr__(self) -> str:
-        fields = [name for name in dir(type(self)) if not name.startswith("_")]
-        return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)!r}' for n in fields)})"
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
+        return f"{type(self).__name__}({fields})"
 
 
-class Function(HeaderView):
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.title, others))
+
+
+class DeployedFunction(HeaderView):
     """`context.function`: the function as it is deployed. Absent text is "", an absent number
     None.
     """
 
     __slots__ = ()
+    _fields = ("name", "handler", "memory", "timeout", "version_id", "qualifier")
 
     @property
     def name(self) -> str:
@@ -103,16 +128,19 @@ class Function(HeaderView):
         """The published version, "" for LATEST."""
         return self._text("x-fc-version-id")
 
+    versionId = version_id
+
     @property
     def qualifier(self) -> str:
         """The version or alias that was called."""
         return self._text("x-fc-qualifier")
 
 
-class Service(HeaderView):
+class DeployedService(HeaderView):
     """`context.service`: Function Compute 2's service and the log store. Absent text is ""."""
 
     __slots__ = ()
+    _fields = ("name", "log_project", "log_store", "qualifier", "version_id")
 
     @property
     def name(self) -> str:
@@ -124,10 +152,14 @@ class Service(HeaderView):
         """The log project, "" when no log store is configured."""
         return self._text("x-fc-service-logproject")
 
+    logProject = log_project
+
     @property
     def log_store(self) -> str:
         """The log store, "" when none is configured."""
         return self._text("x-fc-service-logstore")
+
+    logStore = log_store
 
     @property
     def qualifier(self) -> str:
@@ -139,16 +171,21 @@ class Service(HeaderView):
         """The published version, "" for LATEST."""
         return self._text("x-fc-version-id")
 
+    versionId = version_id
+
 
 class Tracing(HeaderView):
     """`context.tracing`: the platform's OpenTracing fields."""
 
     __slots__ = ()
+    _fields = ("span_context", "span_baggages", "jaeger_endpoint")
 
     @property
     def span_context(self) -> str:
         """The span this call belongs to."""
         return self._text("x-fc-tracing-opentracing-span-context")
+
+    spanContext = span_context
 
     @property
     def span_baggages(self) -> dict[str, Any]:
@@ -160,21 +197,33 @@ class Tracing(HeaderView):
             return {}
         return value if isinstance(value, dict) else {}
 
+    spanBaggages = span_baggages
+
     @property
     def jaeger_endpoint(self) -> str:
         """Where spans are sent."""
         return self._text("x-fc-tracing-jaeger-endpoint")
 
+    jaegerEndpoint = jaeger_endpoint
+
+
+class MaskedKeys(dict[str, str]):
+    """The credentials as JSON has them: whole as a value, and not shown as text."""
+
+    def __repr__(self) -> str:
+        return "{***}"
+
 
 class Credentials(HeaderView):
     """`context.credentials`: the role's temporary credentials, of this call's own headers.
 
-    Where the platform sends none (docs/platform.md section 2: custom.debian11), the ALIBABA_CLOUD_*
+    If the platform sends none (docs/platform.md section 2: custom.debian11), the ALIBABA_CLOUD_*
     variables serve. The values are never part of `repr`, and the object cannot be pickled.
     """
 
     __slots__ = ("_platform",)
     _platform: Platform
+    _fields = ("access_key_id", "access_key_secret", "security_token")
 
     def __init__(self, headers: Mapping[str, str], platform: Platform) -> None:
         super().__init__(headers)
@@ -192,12 +241,16 @@ class Credentials(HeaderView):
         """The access key id."""
         return self._text(ACCESS_KEY_ID) or self._platform.access_key_id
 
+    accessKeyId = access_key_id
+
     @property
     def access_key_secret(self) -> str:
         """The access key secret."""
         if self._sent:
             return self._text(ACCESS_KEY_SECRET)
         return self._platform.access_key_secret
+
+    accessKeySecret = access_key_secret
 
     @property
     def security_token(self) -> str:
@@ -206,21 +259,45 @@ class Credentials(HeaderView):
             return self._text(SECURITY_TOKEN)
         return self._platform.security_token
 
+    securityToken = security_token
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override] # read by vars()
+        """The fields in both spellings, whole as values and not shown as text."""
+        return MaskedKeys({**super().__dict__, **self.to_json()})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the three values, which are not shown where the result is printed."""
+        return MaskedKeys(super().to_json())
+
     def __repr__(self) -> str:
         return "Credentials(***)"
 
 
 class Context(HeaderView):
-    """One call, as the handler sees it: the built-in Python runtime's field names (docs/platform.md
-    section 3.2).
+    """One call, as the handler sees it: the built-in Python runtime's names in both of their
+    spellings (docs/platform.md section 3.2).
 
-    Frozen and cheap: a field is read from the headers when it is asked for.
+    Cheap: a field is read from the headers when it is asked for. The platform's fields cannot be
+    set; a handler may set attributes of its own beside them.
     """
 
-    __slots__ = ("_platform", "deadline", "request_id")
+    __slots__ = ("_own", "_platform", "deadline", "request_id")
     request_id: str
     deadline: float | None
     _platform: Platform
+    _own: dict[str, Any] | None
+    """What `vars()` shows, and the handler's own attributes; None until there is need of it."""
+    _fields = (
+        "request_id",
+        "credentials",
+        "function",
+        "service",
+        "region",
+        "account_id",
+        "retry_count",
+        "tracing",
+    )
 
     def __init__(
         self,
@@ -233,16 +310,76 @@ class Context(HeaderView):
         _set(self, "request_id", request_id)
         _set(self, "deadline", deadline)
         _set(self, "_platform", platform)
+        _set(self, "_own", None)
+
+    def __getattr__(self, name: str) -> Any:
+        own = self._own
+        if own is None or name not in own:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+            )
+        return own[name]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(type(self), name):
+            super().__setattr__(name, value)
+        self._kept()[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        if hasattr(type(self), name):
+            super().__delattr__(name)
+        if name not in self._kept():
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        del self._kept()[name]
+
+    def _kept(self) -> dict[str, Any]:
+        if self._own is None:
+            _set(self, "_own", {})
+        return cast("dict[str, Any]", self._own)
 
     @property
-    def function(self) -> Function:
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override] # read by vars()
+        """The fields and the handler's own attributes; one that is added here is one of these."""
+        own = self._kept()
+        for name, value in {**super().__dict__, "requestId": self.request_id}.items():
+            own.setdefault(name, value)
+        return own
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the context as the built-in runtime gives it in JSON. The credentials are whole as
+        values, and are not shown if the result is printed.
+        """
+        fields = super().to_json()
+        parts = ((name, value) for name, value in fields.items() if isinstance(value, HeaderView))
+        return fields | {name: part.to_json() for name, part in parts}
+
+    def __copy__(self) -> Self:
+        """Return a context of the same call, whose own attributes are set apart from these."""
+        copied = type(self)(self._headers, self.request_id, self.deadline, self._platform)
+        if self._own is not None:
+            _set(copied, "_own", {**self._own})
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied = self.__copy__()
+        if self._own is not None:
+            _set(copied, "_own", copy.deepcopy(self._own, memo))
+        return copied
+
+    @property
+    def requestId(self) -> str:
+        """The older spelling of `request_id`."""
+        return self.request_id
+
+    @property
+    def function(self) -> DeployedFunction:
         """The function as it is deployed."""
-        return Function(self._headers)
+        return DeployedFunction(self._headers)
 
     @property
-    def service(self) -> Service:
+    def service(self) -> DeployedService:
         """The service (Function Compute 2) and its log store."""
-        return Service(self._headers)
+        return DeployedService(self._headers)
 
     @property
     def credentials(self) -> Credentials:
@@ -264,12 +401,30 @@ class Context(HeaderView):
         """The account's id."""
         return self._text("x-fc-account-id")
 
+    accountId = account_id
+
+    @property
+    def log_project(self) -> str:
+        """The log project, "" when no log store is configured (Python 3.12's place for it)."""
+        return self._text("x-fc-service-logproject")
+
+    logProject = log_project
+
+    @property
+    def log_store(self) -> str:
+        """The log store, "" when none is configured (Python 3.12's place for it)."""
+        return self._text("x-fc-service-logstore")
+
+    logStore = log_store
+
     @property
     def retry_count(self) -> int | None:
         """How often this asynchronous event was tried before, None when the platform does not
         say.
         """
         return self._number("x-fc-retry-count")
+
+    retryCount = retry_count
 
     @property
     def instance_id(self) -> str:

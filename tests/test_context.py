@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import copy
+import json
 import pickle
+import sys
 import threading
 import time
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
+from service.calls.encode import encode
 from service.calls.threads import ThreadPool
 from service.context import RUNNING, Context, Platform, current_context
 
@@ -110,17 +113,133 @@ def test_baggage_that_cannot_be_read_is_empty(baggage: bytes) -> None:
     assert context({name: "not base64!"}).tracing.span_baggages == {}
 
 
-def test_a_context_cannot_be_changed() -> None:
-    """Neither a field of the context nor one beneath it can be set or deleted."""
+def test_the_platforms_fields_cannot_be_changed() -> None:
+    """Neither a field of the context nor one beneath it can be set or deleted, in any spelling."""
     call = context(HEADERS)
     with pytest.raises(AttributeError, match=r"Context\.request_id cannot be set"):
         call.request_id = "other"
+    with pytest.raises(AttributeError, match=r"Context\.requestId cannot be set"):
+        call.requestId = "other"  # type: ignore[misc]  # tested
     with pytest.raises(AttributeError, match=r"Context\.deadline cannot be deleted"):
         del call.deadline
-    with pytest.raises(AttributeError, match=r"Context\.mine cannot be set"):
-        call.mine = 1
     with pytest.raises(AttributeError, match=r"Credentials\.access_key_id cannot be set"):
         call.credentials.access_key_id = "x"  # type: ignore[misc]  # tested
+    with pytest.raises(AttributeError, match=r"Credentials\.mine cannot be set"):
+        call.credentials.mine = 1
+
+
+def test_a_context_takes_attributes_of_the_handlers_own() -> None:
+    """A handler may keep values of its own in the context, and delete them again."""
+    call = context(HEADERS)
+    assert not hasattr(call, "trace")
+    call.trace = 1
+    assert (call.trace, getattr(call, "trace", 2), hasattr(call, "span")) == (1, 1, False)
+    assert not hasattr(context(HEADERS), "trace")
+    del call.trace
+    with pytest.raises(AttributeError, match="'Context' object has no attribute 'trace'"):
+        assert call.trace
+    with pytest.raises(AttributeError, match="'Context' object has no attribute 'trace'"):
+        del call.trace
+
+
+SPELLINGS = {
+    "requestId": "request_id",
+    "accountId": "account_id",
+    "retryCount": "retry_count",
+    "logProject": "service.log_project",
+    "logStore": "service.log_store",
+    "log_project": "service.log_project",
+    "log_store": "service.log_store",
+    "credentials.accessKeyId": "credentials.access_key_id",
+    "credentials.accessKeySecret": "credentials.access_key_secret",
+    "credentials.securityToken": "credentials.security_token",
+    "function.versionId": "function.version_id",
+    "service.logProject": "service.log_project",
+    "service.logStore": "service.log_store",
+    "service.versionId": "service.version_id",
+    "tracing.spanContext": "tracing.span_context",
+    "tracing.spanBaggages": "tracing.span_baggages",
+    "tracing.jaegerEndpoint": "tracing.jaeger_endpoint",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_field_has_both_spellings(spelling: str) -> None:
+    """What one of the built-in runtimes calls by another name is there by that name, too."""
+    assert field(context(HEADERS), spelling) == FIELDS[SPELLINGS[spelling]]
+
+
+JSON = {
+    "requestId": "r1",
+    "credentials": {
+        "accessKeyId": "STS.KEY",
+        "accessKeySecret": "HUSH",
+        "securityToken": "TOKEN",
+    },
+    "function": {
+        "name": "resize",
+        "handler": "index.handler",
+        "memory": 512,
+        "timeout": 60,
+        "versionId": "7",
+        "qualifier": "prod",
+    },
+    "service": {
+        "name": "shop",
+        "logProject": "logs",
+        "logStore": "calls",
+        "qualifier": "prod",
+        "versionId": "7",
+    },
+    "region": "cn-hangzhou",
+    "accountId": "1357902468013579",
+    "retryCount": 2,
+    "tracing": {
+        "spanContext": "span",
+        "spanBaggages": {"tenant": "a"},
+        "jaegerEndpoint": "http://jaeger",
+    },
+}
+
+
+def test_a_context_becomes_json() -> None:
+    """`to_json()` has the built-in runtime's keys and whole values, as a result and for json."""
+    call = context(HEADERS)
+    assert call.to_json() == JSON
+    for body in (encode(call), encode(call.to_json()), json.dumps(call.to_json())):
+        assert json.loads(body) == JSON
+    assert json.loads(encode(call.credentials)) == JSON["credentials"]
+
+
+def test_vars_shows_the_fields_and_the_handlers_own() -> None:
+    """`vars(context)` is what it is of the built-in runtime's object; what is added there stays."""
+    call = context(HEADERS)
+    call.trace = 1
+    shown = vars(call)
+    assert shown["request_id"] == shown["requestId"] == "r1"
+    assert shown["credentials"].access_key_secret == "HUSH"
+    assert (shown["region"], shown["trace"]) == ("cn-hangzhou", 1)
+    shown["later"] = 2
+    assert (call.later, vars(call)["later"]) == (2, 2)
+    assert vars(call.function)["memory"] == 512
+    assert vars(call.credentials)["accessKeyId"] == "STS.KEY"
+    dumped = json.loads(json.dumps(call, default=vars))
+    assert dumped["credentials"]["access_key_id"] == "STS.KEY"
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_context_is_copied(copied: Any) -> None:
+    """A copy is of the same call, and what is set in it is not set in the other."""
+    call = context(HEADERS, deadline=7.0)
+    assert not hasattr(copied(call), "trace")
+    call.trace = [1]
+    twin = copied(call)
+    assert (twin.request_id, twin.deadline, twin.trace) == ("r1", 7.0, [1])
+    assert twin.credentials.access_key_id == "STS.KEY"
+    assert (twin.trace is call.trace) == (copied is copy.copy)
+    twin.other = 1
+    assert not hasattr(call, "other")
+    assert copied(call.credentials).access_key_id == "STS.KEY"
 
 
 @pytest.mark.parametrize("show", [repr, str, "{}".format])
@@ -131,17 +250,26 @@ def test_what_a_context_shows_has_no_secret(show: Any) -> None:
     text = "".join(show(part) for part in parts)
     for secret in ("STS.KEY", "HUSH", "TOKEN", "ENVKEY"):
         assert secret not in text
+    text += show(call.to_json()) + show(vars(call)) + show(vars(call.credentials))
+    for secret in ("STS.KEY", "HUSH", "TOKEN", "ENVKEY"):
+        assert secret not in text
     assert show(call) == "Context(request_id='r1', function='resize')"
     assert show(call.credentials) == "Credentials(***)"
     assert "memory=512" in show(call.function)
 
 
-@pytest.mark.parametrize("leave", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_context_does_not_leave_the_process(leave: Any) -> None:
+def test_a_context_does_not_leave_the_process() -> None:
     """Context and credentials refuse to be pickled, and say why."""
     for value in (context(HEADERS), context(HEADERS).credentials):
         with pytest.raises(TypeError, match="not pickled: it may hold credentials"):
-            leave(value)
+            pickle.dumps(value)
+
+
+def test_a_context_is_small() -> None:
+    """A call that waits holds five references for its context, and no dict."""
+    call = context(HEADERS)
+    assert sys.getsizeof(call) <= 96
+    assert call._own is None
 
 
 def test_credentials_come_from_the_environment_where_no_header_brings_them() -> None:
