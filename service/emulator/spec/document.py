@@ -1,27 +1,53 @@
-"""A YAML file as Serverless Devs reads it: YAML 1.2, in which `yes` is text, and no key twice."""
+"""A YAML file: its value, and the line and column at which each part of it stands."""
 
 from __future__ import annotations
 
-import re
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
+from .yaml12 import loader
 
 Place = tuple[str | int, ...]
 """Where a value stands: the keys and list indexes that lead to it."""
 
-# Types of plain values: tag, form, and the characters that it may begin with. YAML 1.1, which
-# PyYAML reads by itself, has more: `yes` is true there, 010 is 8, and 1:30 is 90. Numbers that are
-# not finite are left out: no key takes one.
-PLAIN = (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]{1,400}|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
-    ("merge", r"<<", ["<"]),
-)
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file's value, and the tree of nodes that it was made of, if it was made of a file."""
+
+    path: Path
+    value: Any
+    tree: Any = None
+
+    def position(self, place: Place) -> tuple[int, str]:
+        """Return how many steps of the place the file has, and `FILE:LINE:COLUMN` of that part.
+
+        The position of a key's value is that of the key. It is "" for a value without a file.
+        """
+        node, mark, depth = self.tree, getattr(self.tree, "start_mark", None), 0
+        for step in place:
+            found = _child(node, step)
+            if found is None:
+                break
+            node, mark = found
+            depth += 1
+        return depth, f"{self.path}:{mark.line + 1}:{mark.column + 1}" if mark else ""
+
+
+def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:
+    """The node below a key or an index, with the mark of the key or the item."""
+    if isinstance(step, int) and getattr(node, "id", "") == "sequence":
+        items = node.value
+        return (items[step], items[step].start_mark) if step < len(items) else None
+    if getattr(node, "id", "") == "mapping":
+        # From the end: keys that `<<` brings stand before the mapping's own.
+        for key, value in reversed(node.value):
+            if key.id == "scalar" and key.value == step:
+                return value, key.start_mark
+    return None
 
 
 def at(place: Place) -> str:
@@ -31,62 +57,52 @@ def at(place: Place) -> str:
 
 
 def missing(reason: ImportError) -> UsageError:
-    """Return what to say where a package of the extra `emulator` is not installed."""
+    """Return what to say if a package of the extra `emulator` is not installed."""
     return UsageError(
         f"the emulator needs packages that are not installed ({reason.name}):"
         " run `make dev`, or pip install -e '.[emulator]' in the project's folder"
     )
 
 
-def load(path: Path) -> Any:
-    """Return the file's value. Raises UsageError, with the line of what is no YAML."""
+def load(path: Path) -> Document:
+    """Read a file. Raises UsageError, with the line and column of what is no YAML."""
     try:
         import yaml
     except ImportError as reason:
         raise missing(reason) from None
+    reader = None
     try:
-        return yaml.load(path.read_text("utf-8"), _loader())
-    except OSError as reason:
-        raise UsageError(f"{path}: cannot be read: {reason.strerror}") from None
-    except UnicodeDecodeError as reason:
-        raise UsageError(f"{path}: is not UTF-8 text: {reason.reason}") from None
+        reader = loader()(_text(path))
+        tree = reader.get_single_node()
+        value = None if tree is None else reader.construct_document(tree)
     except yaml.MarkedYAMLError as reason:
         mark = reason.problem_mark
-        line = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UsageError(f"{path}{line}: {reason.problem}") from None
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise UsageError(f"{path}{where}: {reason.problem}") from None
     except yaml.YAMLError as reason:
         raise UsageError(f"{path}: {str(reason).splitlines()[0]}") from None
     except RecursionError:
         raise UsageError(f"{path}: is nested too deep") from None
+    finally:
+        if reader is not None:
+            reader.dispose()
+    return Document(path, value, tree)
 
 
-@cache
-def _loader() -> type[Any]:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own, and not ours to annotate
-
-        def compose_mapping_node(self, anchor: Any) -> Any:
-            """Refuse a second value for a key, where PyYAML takes the last."""
-            node = super().compose_mapping_node(anchor)
-            seen = set()
-            for key, _value in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"the key {key.value!r} is there twice", problem_mark=key.start_mark
-                    )
-                seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-            return node
-
-    for tag, form, first in PLAIN:
-        Loader.add_implicit_resolver(
-            f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{form})\Z"), first
-        )
-    Loader.add_constructor("tag:yaml.org,2002:int", _whole)
-    return Loader
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        return data.decode("utf-8-sig")
+    except OSError as reason:
+        raise UsageError(f"{path}: cannot be read: {reason.strerror}") from None
+    except UnicodeDecodeError as reason:
+        line = data.count(b"\n", 0, reason.start) + 1
+        column = reason.start - data.rfind(b"\n", 0, reason.start)
+        raise UsageError(f"{path}:{line}:{column}: is not UTF-8 text: {reason.reason}") from None
 
 
-def _whole(loader: Any, node: Any) -> int:
-    text = loader.construct_scalar(node)
-    return int(text, 0 if text[:2] in ("0o", "0x") else 10)
+def section(value: Any, *keys: str) -> Mapping[str, Any]:
+    """Return the mapping at the end of `keys`, {} if there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}

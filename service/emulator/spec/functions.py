@@ -3,122 +3,181 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .document import Place, at
+from .document import Place, at, section
+from .dotenv import variables
+from .doubts import doubts
+from .extending import Sources
+from .launch import CONTAINER, kind_of
 from .references import References
-from .rules import faults, section
-from .unplayed import warnings
+from .rules import faults
+from .schema import Objection, objections
+from .typed import as_typed
+from .unplayed import unplayed
+from .yaml12 import written
 
 DESTINATION = re.compile(r"acs:fc:[^:]*:[^:]*:functions/([^/]+)(?:/[^/]+)?")
 """A function as a destination names it."""
+OUTCOMES = ("asyncInvokeConfig", "destinationConfig")
 
 
 class Functions:
-    """Goes through a document once and collects its functions, what is wrong, and the warnings.
+    """Goes through a file once and collects its functions, what is wrong, and the warnings.
 
-    `props` and `codes`, what is `/code`, are by the place of the props. They are sound where
-    `faults` is empty.
+    By the place of its props, `props` has each function's as the file says them, `typed` the same
+    in the platform's types, and `codes` what is `/code`. They are sound if `faults` is empty.
     """
 
     def __init__(
-        self,
-        document: Mapping[str, Any],
-        folder: Path,
-        code: Path | None,
-        environ: Mapping[str, str],
+        self, sources: Sources, folder: Path, code: Path | None, environ: Mapping[str, str]
     ) -> None:
         self.props: dict[Place, Mapping[str, Any]] = {}
+        self.typed: dict[Place, Mapping[str, Any]] = {}
         self.codes: dict[Place, Path] = {}
         self.faults: dict[Place, str] = {}
-        self.warnings: list[str] = []
-        self._document = document
+        self.warnings: dict[Place, str] = {}
+        self._left_out: dict[Place, str] = {}
+        self._objections: dict[Place, list[Objection]] = {}
+        self._document: Mapping[str, Any] = sources.value
         self._folder = folder
         self._code = code
-        self._references = References(document, environ)
+        resources = section(sources.value, "resources")
+        folders = (section(each, "props").get("code") for each in resources.values())
+        codes = [folder / each for each in folders if isinstance(each, str) and "\0" not in each]
+        environ = variables([*codes, folder], environ)
+        self._references = References(sources.value, environ, sources.folder_of)
 
     def read(self) -> None:
         """Fill in all of it."""
-        edition = self._document.get("edition")
-        if edition != "3.0.0":
-            told = "is missing" if edition is None else f"{edition!r} is not read"
-            self.faults["edition",] = f"{told}; the emulator reads 3.0.0"
+        if told := _no_edition(self._document):
+            self.faults |= told
+            if "services" in self._document:
+                return
         self._references.resolve(self._document.get("vars"), ("vars",))
-        resources = self._document.get("resources")
-        if isinstance(resources, Mapping):
-            for name, resource in resources.items():
+        for name, resource in section(self._document, "resources").items():
+            if resource is not None:
                 self._resource(("resources", str(name)), resource)
         self.faults |= self._references.faults
         self._agree()
         if not self.props and not self.faults:
-            self.faults["resources",] = "has no function of the component fc3"
+            nothing = "has no function of the component fc3"
+            self.faults |= self._left_out or dict[Place, str]({("resources",): nothing})
         if not self.faults:
-            for place, props in self.props.items():
-                self.warnings.extend(warnings(props, place))
+            self._warn()
 
     def _resource(self, place: Place, resource: Any) -> None:
         if not isinstance(resource, Mapping) or "component" not in resource:
             self.faults[*place, "component"] = "is missing"
             return
-        component = str(resource["component"]).removeprefix("devsapp/").partition("@")[0]
+        where = (*place, "component")
+        component = str(self._references.resolve(resource["component"], where))
+        component = component.removeprefix("devsapp/").partition("@")[0]
         if component == "fc":
-            self.faults[*place, "component"] = "fc is that of FC 2; the emulator reads fc3"
+            self._left_out[where] = "fc is that of FC 2, and left out: the emulator reads fc3"
         elif component != "fc3":
-            self.warnings.append(f"{at((*place, 'component'))}: {component} is not played")
-        elif "extend" in resource:
-            self.faults[*place, "extend"] = "is not read: write what it brings into props"
+            self.warnings[where] = f"{component} is not played"
         elif not isinstance(resource.get("props"), Mapping):
             self.faults[*place, "props"] = "is not a mapping with functionName, runtime and so on"
         else:
             self._function((*place, "props"), resource["props"])
 
-    def _function(self, place: Place, written: Mapping[str, Any]) -> None:
+    def _function(self, place: Place, said: Mapping[str, Any]) -> None:
         before = self._references.met
-        props = self._references.resolve(written, place)
-        self.props[place] = props
-        if self._references.met == before:
-            found = faults(props)
-            self.faults |= {(*place, *inside): text for inside, text in found.items()}
-            if not any(inside[0] == "code" for inside in found):
-                self._find_code(place, props)
+        where = (*place, "runtime")
+        runtime = self._references.resolve(said.get("runtime"), where)
+        if isinstance(runtime, str) and "${" not in runtime and not kind_of({"runtime": runtime}):
+            self._left_out[where] = (
+                f"{runtime!r} brings a server of its own, and the function is left out: custom"
+                " runtimes, images and python3 are played"
+            )
+            return
+        self.props[place] = props = self._references.resolve(said, place)
+        if self._references.met != before:
+            return
+        self.typed[place] = typed = as_typed(props, self._tell(place))
+        # Without a runtime the schema takes the function for an image.
+        form = {**typed, "runtime": typed.get("runtime", "custom")}
+        self._objections[place] = found = list(objections(form))
+        told = faults(typed, found)
+        self.faults |= {(*place, *inside): text for inside, text in told.items()}
+        self._find_code(place, typed)
+
+    def _tell(self, place: Place) -> Any:
+        def tell(inside: Place, text: str) -> None:
+            self.warnings[*place, *inside] = text
+
+        return tell
 
     def _find_code(self, place: Place, props: Mapping[str, Any]) -> None:
-        written = props.get("code", "") if props.get("runtime") != "custom-container" else ""
-        if isinstance(written, Mapping):
-            written = written["src"]
-        self.codes[place] = code = (self._code or self._folder / written).resolve()
-        if not code.is_dir():
-            self.faults[*place, "code"] = (
-                f"{written} is no directory: make it (`make bundle`), or run the files where they"
-                " are with --code ."
-            )
+        code = self._code
+        if code is None and kind_of(props) == CONTAINER:
+            code = self._folder
+        if code is None:
+            said = props.get("code")
+            said = said.get("src") if isinstance(said, Mapping) else said
+            if not isinstance(said, str) or "\0" in said:
+                self.faults[*place, "code"] = _no_code(props)
+                return
+            code = self._folder / said
+            if not code.is_dir():
+                self.faults[*place, "code"] = (
+                    f"{said} is no directory: make it (`make bundle`), or run the files where they"
+                    " are with --code ."
+                )
+        self.codes[place] = code.resolve()
+
+    # --- what functions say of each other
 
     def _agree(self) -> None:
-        """Check what functions say of each other: names, and who is sent results."""
         places: dict[str, Place] = {}
         for place, props in self.props.items():
             name = props.get("functionName")
             if isinstance(name, str) and (first := places.setdefault(name, place)) != place:
                 told = f"{name!r} is that of {at((*first, 'functionName'))} too"
                 self.faults.setdefault((*place, "functionName"), told)
-        for place, props in self.props.items():
-            path = ("asyncInvokeConfig", "destinationConfig")
-            for outcome in section(props, *path):
-                arn = section(props, *path, outcome).get("destination")
-                where = (*place, *path, outcome, "destination")
-                if isinstance(arn, str) and (told := _no_destination(arn, list(places))):
-                    self.faults.setdefault(where, told)
+        for place, props in self.typed.items():
+            for outcome, target in destinations(props):
+                found = DESTINATION.fullmatch(target)
+                if target and not (found and found[1] in places):
+                    self.warnings[*place, *OUTCOMES, outcome, "destination"] = (
+                        "is not played: only functions of this file are sent results"
+                    )
+
+    def _warn(self) -> None:
+        self.warnings |= self._left_out | self._references.warnings
+        for place, props in self.typed.items():
+            for inside, text in doubts(props, self._objections[place]):
+                self.warnings.setdefault((*place, *inside), text)
+            for inside, text in unplayed(props):
+                self.warnings.setdefault((*place, *inside), text)
 
 
-def _no_destination(arn: str, functions: list[str]) -> str:
-    """What is wrong with a destination, "" for nothing."""
-    if not arn.startswith("acs:fc:"):
-        return ""
-    found = DESTINATION.fullmatch(arn)
-    if not found:
-        return f"{arn!r} is not of the form acs:fc:REGION:ACCOUNT:functions/NAME"
-    if found[1] not in functions:
-        return f"the function {found[1]!r} is not in this file; there are {', '.join(functions)}"
-    return ""
+def destinations(props: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each outcome of a function's asynchronous calls, and who is sent it."""
+    for outcome, target in section(props, *OUTCOMES).items():
+        arn = section(target).get("destination")
+        if isinstance(arn, str):
+            yield outcome, arn
+
+
+def _no_edition(document: Mapping[str, Any]) -> dict[Place, str]:
+    """What is wrong with the file's edition."""
+    edition = document.get("edition")
+    if "services" in document and "resources" not in document:
+        told = "is for Function Compute 2; `s cli fc3 s2tos3` turns the file into one for fc3"
+        return {("services",): told}
+    if edition is None or written(edition) != "3.0.0":
+        told = "is missing" if edition is None else f"{edition!r} is not read"
+        return {("edition",): f"{told}: the emulator reads edition: 3.0.0"}
+    return {}
+
+
+def _no_code(props: Mapping[str, Any]) -> str:
+    if "code" not in props:
+        return "is missing"
+    if isinstance(props["code"], Mapping):
+        return "is in OSS: run a directory of this machine with --code DIR"
+    return f"{props['code']!r:.100} is neither a directory nor an object"

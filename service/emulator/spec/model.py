@@ -68,17 +68,21 @@ class Function:
     """None: no initializer is configured, so `/initialize` is never called."""
     pre_stop_timeout: float | None = None
     """None: `/pre-stop` is never called."""
+    initializer: str = ""
+    """The name in `initializer.handler`, "" for none: the platform runs no hook without a name."""
+    pre_stop: str = ""
+    """The name in `preStop.handler`, "" for none."""
     health: HealthCheck | None = None
     asynchronous: AsyncConfig = field(default_factory=AsyncConfig)
     provisioned: int = 0
     """Instances that are there from the start and never stopped for being idle."""
     provisioned_freeze: bool = False
-    """True where the file says `alwaysAllocateCPU: false`: provisioned instances are frozen too."""
+    """True if the file says `alwaysAllocateCPU: false`: provisioned instances are frozen too."""
     max_instances: int | None = None
     """From `concurrencyConfig.reservedConcurrency`; None: the emulator's own cap."""
     timers: Sequence[Timer] = ()
     props: Mapping[str, Any] = field(default_factory=dict)
-    """The `props` of the file, with the references replaced and nothing else."""
+    """The `props` of the file, without keys that have nothing and with references replaced."""
 
 
 @dataclass(frozen=True, slots=True)

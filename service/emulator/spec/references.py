@@ -1,13 +1,22 @@
-"""References in `s.yaml`, such as `${vars.region}` or `${env('NAME')}`, and what they name."""
+"""References in `s.yaml`, such as `${vars.region}` or `${env('NAME')}`, and what they name.
+
+A reference that is the whole of a text has the type of what it names; within text it is written as
+JavaScript writes it. What a call returns is looked at once more, as Serverless Devs does it.
+"""
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from .document import Place, at
+from .document import Place, at, section
+from .expressions import Call, Expression, Literal, Named, parse
+from .yaml12 import loader, written
 
 ACCOUNT = "1000000000000000"
 """The id of the account that everything here belongs to: nobody's."""
@@ -20,129 +29,240 @@ CONFIG = {
 """What `${config(...)}` names: nobody's, since nothing on a desk may reach an account."""
 
 KNOWN = (
-    "${vars.NAME}, ${env('NAME', 'default')}, ${env.NAME}, ${this.props.KEY},"
-    " ${resources.NAME.props.KEY} and ${config('AccountID')}"
+    "${vars.NAME}, ${env('NAME', 'default')}, ${this.props.KEY}, ${resources.NAME.props.KEY},"
+    " ${cwd}, path(), file(), json(), yaml(), str(), base64() and config('AccountID')"
 )
 
-_REFERENCE = re.compile(r"\$\{([^${}]*)\}")
-_CALL = re.compile(r"(env|config)\(\s*('[^']*'|\"[^\"]*\"|[^'\",()]+?)\s*(?:,(.*))?\)", re.DOTALL)
-_PATH = re.compile(r"(vars|this|resources)((?:\.[\w-]+)+)")
+_REFERENCE = re.compile(r"\$\{(.*?)\}", re.DOTALL)
+_LATER = re.compile(r"(?:resources|components)\.[^.]+\.(?:output|info)(?:\.|$)|(?:self|shared)\.")
+"""What Serverless Devs leaves as it is until it deploys."""
 
 
-class _Unknown(Exception):
+class ReferenceFault(Exception):
     """What is wrong with a reference."""
 
 
 class References:
     """Puts values in the place of references.
 
-    `faults` has what is wrong, by the place where it stands. A value with a faulty reference stays
-    as it is written.
+    `faults` has what is wrong and `warnings` what stays as it is written, both by the place where
+    it stands. A value with a faulty reference stays as it is written.
     """
 
-    def __init__(self, document: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        document: Mapping[str, Any],
+        environ: Mapping[str, str],
+        folder_of: Callable[[Place], Path],
+    ) -> None:
+        """`folder_of` tells the folder of the file in which a place stands."""
         self.faults: dict[Place, str] = {}
+        self.warnings: dict[Place, str] = {}
         self.met = 0
         """How often a faulty reference was met: what was resolved meanwhile is not whole."""
         self._document = document
         self._environ = environ
+        self._folder_of = folder_of
         self._open: list[Place] = []
 
     def resolve(self, value: Any, place: Place) -> Any:
-        """Return the value that stands at `place`, with the references in it replaced."""
+        """Return the value that stands at `place`, with its references replaced.
+
+        Keys and items that have nothing are left out.
+        """
         if isinstance(value, Mapping):
-            return {key: self.resolve(each, (*place, key)) for key, each in value.items()}
+            pairs = ((key, self.resolve(each, (*place, key))) for key, each in value.items())
+            return {key: each for key, each in pairs if each is not None}
         if isinstance(value, list):
-            return [self.resolve(each, (*place, index)) for index, each in enumerate(value)]
+            items = (self.resolve(each, (*place, index)) for index, each in enumerate(value))
+            return [each for each in items if each is not None]
         if not isinstance(value, str) or "${" not in value:
             return value
         try:
             return self._text(value, place)
-        except _Unknown as reason:
+        except ReferenceFault as reason:
             self.faults[place] = str(reason)
             self.met += 1
             return value
 
-    def _text(self, text: str, place: Place) -> Any:
+    def _text(self, text: str, place: Place, *, again: bool = True) -> Any:
+        before = self.met
         if whole := _REFERENCE.fullmatch(text):
-            return self._named(whole[1].strip(), place)
-        if text.count("${") != len(_REFERENCE.findall(text)):
-            raise _Unknown(f"{text!r} has a reference within a reference, or one without an end")
-        return _REFERENCE.sub(lambda found: self._written(found[1].strip(), place), text)
-
-    def _written(self, reference: str, place: Place) -> str:
-        value = self._named(reference, place)
-        if isinstance(value, bool):
-            return str(value).lower()
-        if isinstance(value, str | int | float):
-            return str(value)
-        raise _Unknown(f"${{{reference}}} is neither text nor a number: it cannot be part of text")
-
-    def _named(self, reference: str, place: Place) -> Any:
-        """What a reference names, without the braces."""
-        if call := _CALL.fullmatch(reference):
-            name = _unquoted(call[2])
-            default = None if call[3] is None else _unquoted(call[3].strip())
-            return self._variable(name, default) if call[1] == "env" else _config(name)
-        if reference.startswith("env."):
-            return self._variable(reference.removeprefix("env."), None)
-        if path := _PATH.fullmatch(reference):
-            return self._value(path[1], path[2].split(".")[1:], place)
-        raise _Unknown(f"${{{reference}}} is not known; there are {KNOWN}")
-
-    def _variable(self, name: str, default: str | None) -> str:
-        value = self._environ.get(name, default)
-        if value is None:
-            raise _Unknown(
-                f"the environment variable {name} is not set; set it, or write"
-                f" ${{env('{name}', 'default')}}"
-            )
+            value = self._reference(whole[1], place)
+        else:
+            value = _REFERENCE.sub(lambda found: self._within_text(found[1], place), text)
+        is_new = self.met == before and value != text
+        if again and is_new and isinstance(value, str) and "${" in value:
+            return self._text(value, place, again=False)
         return value
 
-    def _value(self, root: str, steps: list[str], place: Place) -> Any:
-        written = f"${{{'.'.join([root, *steps])}}}"
-        target: Place = (root, *steps)
-        if root == "this":
-            if place[0] != "resources":
-                raise _Unknown(f"{written} has a meaning within a resource only")
-            target = (*place[:2], *steps)
-        if len(target) > 2 and target[0] == "resources" and target[2] != "props":
-            raise _Unknown(f"{written} is known after a deployment only; props are known before")
-        value, target = self._follow(written, target)
+    def _within_text(self, code: str, place: Place) -> str:
+        value = self._reference(code, place)
+        if isinstance(value, Mapping):
+            raise ReferenceFault(f"${{{code}}} is a mapping: it cannot be part of text")
+        return written(value)
+
+    def _reference(self, code: str, place: Place) -> Any:
+        """What a reference names, by what stands between its braces."""
+        if "${" in code:
+            raise ReferenceFault(f"${{{code}}} has a reference within a reference")
+        if _LATER.match(code.strip()):
+            return self._later(code, place)
+        try:
+            value = self._value(parse(code), place)
+        except ValueError:
+            raise ReferenceFault(f"${{{code}}} is not known; there are {KNOWN}") from None
+        if value is None:
+            raise ReferenceFault(f"${{{code}}} has no value")
+        return value
+
+    def _later(self, code: str, place: Place) -> Any:
+        """What a deployment brings: the props tell it, or it stays as it is written."""
+        root, name, _, *keys = code.strip().split(".")
+        props = section(self._document, root, name, "props")
+        if root == "resources" and len(keys) == 1 and keys[0] in props:
+            return self._follow(code, (root, name, "props", keys[0]), place)
+        self.warnings[place] = (
+            f"${{{code}}} is known after a deployment only: it stays as it is written"
+        )
+        return f"${{{code}}}"
+
+    # --- values
+
+    def _value(self, expression: Expression, place: Place) -> Any:
+        if isinstance(expression, Literal):
+            return expression.value
+        if isinstance(expression, Call):
+            arguments = [self._value(each, place) for each in expression.arguments]
+            return self._call(expression.name, arguments, place)
+        return self._named(expression, place)
+
+    def _named(self, named: Named, place: Place) -> Any:
+        root, *steps = named.steps
+        shown = ".".join(named.steps)
+        if root == "cwd" and not steps:
+            return str(self._folder_of(place))
+        if root == "env" and steps:
+            return self._variable(".".join(steps), None)
+        if root == "credential" and len(steps) == 1:
+            return _config(steps[0])
+        if root == "this" and steps:
+            return self._this(shown, steps, place)
+        if root in ("vars", "resources") and steps:
+            return self._follow(shown, named.steps, place)
+        raise ValueError(shown)
+
+    def _this(self, shown: str, steps: list[str], place: Place) -> Any:
+        if place[0] != "resources":
+            raise ReferenceFault(f"${{{shown}}} has a meaning within a resource only")
+        if steps == ["name"]:
+            return place[1]
+        if steps == ["access"]:
+            return self._follow(shown, ("access",), place)
+        return self._follow(shown, (*place[:2], *steps), place)
+
+    def _follow(self, shown: str, target: Place, place: Place) -> Any:
+        """The value at `target`, by way of the references that it is made of."""
+        value: Any = self._document
+        there: Place = ()
+        for step in target:
+            if isinstance(value, str) and "${" in value:
+                value = self._resolved(shown, value, there)
+            if isinstance(value, list) and str(step).isdecimal() and int(step) < len(value):
+                step = int(step)
+            elif not isinstance(value, Mapping) or step not in value:
+                raise ReferenceFault(_nowhere(shown, there, value, step))
+            value = value[step]
+            there = (*there, step)
+        return self._resolved(shown, value, there)
+
+    def _resolved(self, shown: str, value: Any, target: Place) -> Any:
         if target in self._open:
             ring = " -> ".join(map(at, (*self._open[self._open.index(target) :], target)))
-            raise _Unknown(f"{written} leads back to itself: {ring}")
+            raise ReferenceFault(f"${{{shown}}} leads back to itself: {ring}")
         self._open.append(target)
         try:
             return self.resolve(value, target)
         finally:
             self._open.pop()
 
-    def _follow(self, written: str, target: Place) -> tuple[Any, Place]:
-        """The value at `target` as it is written, and the place with its list indexes."""
-        value: Any = self._document
-        place: Place = ()
-        for step in target:
-            if isinstance(value, list) and str(step).isdecimal() and int(step) < len(value):
-                step = int(step)
-                value = value[step]
-            elif isinstance(value, Mapping) and step in value:
-                value = value[step]
-            else:
-                keys = [str(key) for key in value] if isinstance(value, Mapping) else []
-                near = difflib.get_close_matches(str(step), keys, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                where = at(place) or "the file"
-                raise _Unknown(f"{written} leads nowhere: {where} has no {step!r}{hint}")
-            place = (*place, step)
-        return value, place
+    # --- calls
+
+    def _call(self, name: str, arguments: list[Any], place: Place) -> Any:
+        if name == "env" and len(arguments) in (1, 2):
+            return self._variable(str(arguments[0]), *(arguments[1:] or [None]))
+        if name == "secret":
+            self.warnings[place] = "secret() is not known on a desk: it stays as it is written"
+            return f"${{secret('{written(arguments[0] if arguments else '')}')}}"
+        if name not in ("config", "path", "file", "json", "yaml", "str", "base64"):
+            raise ValueError(name)
+        if len(arguments) != 1:
+            raise ReferenceFault(f"{name}() takes one argument, here it has {len(arguments)}")
+        (argument,) = arguments
+        if name == "str":
+            return written(self._said(argument, place))
+        text = written(argument)
+        if name in ("path", "file"):
+            return _file(name, self._folder_of(place) / text, text)
+        return _config(text) if name == "config" else _read_as(name, text)
+
+    def _said(self, argument: Any, place: Place) -> Any:
+        """What `str(vars.size)` is asked for: the value of that name, or the text itself."""
+        try:
+            named = parse(argument) if isinstance(argument, str) else None
+            return self._named(named, place) if isinstance(named, Named) else argument
+        except (ValueError, ReferenceFault):
+            return argument
+
+    def _variable(self, name: str, default: Any) -> Any:
+        value = self._environ.get(name) or default
+        if value is None:
+            raise ReferenceFault(
+                f"the environment variable {name} is not set; set it, write it into .env, or write"
+                f" ${{env('{name}', 'default')}}"
+            )
+        return value
 
 
-def _unquoted(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+def _nowhere(shown: str, there: Place, value: Any, step: str | int) -> str:
+    keys = [str(key) for key in value] if isinstance(value, Mapping) else []
+    near = difflib.get_close_matches(str(step), keys, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"${{{shown}}} leads nowhere: {at(there) or 'the file'} has no {str(step)!r}{hint}"
 
 
 def _config(name: str) -> str:
     if name not in CONFIG:
-        raise _Unknown(f"${{config('{name}')}} is not known; there are {', '.join(CONFIG)}")
+        raise ReferenceFault(f"config('{name}') is not known; there are {', '.join(CONFIG)}")
     return CONFIG[name]
+
+
+def _file(kind: str, path: Path, said: str) -> str:
+    """The path of a file or folder that is there, or the text in the file."""
+    try:
+        if kind == "file":
+            return path.read_text("utf-8", errors="replace")
+        if said and path.exists():
+            return str(path)
+    except (OSError, ValueError) as reason:  # ValueError: a NUL in the name
+        told = getattr(reason, "strerror", None) or str(reason)
+        raise ReferenceFault(f"file('{said}') cannot be read: {told}") from None
+    raise ReferenceFault(f"path('{said}') is not there: {path} is looked for")
+
+
+def _read_as(kind: str, text: str) -> Any:
+    if kind == "base64":
+        return b64encode(text.encode()).decode()
+    try:
+        return json.loads(text) if kind == "json" else _yaml(text)
+    except (ValueError, RecursionError) as reason:
+        raise ReferenceFault(f"{kind}() cannot read its text: {reason}") from None
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.load(text, loader())
+    except yaml.YAMLError as reason:
+        raise ValueError(str(reason).splitlines()[0]) from None

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import cron
-from .document import Place, at
-from .rules import TRIGGERS, schema, section, triggers
+from .document import Place, section
+from .schema import schema
 
 PLAYED = {
     "asyncInvokeConfig",
@@ -64,7 +64,6 @@ INSTEAD = {
 """Keys of which a user would want to know what is done instead."""
 
 NESTED = {
-    ("customContainerConfig", "image"): "entrypoint and command run on this machine instead",
     ("instanceLifecycleConfig", "initializer", "command"): "the hook is left out",
     ("instanceLifecycleConfig", "preStop", "command"): "the hook is left out",
     ("provisionConfig", "scheduledActions"): "there are always `defaultTarget` instances",
@@ -74,6 +73,7 @@ NESTED = {
     ("scalingConfig", "residentPoolId"): "instances are this machine's processes",
 }
 
+TIMER = {"$ref": "#/definitions/ITimerTriggerConfig"}
 SAMPLES = {
     "cdn_events": "cdn.refreshed",
     "eventbridge": "eventbridge.oss",
@@ -85,48 +85,39 @@ SAMPLES = {
 """The sample event of each trigger that does not fire on a desk."""
 
 
-def warnings(props: Mapping[str, Any], place: Place) -> Iterator[str]:
+def unplayed(props: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
     """Yield what is not played of a function's props, each with its place. The props are sound."""
-    for inside, keys in _unknown(props, schema(), ()):
-        yield f"{at((*place, *inside))}: {keys}"
+    yield from _unknown(props, schema(), ())
     for key in sorted(schema()["properties"].keys() - PLAYED - QUIET):
         value = props.get(key)
-        if value and not (key == "logConfig" and value == "auto"):
-            yield f"{at((*place, key))}: is not played{_instead(INSTEAD.get(key))}"
+        if value and not (key == "logConfig" and str(value).startswith("auto")):
+            what = INSTEAD.get(key)
+            yield (key,), f"is not played: {what}" if what else "is not played"
     for path, what in NESTED.items():
         if section(props, *path[:-1]).get(path[-1]):
-            yield f"{at((*place, *path))}: is not played: {what}"
-    yield from _destinations(props, place)
-    for index, trigger in triggers(props):
-        yield from _trigger(trigger, (*place, "triggers", index), props["functionName"])
+            yield path, f"is not played: {what}"
+    listed = props.get("triggers", [])
+    for index, trigger in enumerate(listed):
+        yield from _trigger(trigger, ("triggers", index), props["functionName"])
 
 
-def _instead(what: str | None) -> str:
-    return f": {what}" if what else ""
-
-
-def _destinations(props: Mapping[str, Any], place: Place) -> Iterator[str]:
-    path = ("asyncInvokeConfig", "destinationConfig")
-    for outcome, target in section(props, *path).items():
-        arn = target.get("destination", "")
-        if arn and not arn.startswith("acs:fc:"):
-            where = at((*place, *path, outcome, "destination"))
-            yield f"{where}: is not played: only functions of this file are sent results"
-
-
-def _trigger(trigger: Mapping[str, Any], place: Place, function: str) -> Iterator[str]:
-    kind = trigger["triggerType"]
+def _trigger(
+    trigger: Mapping[str, Any], place: Place, function: str
+) -> Iterator[tuple[Place, str]]:
+    kind = trigger.get("triggerType")
     if kind == "timer":
-        expression = trigger["triggerConfig"]["cronExpression"]
-        for doubt in cron.parse(expression).doubts:
-            yield f"{at((*place, 'triggerConfig', 'cronExpression'))}: {doubt}"
+        for doubt in cron.parse(trigger["triggerConfig"]["cronExpression"]).doubts:
+            yield (*place, "triggerConfig", "cronExpression"), doubt
     elif kind == "http":
-        yield f"{at(place)}: an http trigger is not played: the emulator sends events only"
-    else:
+        yield place, "an http trigger is not played: the emulator sends events only"
+    elif kind in SAMPLES:
         yield (
-            f"{at(place)}: does not fire on a desk; send its event with"
-            f" `python -m service invoke @{SAMPLES[kind]} --function {function}`"
+            place,
+            "does not fire on a desk; send its event with"
+            f" `python -m service invoke @{SAMPLES[kind]} --function {function}`",
         )
+    else:
+        yield place, f"a trigger of the type {kind!r} is not played"
 
 
 def _unknown(value: Any, form: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, str]]:
@@ -140,17 +131,11 @@ def _unknown(value: Any, form: Mapping[str, Any], place: Place) -> Iterator[tupl
     if not isinstance(value, Mapping) or not known:
         return
     for key, each in value.items():
-        if key in known:
-            yield from _unknown(each, _form(value, key, known), (*place, key))
-        else:
+        if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             yield (*place, key), f"the component has no such key, it is left out{hint}"
-
-
-def _form(value: Mapping[str, Any], key: str, known: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema of a key's value. A trigger's configuration has that of its type."""
-    if key == "triggerConfig":
-        return {"$ref": f"#/definitions/{TRIGGERS[value['triggerType']]}"}
-    form: Mapping[str, Any] = known[key]
-    return form
+        elif key != "triggerConfig":
+            yield from _unknown(each, known[key], (*place, key))
+        elif value.get("triggerType") == "timer":
+            yield from _unknown(each, TIMER, (*place, key))

@@ -1,0 +1,161 @@
+"""What starts an instance of a function (docs/platform.md section 9): the command of a custom
+runtime, what an image runs, and for a built-in Python runtime this service.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import site
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .document import Place, section
+
+CUSTOM, CONTAINER, PYTHON = "custom", "custom-container", "python"
+"""Kinds of runtimes that are played."""
+
+PACKAGE = __name__.partition(".")[0]
+"""The name under which this service is imported."""
+ROOT = Path(__file__).parents[3]
+"""The folder that holds its package."""
+
+_PYTHON = re.compile(r"python3(\.\d+)?")
+_CODE = re.compile(r"(?<![\w./~-])/code(?![\w.-])")
+
+Tell = Callable[[Place, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """The command, and variables that it needs beside those of the file."""
+
+    command: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def kind_of(props: Mapping[str, Any]) -> str:
+    """Return which kind of runtime a function has, "" for one that is not played."""
+    runtime = props.get("runtime")
+    if not isinstance(runtime, str):
+        return ""
+    if runtime.startswith(CONTAINER):
+        return CONTAINER
+    if _PYTHON.fullmatch(runtime):
+        return PYTHON
+    return CUSTOM if re.match(r"custom(\.|\Z)", runtime) else ""
+
+
+def config_of(props: Mapping[str, Any]) -> str:
+    """Return the key under which the command, the port and the health check stand."""
+    return "customContainerConfig" if kind_of(props) == CONTAINER else "customRuntimeConfig"
+
+
+def here(text: str, code: Path) -> str:
+    """Return the text with each path below `/code` as it is on this desk."""
+    return _CODE.sub(lambda _found: str(code), text)
+
+
+def launch(props: Mapping[str, Any], code: Path, tell: Tell) -> Launch:
+    """Return what starts an instance, and `tell` if it is not what the platform starts."""
+    config = section(props, config_of(props))
+    if kind_of(props) == PYTHON:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        tell(
+            ("runtime",),
+            f"{props['runtime']} is played by this service on Python {version}, not by the"
+            " platform's own server (docs/from-the-built-in-runtime.md)",
+        )
+        return _service(props)
+    if kind_of(props) == CUSTOM:
+        written = [*(config.get("command") or ["/code/bootstrap"]), *(config.get("args") or [])]
+        return Launch(tuple(here(part, code) for part in written))
+    written = [*(config.get("entrypoint") or []), *(config.get("command") or [])]
+    if not written:
+        return _image(props, code, tell)
+    tell(
+        ("customContainerConfig", "image"),
+        "is not played: entrypoint and command run on this machine instead",
+    )
+    return Launch(tuple(here(part, code) for part in written))
+
+
+def _service(props: Mapping[str, Any]) -> Launch:
+    """This service, with settings that agree with the function's configuration.
+
+    The platform runs a hook only if the configuration names it.
+    """
+    hooks = section(props, "instanceLifecycleConfig")
+    initializer, pre_stop = section(hooks, "initializer"), section(hooks, "preStop")
+    given = {
+        "SERVICE_CONCURRENCY": str(int(props.get("instanceConcurrency", 1))),
+        "SERVICE_INITIALIZER": initializer.get("handler"),
+        "SERVICE_INITIALIZE_TIMEOUT": _a_little_less(initializer.get("timeout", 3)),
+        "SERVICE_PRE_STOP": pre_stop.get("handler"),
+        "SERVICE_DRAIN_TIMEOUT": _a_little_less(pre_stop.get("timeout", 3)),
+    }
+    variables = {name: value for name, value in given.items() if value}
+    own = section(props, "environmentVariables")
+    if str(ROOT) not in site.getsitepackages():  # a copy of the project, or an editable one
+        paths = [own.get("PYTHONPATH", ""), str(ROOT)]
+        variables["PYTHONPATH"] = ":".join(filter(None, paths))
+    # -P: a file beside the handler never runs in place of the service.
+    return Launch((sys.executable, "-P", "-m", PACKAGE), variables)
+
+
+def _a_little_less(seconds: float) -> str:
+    """A time-out of the service, so that its own answer comes before the platform's."""
+    return f"{max(0.5, seconds - min(1.0, seconds * 0.1)):g}"
+
+
+# --- images
+
+
+def _image(props: Mapping[str, Any], code: Path, tell: Tell) -> Launch:
+    """What the image runs by itself, as far as it is known here."""
+    place = ("customContainerConfig", "image")
+    built = dockerfile(code / "Dockerfile")
+    if built:
+        tell(place, "is not played: what the Dockerfile beside the code runs, runs on this machine")
+        return Launch(tuple(here(part, code) for part in built))
+    tell(
+        place,
+        "is not played, and what it runs is not known here: this service runs in its place; write"
+        " entrypoint or command, or keep its Dockerfile beside the code",
+    )
+    return _service(props)
+
+
+def dockerfile(path: Path) -> list[str]:
+    """Return what the last stage of a Dockerfile runs, with its WORKDIR as /code; [] for none."""
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except OSError:
+        return []
+    said: dict[str, list[str]] = {}
+    folder = ""
+    for line in re.sub(r"\\[ \t]*\n", " ", text).splitlines():
+        word, _, rest = line.strip().partition(" ")
+        if word.upper() == "FROM":
+            said, folder = {}, ""
+        elif word.upper() == "WORKDIR":
+            folder = rest.strip().rstrip("/")
+        elif word.upper() in ("ENTRYPOINT", "CMD"):
+            said[word.upper()] = _words(rest.strip())
+    command = [*said.get("ENTRYPOINT", []), *said.get("CMD", [])]
+    if folder in ("", "/code"):
+        return command
+    inside = re.compile(rf"(?<![\w./~-]){re.escape(folder)}(?![\w.-])")
+    return [inside.sub("/code", part) for part in command]
+
+
+def _words(text: str) -> list[str]:
+    """The words of ENTRYPOINT or CMD in either form."""
+    try:
+        listed = json.loads(text)
+    except ValueError:
+        return ["/bin/sh", "-c", text] if text else []
+    return [str(word) for word in listed] if isinstance(listed, list) else []
