@@ -83,7 +83,7 @@ reliability: .venv-bench/stamp ## what is lost, hung, leaked and mixed, here and
 
 lock: build/uv/bin/uv ## resolve the lock files again; ARGS=--upgrade moves to newer versions
 	$(COMPILE) pyproject.toml --output-file requirements.lock $(ARGS)
-	$(COMPILE) pyproject.toml --extra emulator --extra events --extra load --extra reload --extra workers --group dev --constraints requirements.lock \
+	$(COMPILE) pyproject.toml --extra emulator --extra events --extra load --extra reload --group dev --constraints requirements.lock \
 		--output-file requirements-dev.lock $(ARGS)
 	$(COMPILE) --group uv --output-file requirements-uv.lock $(ARGS)
 	$(COMPILE) --group audit --output-file requirements-audit.lock $(ARGS)

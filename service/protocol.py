@@ -44,6 +44,8 @@ MAX_LOG_LINE = 32 * 1024
 MAX_MESSAGE = 16 * 1024
 """Characters of an exception's text that an answer carries: the rest says how much was cut."""
 
+_CUT = " characters cut]"
+
 INITED = "FunctionCompute fc-event-service runtime inited."
 """The line that marks a cold start in the platform's logs."""
 
@@ -146,12 +148,20 @@ def end_line(operation: Operation, request_id: str, *, failed: bool) -> str:
     return f"FC {operation.name} End RequestId: {request_id}{suffix}"
 
 
+def shortened(message: str) -> str:
+    """Return an exception's text as answers carry it: MAX_MESSAGE characters, and how many were
+    cut. What was shortened before, in another process, is returned as it is.
+    """
+    cut = len(message) - MAX_MESSAGE
+    if cut <= 0 or (cut <= len(_CUT) + 20 and message.endswith(_CUT)):
+        return message
+    return f"{message[:MAX_MESSAGE]}... [{cut}{_CUT}"
+
+
 def error_body(code: str, message: str, request_id: str, stack: list[list[str]]) -> bytes:
     """Return the error JSON, with the built-in runtime's keys (docs/platform.md section 3.1)."""
-    if len(message) > MAX_MESSAGE:
-        message = f"{message[:MAX_MESSAGE]}... [{len(message) - MAX_MESSAGE} characters cut]"
     body: dict[str, Any] = {
-        "errorMessage": message,
+        "errorMessage": shortened(message),
         "errorType": code,
         "requestId": request_id,
         "stackTrace": stack,

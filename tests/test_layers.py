@@ -71,10 +71,9 @@ LATE = {
     "emulator": "jsonschema uvloop yaml",
     "events": "cbor2 pydantic",
     "process.loop": "uvloop",
-    "workers.forking": "gunicorn",
     "__init__": "calls context errors",  # within a `try`
 }
-OPTIONAL = {"uvloop", "watchfiles", "gunicorn", "cbor2", "pydantic", "jsonschema", "yaml"}
+OPTIONAL = {"uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml"}
 PURE = ("protocol", "http.chunked", "http.heads")
 """Modules of rules and bytes, which know nothing of sockets and tasks."""
 

@@ -32,7 +32,8 @@ class Lifecycle:
     def __init__(self, *, drain_timeout: float, hurry: Callable[[], None]) -> None:
         self.initialize: Hook = nothing
         self.pre_stop: Hook = nothing
-        self.arrived: Callable[[], None] = lambda: None
+        self.arrived: Callable[[], None] = lambda: None  # called when something is in flight
+        self.rested: Callable[[], None] = lambda: None  # and when nothing is any more
         self.arriving: Callable[[], bool] = lambda: False
         self._drain_timeout = drain_timeout
         self._hurry = hurry
@@ -87,7 +88,8 @@ class Lifecycle:
     def leave(self) -> None:
         """Count a request whose answer is written, or whose connection is gone."""
         self.in_flight -= 1
-        if not self.in_flight and self._idle:
+        if not self.in_flight:
+            self.rested()
             for waiter in self._idle:
                 if not waiter.done():
                     waiter.set_result(None)

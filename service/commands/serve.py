@@ -46,11 +46,11 @@ def serve_function(
 
         return supervise(loaded.settings, arguments, cwd)
     if workers > 1:
-        from ..workers.start import supervise_workers
+        from ..workers.start import serve_by_workers
 
         check_start(loaded.settings, os.environ)
-        return supervise_workers(
-            workers, loaded.settings, lambda seat: serve_with_others(loaded, cwd, seat)
+        return serve_by_workers(
+            workers, loaded.settings, lambda worker: serve_with_others(loaded, cwd, worker)
         )
     if flags.control is not None:
         return serve_for_reload(loaded, cwd, flags.control)
@@ -93,16 +93,16 @@ def serve_for_reload(loaded: Loaded, cwd: Path, control: int) -> int:
         return serve(app, sock, announce)
 
 
-def serve_with_others(loaded: Loaded, cwd: Path, seat: Any) -> int:
-    """Be one worker of several, whose Seat is `seat`; return the exit code."""
-    mine = share(loaded.settings, seat.place, seat.number)
+def serve_with_others(loaded: Loaded, cwd: Path, worker: Any) -> int:
+    """Be one worker of several, whose WorkerShare is `worker`; return the exit code."""
+    mine = share(loaded.settings, worker.place, worker.number)
     with logged(mine, 1) as logs:
         handlers = load_handlers(loaded, cwd)
-        peers = seat.peers(mine)
+        peers = worker.peers(mine)
         app = create_app(mine, loaded.platform, handlers, logs, peers.ask)
-        seat.join(app, peers)
+        worker.join(app, peers)
 
         def announce(url: str) -> None:
-            seat.serves(banner_lines(loaded, handlers, url, seat.number))
+            worker.serves(banner_lines(loaded, handlers, url, worker.number))
 
-        return serve(app, seat.sock, announce, seat.site)
+        return serve(app, worker.sock, announce, worker.site)

@@ -17,27 +17,41 @@ PATIENCE = 0.005
 """Seconds in which the other one may take a connection then."""
 
 
-class Tally:
-    """How many connections each worker has, and has ever taken, for all of them to see.
+class SharedCounts:
+    """What each worker writes down for all others, and for the supervisor, to see: how many
+    connections it has, how many it has ever taken, and whether calls are in flight.
 
     Made before the first of them; each writes at its own place alone.
     """
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self._cells = memoryview(mmap.mmap(-1, number * 16)).cast("Q")
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._cells = memoryview(mmap.mmap(-1, workers * 24)).cast("Q")
 
     def note(self, place: int, has: int, taken: int) -> None:
-        """Write a worker's figures."""
-        self._cells[2 * place], self._cells[2 * place + 1] = has, taken
+        """Write how many connections a worker has, and has ever taken."""
+        self._cells[3 * place], self._cells[3 * place + 1] = has, taken
 
     def behind(self, place: int, has: int) -> dict[int, int]:
         """Return the workers that have much less than `has`, and what each has taken."""
         return {
-            other: self._cells[2 * other + 1]
-            for other in range(self.number)
-            if other != place and self._cells[2 * other] + AHEAD <= has
+            other: self._cells[3 * other + 1]
+            for other in range(self._workers)
+            if other != place and self._cells[3 * other] + AHEAD <= has
         }
+
+    def note_busy(self, place: int, *, busy: bool) -> None:
+        """Write whether a worker has calls in flight."""
+        self._cells[3 * place + 2] = busy
+
+    def is_busy(self, place: int) -> bool:
+        """Return whether a worker has calls in flight; of a dead one, whether it had."""
+        return bool(self._cells[3 * place + 2])
+
+    def forget(self, place: int) -> None:
+        """Write that a place has no worker."""
+        self.note(place, 0, 0)
+        self.note_busy(place, busy=False)
 
 
 class Turns(Site):
@@ -53,11 +67,11 @@ class Turns(Site):
         runner: Runner,
         sock: socket.socket,
         lifecycle: Lifecycle,
-        tally: Tally,
+        counts: SharedCounts,
         place: int,
     ) -> None:
         super().__init__(runner, sock, lifecycle)
-        self._tally = tally
+        self._counts = counts
         self._place = place
         self._taken = 0
         self._waited_for: dict[int, int] = {}
@@ -96,12 +110,12 @@ class Turns(Site):
         return took
 
     def _others_first(self) -> bool:
-        behind = self._tally.behind(self._place, self._note())
+        behind = self._counts.behind(self._place, self._note())
         hopeful = any(self._waited_for.get(other) != taken for other, taken in behind.items())
         self._waited_for = behind
         return hopeful
 
     def _note(self) -> int:
         has = self._server.live + len(self._tasks)
-        self._tally.note(self._place, has, self._taken)
+        self._counts.note(self._place, has, self._taken)
         return has

@@ -1,8 +1,9 @@
-"""The common start of several workers: the parent here, each worker in a process of its own."""
+"""The common start of several workers: the supervisor here, each worker in a process of its own."""
 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 
 from ..errors import StartError
@@ -10,40 +11,51 @@ from ..logs.capture import route_all
 from ..logs.log import Logs
 from ..logs.pipe import Sink
 from ..process.serve import listen
+from ..process.signals import Stopped
 from ..settings.table import Settings
-from .forking import Forked, new_arbiter
-from .supervisor import Parent
-from .worker import Seat
+from .supervisor import Supervisor, blocked, unblocked
+from .worker import WorkerShare
 
 
-def supervise_workers(number: int, settings: Settings, work: Callable[[Seat], int]) -> int:
+def serve_by_workers(number: int, settings: Settings, work: Callable[[WorkerShare], int]) -> int:
     """Serve with `number` workers until SIGTERM or SIGINT; return the exit code.
 
     Each worker is a new process in which this returns what `work` returns. Raises StartError when
-    the port or a worker fails, in the parent alone.
+    the port or a worker fails, in the supervisor alone.
     """
-    arbiter = new_arbiter(number)
     sock = listen(settings)
+    with blocked():
+        outcome = _supervised(number, settings, sock)
+        if isinstance(outcome, WorkerShare):
+            return _worked(outcome, work)
+    return outcome
+
+
+def _supervised(number: int, settings: Settings, sock: socket.socket) -> int | WorkerShare:
+    supervisor = os.getpid()
     logs = Logs(Sink(1), settings.log_format)
     undo = route_all(logs, settings.log_level)
     try:
-        return Parent(number, settings, sock, arbiter, logs).run()
-    except Forked as new:
-        seat = new.seat
+        return Supervisor(number, settings, sock, logs).run()
     finally:
         undo()
-        if os.getpid() == arbiter.pid:
+        if os.getpid() == supervisor:
             logs.close()
         else:
-            logs.sink.close()  # without a flush: what is pending is the parent's to write
-    return _work(seat, work)
+            logs.sink.close()  # without a flush: what is pending is the supervisor's to write
 
 
-def _work(seat: Seat, work: Callable[[Seat], int]) -> int:
+def _worked(share: WorkerShare, work: Callable[[WorkerShare], int]) -> int:
+    """Be a worker; return its exit code. A stop that comes while it starts is its end, and no
+    failure.
+    """
     try:
-        return work(seat)
+        with unblocked():
+            return work(share)
+    except Stopped:
+        return 0
     except StartError as error:
-        seat.failed(error)
+        share.failed(error)
         return error.exit_code
     finally:
-        seat.close()
+        share.close()

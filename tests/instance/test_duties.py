@@ -16,7 +16,8 @@ from service.instance.assembly import SERVICE
 from service.instance.duties import DUTIES, SLACK, Duty, runs
 from service.protocol import Operation
 from service.settings.table import Settings
-from service.workers.peers import Peers, mailboxes
+from service.workers.messages import new_inbox
+from service.workers.peers import Peers
 from tests.assembly import handlers_of, logged
 
 THAW = Duty(
@@ -41,9 +42,9 @@ async def test_a_new_row_is_a_hook_of_every_worker(aiohttp_client: AiohttpClient
 
     with logged() as (logs, pipe):
         handlers = handlers_of(echo, pre_freeze=hook)
-        boxes, workers, duties = mailboxes(2), [], (*DUTIES, THAW)
+        inboxes, workers, duties = [new_inbox(), new_inbox()], [], (*DUTIES, THAW)
         for place in range(2):
-            peers = Peers(place, boxes, Settings())
+            peers = Peers(place, inboxes, Settings())
             app = create_app(Settings(), Platform(), handlers, logs, peers.ask, duties)
             peers.work = {duty.path: duty.work(app[SERVICE]) for duty in duties}
             peers.open()
@@ -55,9 +56,8 @@ async def test_a_new_row_is_a_hook_of_every_worker(aiohttp_client: AiohttpClient
         assert "/thaw" in await missing.text()
         for _, peers in workers:
             peers.close()
-        for box in boxes:
-            box.inside.close()
-            box.slot.close()
+        for inbox in inboxes:
+            inbox.close()
     assert (got.status, ran) == (200, ["t1", "t1"])
     assert lines[0] == "FC Thaw Start RequestId: t1"
     assert lines[-1] == "FC Thaw End RequestId: t1"

@@ -22,7 +22,7 @@ import pytest
 
 from service.process.signals import SAME_SIGNAL
 from tests.conftest import Serve
-from tests.harness import ANSWERS_WITHIN, Answer, Client, ServerProcess, least, request
+from tests.harness import ANSWERS_WITHIN, ECHO, Answer, Client, ServerProcess, least, request
 
 SOURCE = """
     import asyncio, os, pathlib, signal
@@ -297,6 +297,53 @@ async def test_a_worker_that_dies_at_start_stops_the_whole(two: Two) -> None:
     assert "a worker ended with code 7 before it served" in errors[0]
 
 
+async def test_a_worker_that_dies_while_the_other_starts_is_replaced(two: Two) -> None:
+    """H2: one worker serves, dies, and another one takes its place, before the slower one serves;
+    then the instance is announced.
+    """
+    service = two(
+        FIRST
+        + """
+    import time
+    while not FIRST and not pathlib.Path("go").exists():
+        time.sleep(0.02)
+
+    async def initialize(context):
+        print("serves", os.getpid())
+
+    def handler(event, context):
+        return {"pid": os.getpid()}
+    """
+    )
+    line = await service.until("serves")
+    os.kill(int(line.rsplit(" ", 1)[1]), signal.SIGKILL)
+    line = await service.until("another one takes its place")
+    assert "was killed by SIGKILL" in line
+    (service.server.folder / "go").touch()
+    workers = await service.serves()
+    assert (await service.health())["ready"]
+    assert len(workers) == 2
+    assert await asyncio.to_thread(service.server.stop) == 0
+
+
+async def test_only_calls_that_were_there_are_said_to_be_lost(two: Two) -> None:
+    """H1: a worker dies at rest, then one with a call in flight."""
+    service = two()
+    victim, _ = await service.serves()
+    assert (await service.server.ask(request(b"", path="/initialize"))).status == 200
+    await service.health()
+    async with service.server.client() as client:
+        os.kill(victim, signal.SIGKILL)
+        assert "calls are lost" not in await service.until("another one takes its place")
+        await service.until(SERVES_AGAIN)
+        busy = pid_of(await client.ask(request()))
+        await client.send(request(b"wait"))
+        await service.until("running")
+        os.kill(busy, signal.SIGKILL)
+        line = await service.until("another one takes its place", count=2)
+        assert "was killed by SIGKILL: its calls are lost" in line
+
+
 async def test_a_crash_loop_ends_the_instance(two: Two) -> None:
     """H2: workers that die right after their start are tried again more and more slowly, then the
     instance ends with exit code 3 and the reason.
@@ -387,6 +434,39 @@ async def test_initialize_reports_the_worker_that_failed(two: Two) -> None:
         assert answer.status == 404
         assert answer.json()["errorType"] == "InitializationError"
         assert answer.json()["errorMessage"] == "the initializer failed: LookupError: no table"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["'x' * 300_000", "'\\ud83d'", "os.fsdecode(b'caf\\xe9')"],
+    ids=["long", "surrogate", "file name"],
+)
+async def test_any_failure_of_a_hook_is_told(two: Two, text: str) -> None:
+    """H6: whatever a hook's error says, the request is answered with it, whichever worker is asked,
+    and under whatever headers.
+    """
+    service = two(
+        FIRST
+        + f"""
+    def fail(context):
+        if not FIRST:
+            raise LookupError({text})
+
+    initialize = pre_stop = pre_freeze = fail
+
+    def handler(event, context):
+        return FIRST
+    """
+    )
+    await service.serves()
+    odd: dict[str, str] = {"x_fc_function_name": "caf\xe9"}
+    for path in ("/initialize", "/pre-freeze", "/pre-stop"):
+        asked = await service.server.ask(request(b"", path="/health", method="GET", **odd))
+        assert len(asked.json()["each"]) == 2
+        answer = await service.server.ask(request(b"", path=path, **odd))
+        assert answer.status == 404
+        assert "LookupError" in answer.body.decode()
+    assert await asyncio.to_thread(service.server.stop) == 0
 
 
 async def test_pre_stop_and_pre_freeze_run_once_in_every_worker(two: Two) -> None:
@@ -558,6 +638,21 @@ async def test_a_stop_while_workers_start_ends_them(two: Two) -> None:
     assert "Traceback" not in service.server.log()
 
 
+async def test_a_stop_at_any_moment_of_the_start_is_clean(two: Two, tmp_path: Path) -> None:
+    """A5: SIGTERM as soon as a worker is there, and ever later, is exit code 0 without a
+    traceback.
+    """
+    for number in range(1, 7):
+        service = two(ECHO, folder=tmp_path / str(number))
+        moments = 0
+        while moments < number:  # as many looks at the machine's processes, which take their time
+            moments += bool(service.pids())
+        service.server.signal(signal.SIGTERM)
+        assert await service.server.ends() == 0, service.server.log()
+        assert service.server.errors == []
+        assert "Traceback" not in service.server.log()
+
+
 async def test_a_frozen_instance_loses_no_worker(two: Two, loop_kind: str) -> None:
     """B1: SIGSTOP of all processes for longer than any of their own waits: the same workers
     go on.
@@ -572,7 +667,7 @@ async def test_a_frozen_instance_loses_no_worker(two: Two, loop_kind: str) -> No
             os.kill(pid, signal.SIGSTOP)
         for client in clients:
             await client.send(request())
-        await asyncio.sleep(2.5)  # gunicorn's own loop wakes up each second
+        await asyncio.sleep(2.5)
         for pid in (*workers, service.parent):
             os.kill(pid, signal.SIGCONT)
         answers = [await client.answer() for client in clients]
@@ -628,22 +723,9 @@ async def test_the_lines_of_two_workers_are_whole(two: Two) -> None:
     assert all(match and match[1] == match[2] for match in found)
 
 
-@pytest.mark.parametrize(
-    ("flags", "code", "told"),
-    [
-        (["--reload"], 2, "--reload serves with one worker"),
-        ([], 3, "install the extra `workers`"),
-    ],
-    ids=["with --reload", "without gunicorn"],
-)
-async def test_what_cannot_be_is_refused(
-    two: Two, tmp_path: Path, flags: list[str], code: int, told: str
-) -> None:
-    """Two workers with `--reload` are exit code 2, without gunicorn exit code 3, in one line."""
-    folder = tmp_path / "function"
-    (folder / "gunicorn").mkdir(parents=True)
-    (folder / "gunicorn" / "__init__.py").write_text("raise ImportError")
-    service = two(SOURCE, *flags, folder=folder)
-    assert await service.server.ends() == code
+async def test_reload_is_refused(two: Two) -> None:
+    """Two workers with `--reload` are exit code 2, in one line."""
+    service = two(SOURCE, "--reload")
+    assert await service.server.ends() == 2
     (line,) = service.server.errors
-    assert told in line
+    assert "--reload serves with one worker" in line

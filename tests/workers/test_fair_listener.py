@@ -14,19 +14,19 @@ from aiohttp import web
 from service.calls.lifecycle import Lifecycle
 from service.http.receiver import Limits
 from service.http.server import Runner
-from service.workers.fair_listener import AHEAD, Tally, Turns
+from service.workers.fair_listener import AHEAD, SharedCounts, Turns
 
-Site = tuple[Turns, socket.socket, Lifecycle, Tally]
+Site = tuple[Turns, socket.socket, Lifecycle, SharedCounts]
 
 
-def test_the_tally_names_those_who_are_behind() -> None:
+def test_the_counts_names_those_who_are_behind() -> None:
     """A worker is behind when it has much less; what it has ever taken tells whether it goes on."""
-    tally = Tally(3)
-    tally.note(0, 10, 40)
-    tally.note(1, 10 - AHEAD, 7)
-    tally.note(2, 11 - AHEAD, 8)
-    assert tally.behind(0, 10) == {1: 7}
-    assert tally.behind(1, 10 - AHEAD) == {}
+    counts = SharedCounts(3)
+    counts.note(0, 10, 40)
+    counts.note(1, 10 - AHEAD, 7)
+    counts.note(2, 11 - AHEAD, 8)
+    assert counts.behind(0, 10) == {1: 7}
+    assert counts.behind(1, 10 - AHEAD) == {}
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ async def site() -> AsyncIterator[Site]:
     lifecycle = Lifecycle(drain_timeout=1, hurry=lambda: None)
     runner = Runner(web.Application(), lifecycle, Limits(60, 60, 100))
     await runner.setup()
-    tally = Tally(2)
-    turns = Turns(runner, sock, lifecycle, tally, 0)
-    yield turns, sock, lifecycle, tally
+    counts = SharedCounts(2)
+    turns = Turns(runner, sock, lifecycle, counts, 0)
+    yield turns, sock, lifecycle, counts
     sock.close()
     await runner.cleanup()
 
@@ -56,10 +56,10 @@ async def answered(turns: Turns) -> None:
 
 async def test_a_worker_that_does_not_take_its_turn_is_not_waited_for(site: Site) -> None:
     """The other worker takes nothing, and this one serves all the same."""
-    turns, _, lifecycle, tally = site
+    turns, _, lifecycle, counts = site
     await turns.start()
     turns._server.live += 2 * AHEAD
-    assert tally.behind(0, turns._note()) == {1: 0}
+    assert counts.behind(0, turns._note()) == {1: 0}
     for _ in range(3):
         await answered(turns)
     turns._server.live -= 2 * AHEAD
