@@ -42,7 +42,7 @@ def decoder(annotation: Any) -> Decode:
     `__event_needs__`, a tuple of names. An annotation that nothing can decode is a TypeError here,
     at load, never at a call.
     """
-    kind = _bare(annotation)
+    kind = bare_annotation(annotation)
     if kind in (inspect.Parameter.empty, bytes):
         return bytes
     if kind is str:
@@ -56,13 +56,13 @@ def decoder(annotation: Any) -> Decode:
     return _guarded(_built(annotation))
 
 
-def _bare(annotation: Any) -> Any:
+def bare_annotation(annotation: Any) -> Any:
     """What bytes, str and self-decoding classes are called beneath `Annotated` and `| None`."""
     if get_origin(annotation) is Annotated:
-        return _bare(get_args(annotation)[0])
+        return bare_annotation(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
         kinds = [kind for kind in get_args(annotation) if kind is not types.NoneType]
-        return _bare(kinds[0]) if len(kinds) == 1 else annotation
+        return bare_annotation(kinds[0]) if len(kinds) == 1 else annotation
     return annotation
 
 

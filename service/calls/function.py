@@ -6,13 +6,12 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any
 
 from ..errors import HandlerFailed, ServiceError, UnserializableResult
+from .callables import Kind
 from .deadline import Call
 from .threads import Outcome, ThreadPool, end_fork
-
-Kind = Literal["async", "sync", "stream"]
 
 
 @dataclass(frozen=True, slots=True)

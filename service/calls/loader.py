@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import logging
 import sys
-import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import StartError, text_of
 from ..protocol import SERVICE_LOGGER
 from . import tracebacks
+from .callables import awaits, check_takes, event_annotation, judge_kind, place_of
 from .decode import decoder
-from .function import HOOKS, Function, Handlers, Kind
-from .stream import EventStream
+from .function import HOOKS, Function, Handlers
+from .stream import takes_stream
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
@@ -53,7 +52,7 @@ def load(names: Sequence[str], folder: Path, **hooks: str) -> Handlers:
     wanted = _first_that_resolves(names, folder)
     module, found = _find(wanted, folder)
     return Handlers(
-        handler=_check_handler(wanted, found),
+        handler=_check_handler(wanted, found, module),
         **{
             what: _hook(module, Wanted(what, hooks.get(what, "")), defaults_of(what), folder)
             for what in HOOKS
@@ -155,23 +154,21 @@ def _broken(wanted: Wanted, reason: BaseException, advice: str) -> str:
     return f"{wanted}: {where}the import failed: {type(reason).__name__}: {text}; {advice}"
 
 
-def _check_handler(wanted: Wanted, found: Any) -> Function:
-    call, kind = _kind(wanted, found)
-    signature = _signature(wanted, call)
+def _check_handler(wanted: Wanted, found: Any, home: ModuleType) -> Function:
+    kind = judge_kind(wanted, found, home)
+    check_takes(wanted, found, "(event, context)", home)
+    annotation = event_annotation(wanted, found, home)
+    if takes_stream(annotation):
+        if not awaits(found):
+            raise StartError(
+                f"{wanted}: {place_of(found, home)} is a plain function, which cannot read an"
+                " EventStream: write `async def`, or take the event as bytes"
+            )
+        return Function(wanted.name, found, kind)
     try:
-        signature.bind(None, None)
-    except TypeError:
-        raise StartError(
-            f"{wanted}: {_place(call)} takes {signature}; a handler takes (event, context)"
-        ) from None
-    event = next(iter(signature.parameters.values()))
-    annotation = _annotation(wanted, call, event)
-    if annotation is EventStream:
-        return Function(wanted.name, call, kind)
-    try:
-        return Function(wanted.name, call, kind, decoder(annotation))
+        return Function(wanted.name, found, kind, decoder(annotation))
     except TypeError as reason:
-        raise StartError(f"{wanted}: {_place(call)}: {reason}") from reason
+        raise StartError(f"{wanted}: {place_of(found, home)}: {reason}") from reason
 
 
 def _hook(
@@ -189,17 +186,13 @@ def _hook(
             return None
         wanted = Wanted(wanted.what, f"{module.__name__}.{present[0]}")
         found = getattr(module, present[0])
-    call, kind = _kind(wanted, found)
+    kind = judge_kind(wanted, found, module)
     if kind == "stream":
-        raise StartError(f"{wanted}: {_place(call)} is an async generator; write a plain function")
-    signature = _signature(wanted, call)
-    try:
-        signature.bind(None)
-    except TypeError:
         raise StartError(
-            f"{wanted}: {_place(call)} takes {signature}; a hook takes (context)"
-        ) from None
-    return Function(wanted.name, call, kind)
+            f"{wanted}: {place_of(found)} is an async generator; write a plain function"
+        )
+    check_takes(wanted, found, "(context)", module)
+    return Function(wanted.name, found, kind)
 
 
 def _library_of(found: Any, folder: Path) -> str:
@@ -212,58 +205,3 @@ def _library_of(found: Any, folder: Path) -> str:
         return ""
     roots = [path for path in sys.path if path and file.startswith(f"{path}/")]
     return "" if max(roots, key=len, default="") == str(folder) else home.__name__
-
-
-def _kind(wanted: Wanted, found: Any) -> tuple[Callable[..., Any], Kind]:
-    if inspect.isclass(found) or not callable(found):
-        what = "a class" if inspect.isclass(found) else f"{type(found).__name__}"
-        raise StartError(
-            f"{wanted} is {what}, not a function; name a function, or an object that can be called"
-        )
-    # What decides is the code that runs: an object's __call__, a partial's function.
-    code = found
-    if not (inspect.isroutine(found) or hasattr(found, "func")):
-        code = found.__call__
-    if inspect.isgeneratorfunction(code):
-        raise StartError(
-            f"{wanted}: {_place(code)} is a generator; Function Compute returns an event's result"
-            " whole: return the value, or write an async generator of bytes or str"
-        )
-    if inspect.isasyncgenfunction(code):
-        return found, "stream"
-    return found, "async" if inspect.iscoroutinefunction(code) else "sync"
-
-
-def _signature(wanted: Wanted, call: Any) -> inspect.Signature:
-    try:
-        return inspect.signature(call)
-    except (TypeError, ValueError):
-        raise StartError(
-            f"{wanted} has no signature that can be read; wrap it in a function"
-        ) from None
-
-
-def _code(call: Any) -> Any:
-    """Return the function beneath a partial, a decorator or a callable object."""
-    target = inspect.unwrap(getattr(call, "func", call))
-    return target if inspect.isroutine(target) else inspect.unwrap(type(target).__call__)
-
-
-def _place(call: Any) -> str:
-    code = getattr(_code(call), "__code__", None)
-    return f"{code.co_filename} line {code.co_firstlineno}" if code else repr(call)
-
-
-def _annotation(wanted: Wanted, call: Any, parameter: inspect.Parameter) -> Any:
-    if parameter.annotation is inspect.Parameter.empty:
-        return parameter.annotation
-    # This annotation alone: others may name what is imported for type checkers only.
-    alone = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
-    names = getattr(_code(call), "__globals__", {})
-    try:
-        return typing.get_type_hints(alone, names, include_extras=True)[parameter.name]
-    except Exception as reason:
-        raise StartError(
-            f"{wanted}: {_place(call)}: the annotation {parameter.annotation!r}"
-            f" cannot be resolved: {reason}"
-        ) from reason

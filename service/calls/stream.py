@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar, overload
 
 from ..errors import BadFraming, CallerError, ClientGone, InvalidEvent, PayloadTooLarge
 from .admission import Budget
-from .decode import decoder
+from .decode import bare_annotation, decoder
 
 T = TypeVar("T")
 
@@ -164,6 +164,11 @@ class EventStream:
             except InvalidEvent as reason:
                 raise InvalidEvent(f"line {number}: {reason}") from reason
             yield value
+
+
+def takes_stream(annotation: Any) -> bool:
+    """Say whether an annotation asks for the event while it arrives."""
+    return bare_annotation(annotation) is EventStream
 
 
 def too_large(limit: int) -> PayloadTooLarge:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from service.calls.callables import Kind
 from service.calls.deadline import Call
-from service.calls.function import Function, Kind, run
+from service.calls.function import Function, run
 from service.calls.threads import ThreadPool
 from service.errors import HandlerFailed, InvalidEvent, ServiceError, UnserializableResult
 

@@ -353,7 +353,22 @@ def test_each_kind_of_handler_is_recognised(
             "@d\ndef handler(event: dict, context): pass",
             {},
         ),
-        ("from service import EventStream\ndef handler(event: EventStream, context): pass", None),
+        (
+            "from service import EventStream\nasync def handler(event: EventStream, context): pass",
+            None,
+        ),
+        (
+            "from service import EventStream\nfrom typing import Annotated\n"
+            "async def handler(event: Annotated[EventStream, 'x'], context): yield b''",
+            None,
+        ),
+        (
+            "from service import EventStream\n"
+            "from functools import wraps\n"
+            "def d(f):\n  @wraps(f)\n  def w(*a): return f(*a)\n  return w\n"
+            "@d\nasync def handler(event: EventStream, context): pass",
+            None,
+        ),
         (
             "from typing import TYPE_CHECKING, Annotated\n"
             "if TYPE_CHECKING:\n  from service import Context\n"
