@@ -41,7 +41,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", default="127.0.0.1", help="the API's address [default: 127.0.0.1]"
     )
-    parser.add_argument("--port", type=int, default=8000, help="the API's port [default: 8000]")
+    parser.add_argument(
+        "--port",
+        type=_within(int, 0, 65535),
+        default=8000,
+        metavar="PORT",
+        help="the API's port, 0 for any that is free [default: 8000]",
+    )
     _add_limits(parser)
     parser.add_argument(
         "--access-key",
@@ -60,22 +66,51 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     defaults = Options()
     parser.add_argument(
         "--max-instances",
-        type=int,
+        type=_within(int, 1, 10_000),
         default=defaults.max_instances,
         metavar="N",
         help=f"instances of a function at most [default: {defaults.max_instances}]",
     )
     parser.add_argument(
         "--idle-timeout",
-        type=float,
+        type=_within(float, 0.1, 86_400),
         default=defaults.idle_timeout,
         metavar="SECONDS",
         help="stop an instance that has had no call for so long"
         f" [default: {defaults.idle_timeout:g}]",
     )
     parser.add_argument(
+        "--start-timeout",
+        type=_within(float, 0.1, 86_400),
+        default=defaults.start_timeout,
+        metavar="SECONDS",
+        help="give up an instance whose port is not open after so long"
+        f" [default: {defaults.start_timeout:g}, the platform's]",
+    )
+    parser.add_argument(
+        "--share-tmp",
+        action="store_true",
+        help="let instances have this machine's /tmp, not each one of its own",
+    )
+    parser.add_argument(
         "--enforce-memory", action="store_true", help="kill an instance above its memorySize"
     )
+
+
+def _within(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    """Return what reads a flag's value: a number of that kind and range."""
+
+    def read_number(text: str) -> float:
+        what = "a whole number" if kind is int else "a number"
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from None
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not from {least:g} to {most:,.0f}")
+        return value
+
+    return read_number
 
 
 def emulate(flags: argparse.Namespace, cwd: Path) -> int:
@@ -101,6 +136,8 @@ async def _emulate(
         options=Options(
             max_instances=flags.max_instances,
             idle_timeout=flags.idle_timeout,
+            start_timeout=flags.start_timeout,
+            private_tmp=not flags.share_tmp,
             enforce_memory=flags.enforce_memory,
         ),
         state=cwd / flags.state if flags.state else path.parent / STATE,
@@ -152,7 +189,7 @@ async def _play(
         stopping.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: a terminal is closed
         loop.add_signal_handler(number, stop)
     start = asyncio.ensure_future(played.start())
     stopped = asyncio.ensure_future(stopping.wait())

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from ..errors import UsageError
 from ..settings import table
 from ..settings.table import KNOBS, Loaded
+from .account import Account
 from .instances.contract import environment
 from .spec.model import Function
 
@@ -23,7 +24,9 @@ def disagreements(function: Function) -> Iterator[str]:
     command, a script for example, only what a variable of the service says is known to be meant.
     """
     ours = _flags(function.command)
-    variables = environment(function, "", function.port, {})
+    variables = environment(
+        function, "", function.port, Account(), home="/", temporary="/tmp", desk={}
+    )
     try:
         loaded = table.load(ours or {}, variables, function.code)
     except UsageError:  # the service says it itself, at its start

@@ -1,4 +1,4 @@
-"""What the platform says where no function answers, in its own words (docs/platform.md section 3).
+"""What the platform says if no function answers, in its own words (docs/platform.md section 3).
 
 Errors of a start have status 412, as the API's list of error codes has them. What is true on the
 desk alone stands in a line of its own behind them.
@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import orjson
 
@@ -25,6 +26,17 @@ SIGNALS = {int(number) for number in signal.Signals}
 
 class InitializationError(Exception):
     """The initializer failed or took too long; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedPort:
+    """The port on which an instance was to listen, one of `cap` of its function; `written` is the
+    port of the file.
+    """
+
+    number: int
+    written: int
+    cap: int
 
 
 def no_folder(folder: str) -> PlatformError:
@@ -44,7 +56,7 @@ def no_file(path: str) -> PlatformError:
     )
 
 
-def exited(code: int, command: Sequence[str], output: str, port: int) -> PlatformError:
+def exited(code: int, command: Sequence[str], output: str, port: WantedPort) -> PlatformError:
     """The first process ended before its port was open; `code` is its exit code, or the errno with
     which it could not be executed.
     """
@@ -67,30 +79,45 @@ def _meaning(code: int) -> str:
 
 
 def not_started(
-    port: int, seconds: float, output: str, listening: Sequence[tuple[str, int]]
+    port: WantedPort, seconds: float, output: str, listening: Sequence[tuple[str, int]]
 ) -> PlatformError:
     """The port was not open in time; `listening` says where the instance listens instead."""
     return PlatformError(
         412,
         "FunctionNotStarted",
-        f"Function instance health check failed on port {port} in {seconds:g} seconds.\n"
+        f"Function instance health check failed on port {port.number} in {seconds:g} seconds.\n"
         f"Logs:{output}{_elsewhere(port, listening)}",
     )
 
 
-def _elsewhere(port: int, listening: Sequence[tuple[str, int]]) -> str:
+def waits(port: WantedPort, seconds: float, listening: Sequence[tuple[str, int]]) -> str:
+    """The line that the log has of a start which takes long."""
+    found = _elsewhere(port, listening) or "\nIt does not listen anywhere yet."
+    told = f"waits for port {port.number} to open, for {seconds:g} seconds in all."
+    return f"{told}{found}".replace("\n", " ")
+
+
+def _elsewhere(port: WantedPort, listening: Sequence[tuple[str, int]]) -> str:
     places = ", ".join(f"{host}:{number}" for host, number in listening)
-    if port in (number for _, number in listening):
+    if port.number in (number for _, number in listening):
         return f"\nIt listens on {places} only: Function Compute needs 0.0.0.0."
     return f"\nIt listens on {places}.{own_port(port)}" if places else ""
 
 
-def own_port(port: int) -> str:
+def own_port(port: WantedPort) -> str:
     """What a server has to do on the desk that it has not to do on the platform."""
-    return (
-        f"\nThis instance was to listen on port {port}: on the desk each instance needs a port of"
-        " its own. Read it from FC_CUSTOM_LISTEN_PORT, or run with --max-instances 1."
-    )
+    told = f"\nThis instance was to listen on port {port.number}: "
+    if port.cap > 1:
+        return (
+            f"{told}on the desk each instance needs a port of its own. Read it from"
+            " FC_CUSTOM_LISTEN_PORT, or run with --max-instances 1."
+        )
+    if port.number != port.written:
+        return (
+            f"{told}port {port.written} of the file is another program's on this machine. End that"
+            " one, or read the port from FC_CUSTOM_LISTEN_PORT."
+        )
+    return f"{told}the file says so. Read it from FC_CUSTOM_LISTEN_PORT, or change the file."
 
 
 def unhealthy(path: str, fault: str, output: str) -> PlatformError:
@@ -125,6 +152,21 @@ def exhausted(instances: int, concurrency: int) -> PlatformError:
         f"The function has as many instances as it may have ({instances}), and each serves as many"
         f" calls as it may ({concurrency}). Retry later.",
     )
+
+
+def out_of_means(reason: OSError) -> PlatformError:
+    """The desk has no more files, processes, memory or disk for an instance or a connection."""
+    advice = "end other programs, or run with a smaller --max-instances"
+    if reason.errno in (errno.EMFILE, errno.ENFILE):
+        advice = "raise the limit (`ulimit -n`), or run with a smaller --max-instances"
+    what = reason.strerror or type(reason).__name__
+    return PlatformError(503, "ServiceUnavailable", f"The desk cannot give more: {what}; {advice}.")
+
+
+def broke(reason: BaseException) -> PlatformError:
+    """Something in the emulator went wrong that nobody foresaw."""
+    told = f"The emulator failed: {type(reason).__name__}: {reason}"
+    return PlatformError(500, "InternalServerError", told)
 
 
 def stopping() -> PlatformError:

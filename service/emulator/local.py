@@ -16,9 +16,11 @@ from aiohttp import web
 
 from ..errors import StartError
 from ..protocol import new_request_id
+from .account import Account
 from .api.routes import create_app, create_runner
 from .calls import Invocation, Outcome
 from .figures import CallFigures, Counted
+from .instances.descriptors import raise_limit
 from .instances.faults import Faults
 from .instances.instance import Instance
 from .instances.pool import InstancePool, Options
@@ -56,10 +58,11 @@ class FunctionCompute:
         self.spec = spec
         self.url = ""
         self.faults = Faults()
+        self._account = Account()
         self.figures = {name: CallFigures() for name in spec.functions}
         self._options = options or Options()
         self._pools = {
-            name: InstancePool(function, self._options, log, self.faults)
+            name: InstancePool(function, self._options, log, self.faults, self._account)
             for name, function in spec.functions.items()
         }
         self._counted = {
@@ -72,10 +75,12 @@ class FunctionCompute:
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
-        """Open the API's port, start the provisioned instances, take up the queue.
+        """Open the API's port, start the provisioned instances, take up the queue. This process
+        may open as many files then as the system allows.
 
-        Raises StartError where the port or the file of the queue cannot be had.
+        Raises StartError if the port or the file of the queue cannot be had.
         """
+        raise_limit()
         functions = self.spec.functions
         async with AsyncExitStack() as parts:  # undone in reverse order, here where a start fails
             store = self._open_store()
@@ -156,6 +161,7 @@ class FunctionCompute:
             ) from None
         host, port = runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
+        self._account.endpoint = f"{host}:{port}"
         return site
 
 

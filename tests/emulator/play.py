@@ -123,7 +123,7 @@ class Play:
 @asynccontextmanager
 async def playing(played: Function | None = None, **options: Any) -> AsyncIterator[Play]:
     """A pool that has been started. It is stopped, and no process of it is left."""
-    play = Play(played or function(), **{"stop_grace": 5.0} | options)
+    play = Play(played or function(), **{"stop_grace": 5.0, "private_tmp": False} | options)
     async with asyncio.timeout(WITHIN):
         await play.pool.start()
     try:

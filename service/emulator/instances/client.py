@@ -14,6 +14,7 @@ from aiohttp.http import HttpResponseParser, RawResponseMessage
 from aiohttp.streams import StreamReader
 
 from ...protocol import STATUS
+from .descriptors import OUT_OF_FILES
 
 MAX_FIELD = 64 * 1024
 """Bytes of one header field of an answer."""
@@ -28,6 +29,14 @@ BODY = 64 * 1024
 
 class Lost(Exception):
     """The connection could not be made, or ended before the answer was whole."""
+
+
+class OutOfFiles(Lost):
+    """The connection could not be made, since this process may open no more files."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class Unreadable(Exception):
@@ -159,10 +168,10 @@ class Connections:
         self.all: set[ClientConnection] = set()
 
     async def ask(self, head: bytes, body: bytes, seconds: float) -> InstanceAnswer:
-        """Send a request on a warm connection, or on a new one where none is idle; return the
+        """Send a request on a warm connection, or on a new one if none is idle; return the
         answer.
 
-        Where there is a warm one, the request is written before this waits for anything. Nothing
+        If there is a warm one, the request is written before this waits for anything. Nothing
         is ever sent twice. Raises Lost, Unreadable, and TimeoutError after so many seconds.
         """
         loop = asyncio.get_running_loop()
@@ -188,6 +197,8 @@ class Connections:
         except TimeoutError:
             raise
         except OSError as reason:
+            if reason.errno in OUT_OF_FILES:
+                raise OutOfFiles(reason) from None
             raise Lost from reason
         return connection
 

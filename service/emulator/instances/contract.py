@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
+import site
 import sys
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -24,6 +23,7 @@ from ...protocol import (
     SECURITY_TOKEN,
     Operation,
 )
+from ..account import Account
 from ..spec.model import Function
 from ..spec.references import ACCOUNT
 from .ports import HOST
@@ -36,33 +36,47 @@ NO_TOKEN = "custom.debian11"
 OLD_IMAGES = ("custom", "custom.debian10")
 """The runtimes that are told their version as FC_VER_ID, others as FC_FUNCTION_VERSION."""
 
+SYSTEM = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Where the programs of an image lie; ours stand before them."""
+
+PLATFORM_PYTHON = "/var/fc/lang/"
+"""Where the platform's runtimes have their own languages."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def environment(
-    function: Function, instance_id: str, port: int, desk: Mapping[str, str] | None = None
+    function: Function,
+    instance_id: str,
+    port: int,
+    account: Account,
+    *,
+    home: str,
+    temporary: str,
+    desk: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return all variables of an instance. Of the desk's own (`desk`, else this process's) it has
-    no more than PATH, HOME, LANG and the folder for temporary files.
+    no more than LANG and, unless the file has a PATH, that.
 
-    The directory of the Python that runs the emulator comes first on PATH, also where the file sets
-    one: the platform's /var/fc/lang is not on the desk.
+    FC_EMULATOR_ENDPOINT, which the platform has not, says where the API is: the instance's keys are
+    good for it.
     """
     own = os.environ if desk is None else desk
-    path = function.environment.get("PATH") or own.get("PATH") or os.defpath
-    key, secret, token = _credentials()
+    keys = account.issue()
     version = "FC_VER_ID" if function.runtime in OLD_IMAGES else "FC_FUNCTION_VERSION"
     return {
-        "HOME": own.get("HOME", "/"),
+        "HOME": home,
         "LANG": own.get("LANG", "C.UTF-8"),
-        "TMPDIR": tempfile.gettempdir(),
+        "TMPDIR": temporary,
+        **_user_packages(),
         **function.environment,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}",
-        "ALIBABA_CLOUD_ACCESS_KEY_ID": key,
-        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret,
-        "ALIBABA_CLOUD_SECURITY_TOKEN": token,
+        "PATH": path_of(function.environment.get("PATH", ""), own.get("PATH") or os.defpath),
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": keys.key_id,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": keys.secret,
+        "ALIBABA_CLOUD_SECURITY_TOKEN": keys.token,
         "FC_ACCOUNT_ID": ACCOUNT,
         "FC_CUSTOM_LISTEN_PORT": str(port),
+        "FC_EMULATOR_ENDPOINT": account.endpoint,
         "FC_FUNC_CODE_PATH": str(function.code.resolve()),
         "FC_FUNCTION_HANDLER": function.handler,
         "FC_FUNCTION_MEMORY_SIZE": str(function.memory),
@@ -74,16 +88,37 @@ def environment(
     }
 
 
-def _credentials() -> tuple[str, str, str]:
-    """Return an access key's id, its secret, and a token, good for nothing."""
-    text = secrets.token_hex(48)
-    return f"STS.DESK{text[:16]}", text[16:46], f"DESK{text[46:]}"
+def path_of(written: str, desk: str) -> str:
+    """Return the PATH of an instance: as the file has it, else the desk's; in both the Python that
+    runs the emulator stands for the platform's.
+
+    It takes the place of /var/fc/lang, which is not on the desk; else it comes before the first
+    folder of the system. So what the file puts before those stays before it.
+    """
+    ours = str(Path(sys.executable).parent)
+    if not written:
+        return os.pathsep.join((ours, desk))
+    folders = written.split(os.pathsep)
+    if PLATFORM_PYTHON in written:
+        folders = [ours if PLATFORM_PYTHON in f"{each}/" else each for each in folders]
+    else:
+        of_system = [place for place, folder in enumerate(folders) if folder.rstrip("/") in SYSTEM]
+        folders.insert(of_system[0] if of_system else len(folders), ours)
+    return os.pathsep.join(folders)
+
+
+def _user_packages() -> dict[str, str]:
+    """Let an instance, which has another HOME, find the packages of `pip install --user`."""
+    if site.ENABLE_USER_SITE and Path(site.getusersitepackages()).is_dir():
+        return {"PYTHONUSERBASE": site.getuserbase()}
+    return {}
 
 
 class Requests:
     """Writes the heads of the requests to one instance. What is the same in all is written once."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, account: Account) -> None:
+        self._account = account
         self._has_token = function.runtime != NO_TOKEN
         self._common = _fields(
             {
@@ -113,16 +148,16 @@ class Requests:
         self, operation: Operation, request_id: str, size: int = 0, retry_count: int = 0
     ) -> bytes:
         """Return the head of a request with a body of `size` bytes and credentials of its own."""
-        key, secret, token = _credentials()
+        keys = self._account.issue()
         own = (
             f"Content-Length: {size}\r\n"
             f"{REQUEST_ID}: {request_id}\r\n"
-            f"{ACCESS_KEY_ID}: {key}\r\n"
-            f"{ACCESS_KEY_SECRET}: {secret}\r\n"
+            f"{ACCESS_KEY_ID}: {keys.key_id}\r\n"
+            f"{ACCESS_KEY_SECRET}: {keys.secret}\r\n"
             f"x-fc-retry-count: {retry_count}\r\n"
         )
         if self._has_token:
-            own += f"{SECURITY_TOKEN}: {token}\r\n"
+            own += f"{SECURITY_TOKEN}: {keys.token}\r\n"
         return _opening(operation) + self._common + own.encode() + b"\r\n"
 
     def look(self, path: str) -> bytes:

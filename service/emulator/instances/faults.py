@@ -7,6 +7,8 @@ import tempfile
 import weakref
 from pathlib import Path
 
+from .private import base
+
 LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
 
 
@@ -49,7 +51,7 @@ class SkewedClock:
         """Raises RuntimeError where the library is not installed."""
         self._library = _library()
         self.skew = 0.0
-        descriptor, name = tempfile.mkstemp(prefix="fc-clock-")
+        descriptor, name = tempfile.mkstemp(prefix="fc-clock-", dir=base())
         os.close(descriptor)
         self._file = Path(name)
         weakref.finalize(self, self._file.unlink, missing_ok=True)

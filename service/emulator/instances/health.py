@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from ..spec.model import HealthCheck
-from .client import InstanceAnswer, Lost, Unreadable
+from .client import InstanceAnswer, Lost, OutOfFiles, Unreadable
 
 Ask = Callable[[float], Awaitable[InstanceAnswer]]
 """Sends the check's request, and waits so many seconds for its answer."""
@@ -35,11 +35,13 @@ class Health:
         self._awake.set()
 
     async def fault(self) -> str:
-        """Check once; return what is wrong, "" where nothing is."""
+        """Check once; return what is wrong, "" if nothing is."""
         try:
             answer = await self._ask(self.check.timeout)
         except TimeoutError:
             return f"no answer within {self.check.timeout:g} seconds"
+        except OutOfFiles:  # which says nothing of the instance
+            return ""
         except (Lost, Unreadable):
             return "no answer"
         return "" if 200 <= answer.status < 400 else f"status {answer.status}"

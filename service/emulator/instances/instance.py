@@ -1,18 +1,16 @@
-"""One instance of a function: started, called, frozen, thawed and stopped as the platform does it
-(docs/platform.md sections 1, 3, 6 and 7).
+"""One instance of a function: started, frozen, thawed and stopped as the platform does it
+(docs/platform.md sections 1, 6 and 7).
 
 Where the platform's documents are silent, this is what is done:
 
-- A process has 128 and the signal's number for its exit code where a signal ended it.
-- A hook has succeeded with a status of 2xx, unless its answer's x-fc-status says otherwise.
-- The first health check is one request; where it fails, the start has failed. An unhealthy instance
+- A process has 128 and the signal's number for its exit code if a signal ended it.
+- The first health check is one request; if it fails, the start has failed. An unhealthy instance
   gets no calls. It may recover while it has calls; once it has none, it is stopped.
-- A call that runs over its time has the error type UnhandledInvocationError. Its instance gets
-  SIGTERM and no further call; what it has besides may end within its own time; then comes SIGKILL,
-  `stop_grace` after SIGTERM at the earliest.
-- A process that closes the connection of a call is asked for nothing again; the instance stays.
+- An instance of which a call ran over its time gets SIGTERM and no further call; what it has
+  besides may end within its own time; then comes SIGKILL, `stop_grace` after SIGTERM at the
+  earliest.
 - /pre-stop is called before an end that is by the book: not after a crash, a time-out, or a start
-  that failed. Calls may be in the instance then: where the emulator stops, it waits for none.
+  that failed. Calls may be in the instance then: if the emulator stops, it waits for none.
 - SIGTERM goes to the first process alone, as to a container's; SIGKILL and the freeze to all.
 - A frozen instance is not asked for its health, and a health check thaws none.
 """
@@ -20,61 +18,65 @@ Where the platform's documents are silent, this is what is done:
 from __future__ import annotations
 
 import asyncio
-import math
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
-import orjson
-
-from ...protocol import INITIALIZE, INVOKE, PRE_STOP, Operation, new_request_id
+from ...protocol import INITIALIZE, PRE_STOP
 from .. import failures
-from ..calls import Invocation, Outcome, PlatformError
-from ..failures import INITIALIZATION, UNHANDLED, InitializationError
+from ..account import Account
+from ..failures import InitializationError
 from ..log import Log
 from ..spec.model import Function
-from .client import Connections, InstanceAnswer, Lost, Unreadable
-from .contract import Requests, environment
+from .calling import InstanceCalls
+from .client import Lost, Unreadable
+from .contract import environment
 from .faults import Faults
+from .freezer import Freezer
 from .health import Health
 from .output import Output
-from .ports import HOST, Port, claim
-from .processes import ProcessEntry, Processes, process_table
-from .start import launch, wait_for_port
+from .ports import Port, claim
+from .private import PrivateFolder
+from .processes import Processes, process_table
+from .start import Launch, launch, wait_for_port
 
 State = Literal["starting", "running", "unhealthy", "stopping", "stopped"]
-
-SUCCESS = ("", "200")
-"""Values of x-fc-status that say success; an answer without one is a success, too (docs/platform.md
-section 3)."""
 
 FRESH = 0.1
 """Seconds for which what was seen of an instance's memory holds: looking costs more than a call."""
 
-LAST_WORDS = 0.25
+DROPPED = 0.25
 """Seconds in which a process that has dropped a connection may turn out to have ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What holds for all instances of a function. Times in seconds."""
+    """What holds for all instances of a function. Times in seconds.
+
+    `cap` is how many there may be, `folder` where each has a folder of its own, `mounted` whether
+    it has a /tmp of its own.
+    """
 
     function: Function
     start_timeout: float
     stop_grace: float
     log: Log
     faults: Faults
+    account: Account
+    cap: int
+    folder: Path
+    mounted: bool
 
 
 class Instance:
     """One instance. `on_change` is called with it when it has processes, when it takes no further
     call, and when it is gone; `on_run` when its processes begin to run, or are stopped.
 
-    `state` says whether it takes calls ("running") or not; `in_flight` counts its calls from
-    `reserve` on, `peak` the most there were, `served` those that have ended; `memory` is the most
-    that was seen, in MB.
+    `state` says whether it takes calls ("running") or not; `calls` has those that are in it;
+    `memory` is the most that was seen, in MB.
     """
 
     def __init__(
@@ -91,40 +93,49 @@ class Instance:
         self.name = f"c-{int(instance_id.rpartition('-')[2], 16)}"
         self.provisioned = provisioned
         self.state: State = "starting"
-        self.in_flight = self.peak = self.served = 0
+        self.created = time.time()
         self.memory = 0.0
         self.idle_since = time.monotonic()
-        self.frozen = False
-        self.looked = True
-        """Whether all processes were looked for since the last freeze."""
         self.processes: Processes | None = None
         self.closing: asyncio.Task[None] | None = None
+        self.calls = InstanceCalls(function, conditions.account, self, self._write)
         self._conditions = conditions
         self._function = function
         self._on_change = on_change
-        self._on_run = on_run
         self._freezes = not provisioned or function.provisioned_freeze
-        self._port: Port | None = None
-        self._requests = Requests(function)
-        self._connections = Connections(HOST)
-        self._output = Output(self._write)
-        self._vacant = asyncio.Event()
-        self._vacant.set()
+        self._releases: list[Callable[[], None]] = [self.calls.connections.drop]
         self._sampled = 0.0
-        self._health: Health | None = None
+        self._health = self._new_health()
         self._checks: asyncio.Task[None] | None = None
-        if function.health is not None:
-            look = self._requests.look(function.health.path)
-            self._health = Health(
-                function.health,
-                lambda seconds: self._connections.ask(look, b"", seconds),
-                self._on_health,
-            )
+        self.freezer = Freezer(on_run, self._health)
+
+    def _new_health(self) -> Health | None:
+        check = self._function.health
+        if check is None:
+            return None
+        return Health(check, lambda limit: self.calls.check(check.path, limit), self._on_health)
 
     def _write(self, text: str, request_id: str = "") -> None:
         self._conditions.log.line(
             text, function=self._function.name, instance=self.name, request_id=request_id
         )
+
+    # --- its calls, as those see them who ask for an instance
+
+    @property
+    def in_flight(self) -> int:
+        """The calls that it has."""
+        return self.calls.in_flight
+
+    @property
+    def peak(self) -> int:
+        """The most calls that it had at once."""
+        return self.calls.peak
+
+    @property
+    def served(self) -> int:
+        """The calls that have ended in it."""
+        return self.calls.served
 
     # --- its start
 
@@ -138,196 +149,97 @@ class Instance:
         try:
             await self._start()
         except BaseException as reason:
-            self.close(f"its start failed: {str(reason) or type(reason).__name__}", _nothing)
-            raise
+            fault = failures.out_of_means(reason) if isinstance(reason, OSError) else reason
+            self.close(f"its start failed: {str(fault) or type(fault).__name__}", _nothing)
+            if fault is reason:
+                raise
+            raise fault from None
         self.state = "running"
         self.idle_since = time.monotonic()
         self._write(f"runs: it took {(self.idle_since - began) * 1000:.0f} ms to start")
         if self._health is not None:
             self._checks = asyncio.create_task(self._health.watch())
-        self._settle()
+        self.settle()
 
     async def _start(self) -> None:
-        function = self._function
-        self._port = claim(function.port)
-        self._connections.port = port = self._port.number
-        variables = environment(function, self.id, port) | self._conditions.faults.environment()
-        self.processes = launch(function, variables, port, self._output)
+        function, conditions = self._function, self._conditions
+        opened = self._prepare()
+        self.processes = launch(opened)
         self.processes.ended.add_done_callback(self._on_end)
         self._on_change(self)
-        self._on_run()
-        self._write(f"starts on port {port}: {' '.join(function.command)}")
-        await wait_for_port(
-            function, self.processes, port, self._output, self._conditions.start_timeout
-        )
+        self.freezer.watch(self.processes)
+        self._write(f"starts on port {opened.port}: {' '.join(function.command)}")
+        await wait_for_port(opened, self.processes, conditions.start_timeout, self._write)
         if function.initializer_timeout is not None:
             await self._initialize(function.initializer_timeout)
         if self._health is not None:
             await asyncio.sleep(self._health.check.initial_delay)
             fault = await self._health.fault()
             if fault:
-                raise failures.unhealthy(self._health.check.path, fault, self._output.recent)
+                path, output = self._health.check.path, opened.output.recent
+                raise failures.unhealthy(path, fault, output)
+
+    def _prepare(self) -> Launch:
+        """Take what the instance needs: a port, a folder, a pipe. Raises OSError."""
+        function, conditions = self._function, self._conditions
+        port: Port = claim(function.port)
+        self._releases.append(port.release)
+        self.calls.connections.port = port.number
+        private = PrivateFolder(conditions.folder / self.name, mounted=conditions.mounted)
+        self._releases.append(private.remove)
+        output = Output(self._write)
+        self._releases.append(output.close)
+        self.calls.output = output
+        variables = environment(
+            function,
+            self.id,
+            port.number,
+            conditions.account,
+            home=str(private.home),
+            temporary=private.temporary,
+        )
+        variables |= conditions.faults.environment()
+        return Launch(function, variables, port.number, output, private, conditions.cap)
 
     async def _initialize(self, limit: float) -> None:
         began = time.monotonic()
         try:
             async with asyncio.timeout(limit):
                 await asyncio.sleep(self._conditions.faults.initializer_delay)
-                reason = await self._hook(INITIALIZE, limit)
+                reason = await self.calls.hook(INITIALIZE, limit)
         except TimeoutError:
             reason = failures.initializer_timed_out(limit)
         except (Lost, Unreadable) as fault:
-            reason = str(self._failure(fault, time.monotonic() - began))
+            reason = str(self.calls.failure(fault, time.monotonic() - began))
         if reason:
             raise InitializationError(reason)
 
-    async def _hook(self, operation: Operation, seconds: float) -> str:
-        """Call a hook; return why it failed, "" where it succeeded.
-
-        Raises what `Connections.ask` raises.
-        """
-        request_id = new_request_id()
-        self._output.begin(request_id)
-        try:
-            head = self._requests.head(operation, request_id)
-            answer = await self._connections.ask(head, b"", seconds)
-        finally:
-            self._output.end(request_id)
-        if 200 <= answer.status < 300 and answer.verdict in SUCCESS:
-            return ""
-        return _reason(answer) or f"{operation.name} failed with status {answer.status}"
-
-    # --- calls
-
-    def reserve(self) -> None:
-        """Take a slot for a call."""
-        self.in_flight += 1
-        self.peak = max(self.peak, self.in_flight)
-        self._vacant.clear()
-
-    def give_back(self) -> None:
-        """Let go of a slot."""
-        self.in_flight -= 1
-        self.idle_since = time.monotonic()
-        if not self.in_flight:
-            self._vacant.set()
-        self._settle()
-
-    async def invoke(self, call: Invocation, *, cold: bool) -> Outcome:
-        """Make a call that has a slot, and let go of the slot.
-
-        Raises PlatformError where the instance gives no answer. Until the first wait the instance
-        is thawed and, where it has a warm connection, the event is sent.
-        """
-        limit = self._function.timeout
-        head = self._requests.head(INVOKE, call.request_id, len(call.event), call.retry_count)
-        self._output.begin(call.request_id, keep=call.tail and self._function.concurrency == 1)
-        self.thaw()
-        failure: PlatformError | None = None
-        began = time.perf_counter()
-        try:
-            answer = await self._connections.ask(head, call.event, limit)
-            duration = time.perf_counter() - began
-            body, error = answer.body, "" if answer.verdict in SUCCESS else UNHANDLED
-        except TimeoutError:
-            duration = time.perf_counter() - began
-            body, error = failures.body(failures.timed_out(limit)), UNHANDLED
-            self._write(failures.timed_out(limit), call.request_id)
-            self.close("a call ran over its time", self._outlast)
-        except (Lost, Unreadable) as fault:
-            duration = time.perf_counter() - began
-            await self._have_last_words(fault)
-            failure = self._failure(fault, duration)
-            self._write(str(failure), call.request_id)
-        log = self._end(call.request_id, duration)
-        if failure is not None:
-            raise failure
-        return Outcome(
-            call.request_id, body, error, self.id, duration, self.memory, cold=cold, log=log
-        )
-
-    def _end(self, request_id: str, duration: float) -> bytes | None:
-        """Do what is due after a call, the freeze included; return its log where it was kept."""
-        log = self._output.end(request_id)
-        if time.monotonic() - self._sampled > FRESH:
-            self.sample()
-        self._write(
-            f"RequestId: {request_id} Duration: {duration * 1000:.2f} ms,"
-            f" Billed Duration: {math.ceil(duration * 1000)} ms,"
-            f" Memory Size: {self._function.memory} MB, Max Memory Used: {self.memory:.2f} MB",
-            request_id,
-        )
-        self.served += 1
-        self.give_back()
-        return log
-
-    async def _have_last_words(self, fault: Exception) -> None:
-        if self.processes is not None and isinstance(fault, Lost):
-            # A connection ends a moment before the process that had it. Whoever calls next is to
-            # find an instance that lives.
-            await asyncio.wait([self.processes.ended], timeout=LAST_WORDS)
-
-    def _failure(self, fault: Exception, duration: float) -> PlatformError:
-        if isinstance(fault, Unreadable):
-            return failures.unreadable(str(fault))
-        self.sample()
-        return failures.broken_off(duration, self.memory)
-
-    def note_cancelled(self, request_id: str, duration: float) -> None:
-        """Say in the log that a call's client has left; the call goes on."""
-        self.sample()
-        self._write(failures.cancelled(request_id, duration, self.memory), request_id)
-
-    def not_initialized(self, request_id: str, reason: InitializationError) -> Outcome:
-        """Return what a call gets whose instance could not be initialised."""
-        body = failures.body(str(reason), INITIALIZATION)
-        return Outcome(request_id, body, INITIALIZATION, self.id, memory=self.memory, cold=True)
-
     # --- freeze and thaw
 
-    def _settle(self) -> None:
-        """Freeze the instance where it has nothing to do; an unhealthy one is stopped then."""
-        if self.in_flight:
+    def settle(self) -> None:
+        """Freeze the instance if it has nothing to do; an unhealthy one is stopped then."""
+        if self.calls.in_flight:
             return
+        self.idle_since = time.monotonic()
         if self.state == "unhealthy":
             self.close("it is unhealthy")
         elif self.state == "running" and self._freezes:
             self.freeze()
 
+    @property
+    def frozen(self) -> bool:
+        """Whether its processes are stopped where they are."""
+        return self.freezer.frozen
+
     def freeze(self) -> None:
         """Stop all processes where they are; the next event thaws them."""
-        if self.processes is None or self.frozen:
-            return
-        self.processes.signal_all(signal.SIGSTOP)
-        self.frozen, self.looked = True, False
-        self._on_run()
-        if self._health is not None:
-            self._health.pause()
+        self.freezer.freeze()
 
     def thaw(self) -> None:
         """Let the processes go on."""
-        if self.processes is None or not self.frozen:
-            return
-        self.processes.signal_all(signal.SIGCONT)
-        self.frozen, self.looked = False, True
-        self._on_run()
-        if self._health is not None:
-            self._health.go_on()
+        self.freezer.thaw()
 
-    @property
-    def is_unseen(self) -> bool:
-        """Say whether the instance has been frozen for a while, and was not looked at since."""
-        return self.frozen and not self.looked and time.monotonic() - self.idle_since > FRESH
-
-    def look(self, entries: Mapping[int, ProcessEntry]) -> None:
-        """Find all processes in a table of now; freeze those that the freeze has missed."""
-        if self.processes is None:
-            return
-        self.processes.look(entries)
-        if self.frozen:
-            self.processes.signal_strays(signal.SIGSTOP)
-            self.looked = not self.processes.unsure
-        self.sample()
+    # --- memory
 
     def sample(self) -> float:
         """Return how much memory the instance has now, in MB."""
@@ -337,6 +249,11 @@ class Instance:
         now = self.processes.memory()
         self.memory = max(self.memory, now)
         return now
+
+    def sample_if_due(self) -> None:
+        """Look at the memory, unless that was just done."""
+        if time.monotonic() - self._sampled > FRESH:
+            self.sample()
 
     # --- faults
 
@@ -349,12 +266,12 @@ class Instance:
 
     def drop_connections(self) -> None:
         """End all connections to the instance, with the calls on them."""
-        self._connections.drop()
+        self.calls.connections.drop()
 
     def _on_health(self, fault: str) -> None:
         self.state = "unhealthy" if fault else "running"
         self._write(f"is unhealthy: {fault}" if fault else "is healthy again")
-        self._settle()
+        self.settle()
 
     # --- its end
 
@@ -373,19 +290,31 @@ class Instance:
         return self.closing
 
     async def _close(self, how: Callable[[], Awaitable[None]]) -> None:
-        self.thaw()
-        await how()
+        """End it. Its place is free afterwards, whatever goes wrong meanwhile."""
         code = ""
-        if self.processes is not None:
-            await self.processes.kill()
-            code = f" with code {self.processes.ended.result()}"
-        self._output.close()
-        self._connections.drop()
-        if self._port is not None:
-            self._port.release()
-        self.state = "stopped"
-        self._write(f"has ended{code}")
-        self._on_change(self)
+        try:
+            self.thaw()
+            await self._tried(how())
+            if self.processes is not None:
+                await self._tried(self.processes.kill())
+                if self.processes.ended.done():
+                    code = f" with code {self.processes.ended.result()}"
+        finally:
+            for release in reversed(self._releases):
+                try:
+                    release()
+                except Exception as reason:
+                    self._write(f"could not be tidied up: {type(reason).__name__}: {reason}")
+            self.state = "stopped"
+            self._write(f"has ended{code}")
+            self._on_change(self)
+
+    async def _tried(self, step: Awaitable[None]) -> None:
+        """Do a step of the end; what goes wrong in it is told, and keeps nothing else from it."""
+        try:
+            await step
+        except Exception as reason:
+            self._write(f"could not be ended as it should: {type(reason).__name__}: {reason}")
 
     async def _stop(self) -> None:
         """/pre-stop, SIGTERM, and a while in which the instance may end by itself."""
@@ -393,7 +322,7 @@ class Instance:
         limit = self._function.pre_stop_timeout
         if limit is not None:
             try:
-                fault = await self._hook(PRE_STOP, limit)
+                fault = await self.calls.hook(PRE_STOP, limit)
             except (TimeoutError, Lost, Unreadable):
                 fault = f"PreStop had no answer within {limit:g} seconds"
             if fault:
@@ -401,13 +330,22 @@ class Instance:
         self.processes.signal_first(signal.SIGTERM)
         await self._wait_for_end(self._conditions.stop_grace)
 
+    def end_overdue(self) -> None:
+        """End, since a call ran over its time."""
+        self.close("a call ran over its time", self._outlast)
+
     async def _outlast(self) -> None:
         """SIGTERM, then wait for the other calls, and for a while at least."""
         assert self.processes is not None
         self.processes.signal_first(signal.SIGTERM)
         sent = time.monotonic()
-        await self._vacant.wait()
+        await self.calls.vacancy()
         await self._wait_for_end(sent + self._conditions.stop_grace - time.monotonic())
+
+    async def await_end(self) -> None:
+        """Give a process that has dropped a connection a moment, in which it may end."""
+        if self.processes is not None:
+            await asyncio.wait([self.processes.ended], timeout=DROPPED)
 
     async def _wait_for_end(self, seconds: float) -> None:
         assert self.processes is not None
@@ -422,12 +360,3 @@ class Instance:
 
 async def _nothing() -> None:
     """Leave an instance no time."""
-
-
-def _reason(answer: InstanceAnswer) -> str:
-    """Return what a hook's answer says of its failure."""
-    try:
-        value: Any = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        return answer.body.decode("utf-8", "replace").strip()
-    return str(value.get("errorMessage") or "") if isinstance(value, dict) else ""

@@ -60,17 +60,17 @@ class Output:
         self._calls[request_id] = bytearray() if keep else None
 
     def end(self, request_id: str) -> bytes | None:
-        """Take all that the call has written by now; return the last 4 KB where it was kept."""
+        """Take all that the call has written by now; return the last 4 KB if it was kept."""
         self.catch_up()
         if len(self._calls) == 1 and self._size:
             self._end_line(b"")  # the call has not ended its last line, and nobody else will
         kept = self._calls.pop(request_id, None)
-        return None if kept is None else bytes(kept[-TAIL:])
+        return None if kept is None else tail(kept)
 
     @property
     def recent(self) -> str:
         """The last 4 KB of all that was written."""
-        return self._recent[-TAIL:].decode("utf-8", "replace")
+        return tail(self._recent).decode("utf-8", "replace")
 
     # --- the pipe
 
@@ -124,7 +124,7 @@ class Output:
             end = bytes(self._begun)
             if self._size > MAX_LOG_LINE:
                 note = b"... [cut: the line had %d bytes]" % self._size
-                end = end[: MAX_LOG_LINE - len(note)] + note
+                end = end[: last_character(end, MAX_LOG_LINE - len(note))] + note
             self._begun.clear()
             self._size = 0
         self._line(end.removesuffix(b"\r"))
@@ -137,7 +137,7 @@ class Output:
             log += line
             log += b"\n"
             if len(log) > 2 * MAX_LOG_LINE:
-                del log[:-TAIL]
+                del log[: -2 * TAIL]
         if text:
             self._write(text, request_id)
 
@@ -146,3 +146,25 @@ class Output:
             named = self._calls.keys() & set(_ID.findall(text))
             return named.pop() if len(named) == 1 else ""
         return next(iter(self._calls), "")
+
+
+def tail(log: bytes | bytearray) -> bytes:
+    """Return the last 4 KB of a log, or up to three bytes less: no character is cut."""
+    start = max(len(log) - TAIL, 0)
+    return bytes(log[next_character(log, start) if start else 0 :])
+
+
+def next_character(text: bytes | bytearray, place: int) -> int:
+    """Return where the first character of UTF-8 begins from `place` on."""
+    for start in range(place, min(place + 4, len(text))):
+        if text[start] & 0xC0 != 0x80:  # no byte within a character
+            return start
+    return place
+
+
+def last_character(text: bytes, place: int) -> int:
+    """Return where the character of UTF-8 begins that `place` is in."""
+    for start in range(place, max(place - 4, 0), -1):
+        if text[start] & 0xC0 != 0x80:
+            return start
+    return place

@@ -19,17 +19,23 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from .. import failures
-from ..calls import Invocation, Outcome
+from ..account import Account
+from ..calls import Invocation, Outcome, PlatformError
 from ..failures import InitializationError
 from ..log import Log
 from ..spec.model import Function
 from .faults import Faults
 from .instance import Conditions, Instance
+from .private import base, may_mount
 from .processes import process_table
 from .reaper import Reaper
 
@@ -50,6 +56,7 @@ class Options:
     `idle_timeout` is how long an on-demand instance is kept without a call (the platform's is 3 to
     5 minutes), `start_timeout` how long a port may take to open, `stop_grace` how long a process
     may live on after SIGTERM. With `enforce_memory` an instance above its `memorySize` is killed.
+    With `private_tmp` each instance has a /tmp that nobody else sees, if the system allows it.
     """
 
     max_instances: int = 10
@@ -57,12 +64,20 @@ class Options:
     start_timeout: float = 120.0
     stop_grace: float = 10.0
     enforce_memory: bool = False
+    private_tmp: bool = True
 
 
 class InstancePool:
     """The instances of one function. Used on one event loop, between `start` and `stop`."""
 
-    def __init__(self, function: Function, options: Options, log: Log, faults: Faults) -> None:
+    def __init__(
+        self,
+        function: Function,
+        options: Options,
+        log: Log,
+        faults: Faults,
+        account: Account | None = None,
+    ) -> None:
         self.function = function
         limits = [options.max_instances, function.max_instances]
         least = min(limit for limit in limits if limit is not None)
@@ -70,9 +85,10 @@ class InstancePool:
         self.started = 0
         """Instances that were started by now."""
         self._options = options
-        self._conditions = Conditions(
-            function, options.start_timeout, options.stop_grace, log, faults
-        )
+        self._log = log
+        self._faults = faults
+        self._account = account or Account()
+        self._conditions: Conditions | None = None
         self._instances: list[Instance] = []  # the oldest first
         self._starts: dict[Instance, asyncio.Task[None]] = {}
         self.prefix = f"c-{int(time.time()):08x}-{secrets.token_hex(4)}"
@@ -108,11 +124,26 @@ class InstancePool:
         """Start the provisioned instances; return once each runs, or has failed to: the log says
         why.
         """
-        self._reaper = Reaper(self.prefix)
+        self._conditions = conditions = self._new_conditions()
+        self._reaper = Reaper(self.prefix, str(conditions.folder))
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._sweep())]
         self._provision()
         if self._starts:
             await asyncio.wait(self._starts.values())
+
+    def _new_conditions(self) -> Conditions:
+        options = self._options
+        return Conditions(
+            function=self.function,
+            start_timeout=options.start_timeout,
+            stop_grace=options.stop_grace,
+            log=self._log,
+            faults=self._faults,
+            account=self._account,
+            cap=self.cap,
+            folder=Path(tempfile.mkdtemp(prefix=f"fc-{self.function.name}-", dir=base())),
+            mounted=options.private_tmp and may_mount(),
+        )
 
     async def stop(self) -> None:
         """Take no further call, and stop every instance by the book, all at once."""
@@ -123,11 +154,13 @@ class InstancePool:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._starts.values(), return_exceptions=True)
         ends = [each.close("the emulator stops") for each in self._instances]
-        await asyncio.gather(*ends)
+        await asyncio.gather(*ends, return_exceptions=True)
         if self._calls:
             await asyncio.wait(self._calls)
         if self._reaper is not None:
             self._reaper.close()
+        if self._conditions is not None:
+            shutil.rmtree(self._conditions.folder, ignore_errors=True)
 
     async def idle(self) -> None:
         """Return once no call is in flight, whether its client still waits or not."""
@@ -149,19 +182,19 @@ class InstancePool:
                 try:
                     instance = await self._wait_for(instance, cold=cold)
                 except InitializationError as reason:
-                    return instance.not_initialized(call.request_id, reason)
+                    return instance.calls.not_initialized(call.request_id, reason)
         except BaseException:
             self._leave()
             raise
         began = time.monotonic()
-        task = asyncio.create_task(instance.invoke(call, cold=cold))
+        task = asyncio.create_task(instance.calls.invoke(call, cold=cold))
         self._calls.add(task)
         task.add_done_callback(self._on_done)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if not task.done():
-                instance.note_cancelled(call.request_id, time.monotonic() - began)
+                instance.calls.note_cancelled(call.request_id, time.monotonic() - began)
                 self._replace_abandoned(instance)
             raise
 
@@ -190,7 +223,7 @@ class InstancePool:
             if len(self._open()) >= self.cap:
                 raise failures.exhausted(self.cap, self.function.concurrency)
             instance = self._add()
-        instance.reserve()
+        instance.calls.reserve()
         return instance, cold
 
     def _with_room(self) -> Instance | None:
@@ -214,17 +247,17 @@ class InstancePool:
             try:
                 await asyncio.wait([start])
             except asyncio.CancelledError:
-                instance.give_back()
+                instance.calls.give_back()
                 raise
             reason = failures.stopping() if start.cancelled() else start.exception()
             if reason is None:
                 break
-            instance.give_back()
+            instance.calls.give_back()
             other = None if cold or self._stopping else self._with_room()
             if other is None:
-                raise reason
+                raise _anew(reason)
             instance = other
-            instance.reserve()
+            instance.calls.reserve()
         return instance
 
     def _replace_abandoned(self, instance: Instance) -> None:
@@ -247,6 +280,7 @@ class InstancePool:
             self._add(provisioned=True)
 
     def _add(self, *, provisioned: bool = False) -> Instance:
+        assert self._conditions is not None
         instance = Instance(
             self._conditions,
             f"{self.prefix}-{next(self._numbers):012x}",
@@ -293,14 +327,21 @@ class InstancePool:
             await asyncio.sleep(TICK)
             tick += 1
             awake = [each for each in self._instances if each.processes and not each.frozen]
-            if (awake and tick % TICKS == 0) or any(each.is_unseen for each in self._instances):
-                entries = process_table()
-                for each in self._instances:
-                    each.look(entries)
+            if (awake and tick % TICKS == 0) or any(
+                each.freezer.is_unseen for each in self._instances
+            ):
+                self._look()
             for each in awake:
                 self._check_memory(each)
-            if not awake and all(each.looked for each in self._instances):
+            if not awake and all(each.freezer.looked for each in self._instances):
                 self._active.clear()
+
+    def _look(self) -> None:
+        with suppress(OSError):  # no more files may be open: the next look sees it
+            entries = process_table()
+            for each in self._instances:
+                each.freezer.look(entries)
+                each.sample()
 
     def _check_memory(self, instance: Instance) -> None:
         memory, limit = instance.sample(), self.function.memory
@@ -320,3 +361,14 @@ class InstancePool:
                 else:
                     next_end = min(next_end, each.idle_since + limit)
             await asyncio.sleep(next_end - time.monotonic())
+
+
+def _anew(reason: BaseException) -> Exception:
+    """Return what a start failed with, for one of the calls that waited for it: each raises its
+    own, or their tracebacks would grow together.
+    """
+    if isinstance(reason, PlatformError):
+        return PlatformError(reason.status, reason.code, str(reason))
+    if isinstance(reason, InitializationError):
+        return InitializationError(str(reason))
+    return failures.broke(reason)

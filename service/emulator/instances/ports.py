@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import sys
-from contextlib import closing, suppress
+from contextlib import closing
 
 HOST = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """Where an instance is called. The platform calls it from outside, so a server that listens on
 127.0.0.1 does not start there (docs/platform.md section 1.3); macOS has no second loopback address.
 """
+
+
+TAKEN = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL})
+"""What the system says of a port that this instance cannot have, and another one could."""
+
+TRIES = 100
+"""Ports that are tried, of those that the system names as free."""
 
 
 class Port:
@@ -39,15 +47,18 @@ class Port:
 
 
 def claim(wanted: int) -> Port:
-    """Return the wanted port if it is free, else another one."""
-    with suppress(OSError):
-        return Port(wanted)
-    while True:
+    """Return the wanted port if it is free, else another one. Raises OSError if none can be had."""
+    number = wanted
+    for _ in range(TRIES):
+        try:
+            return Port(number)
+        except OSError as reason:
+            if reason.errno not in TAKEN:
+                raise
         with socket.socket() as trial:
             trial.bind(("0.0.0.0", 0))
-            number: int = trial.getsockname()[1]
-        with suppress(OSError):
-            return Port(number)
+            number = trial.getsockname()[1]
+    raise OSError(errno.EADDRINUSE, "no port is free")
 
 
 async def is_open(number: int) -> bool:

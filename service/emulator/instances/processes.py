@@ -3,7 +3,7 @@
 The first process leads a session and a process group of its own, so that one signal reaches most
 of them. What left the group is found by Linux's /proc: by session, by parent, and by the variable
 FC_INSTANCE_ID, which even a process that was left by its parent still has. One that has left all of
-these behind is known if it was seen before. Where there is no /proc (macOS), the group is all that
+these behind is known if it was seen before. Without /proc (macOS), the group is all that
 is known, and memory is 0.
 """
 
@@ -14,10 +14,12 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from .descriptors import OUT_OF_FILES
 
 PROC = Path("/proc")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -36,6 +38,11 @@ PATIENCE = 5.0
 """Seconds that one killed process is waited for: the kernel may hold it."""
 
 
+Spawn = Callable[[], "subprocess.Popen[bytes]"]
+Start = Callable[[Spawn], "subprocess.Popen[bytes]"]
+"""Calls what starts a process, perhaps with mounts of its own around it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessEntry:
     """A process as /proc/PID/stat has it; `started` is in clock ticks since boot."""
@@ -49,7 +56,10 @@ class ProcessEntry:
 
 
 def process_table() -> dict[int, ProcessEntry]:
-    """Return all processes of this machine that live; none where there is no /proc."""
+    """Return all processes of this machine that live; none if there is no /proc.
+
+    Raises OSError if this process may open no more files.
+    """
     if not PROC.is_dir():
         return {}
     found = (_entry(int(name)) for name in os.listdir(PROC) if name.isdigit())
@@ -61,8 +71,10 @@ def _entry(pid: int) -> ProcessEntry | None:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The name, in parentheses, may have any character.
             fields = file.read().rpartition(b")")[2].split()
-    except OSError:  # it has ended
-        return None
+    except OSError as reason:
+        if reason.errno in OUT_OF_FILES:
+            raise
+        return None  # it has ended
     state = fields[0].decode()
     if state in "ZX":
         return None
@@ -72,7 +84,7 @@ def _entry(pid: int) -> ProcessEntry | None:
 
 class Processes:
     """The processes of one instance. `ended` becomes the first one's exit code, as a shell tells
-    it: 128 and the signal's number where a signal ended it.
+    it: 128 and the signal's number if a signal ended it.
     """
 
     def __init__(
@@ -81,25 +93,29 @@ class Processes:
         folder: Path,
         environment: Mapping[str, str],
         output: int,
+        start: Start = lambda spawn: spawn(),
     ) -> None:
-        """Start `command` in `folder`, with its stdout and stderr going to `output`.
+        """Start `command` in `folder`, with its stdout and stderr going to `output`; `start` calls
+        what does it.
 
         Raises OSError with the reason of exec: ENOENT, EACCES or ENOEXEC.
         """
         self._marker = f"FC_INSTANCE_ID={environment['FC_INSTANCE_ID']}".encode()
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[int] = self._loop.create_future()
-        self._process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
+        self._process = start(
+            lambda: subprocess.Popen(
+                command,
+                cwd=folder,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         )
         self.pid = self._process.pid
-        first = _entry(self.pid)
+        first = self._first_entry()
         self._members = {self.pid: first.started} if first else {}
         self._strays: dict[int, int] = {}  # members of other groups, and when they were started
         self._strangers: dict[int, int] = {}  # processes that are known not to be ours
@@ -107,6 +123,11 @@ class Processes:
         self.unsure = False
         """Whether the last look has met a process of which it could not be told whose it is."""
         self._wait()
+
+    def _first_entry(self) -> ProcessEntry | None:
+        with suppress(OSError):
+            return _entry(self.pid)
+        return None
 
     # --- its end
 
@@ -186,10 +207,10 @@ class Processes:
 
     async def kill(self) -> None:
         """End every process of the instance; return once none is left."""
-        self.look(process_table())  # before their parents are gone
+        self._look_around()  # before their parents are gone
         self.signal_all(signal.SIGKILL)
         for _ in range(ROUNDS):
-            self.look(process_table())
+            self._look_around()
             if not self._members and not self.unsure:
                 break
             if self.unsure:
@@ -197,6 +218,12 @@ class Processes:
             _signal(self._members, signal.SIGKILL)
             await asyncio.gather(*map(_end_of, self._members))
         await self.ended
+
+    def _look_around(self) -> None:
+        try:
+            self.look(process_table())
+        except OSError:  # no more files may be open: others may be closed by the next look
+            self.unsure = True
 
     # --- what they use
 
@@ -218,9 +245,9 @@ class Processes:
 
 def _signal(processes: Mapping[int, int], number: signal.Signals) -> None:
     for pid, started in list(processes.items()):
-        entry = _entry(pid)
-        if entry is not None and entry.started == started:  # its number may be another one's by now
-            with suppress(ProcessLookupError, PermissionError):
+        with suppress(OSError):  # it has ended, is another user's, or nothing can be read of it
+            entry = _entry(pid)
+            if entry is not None and entry.started == started:  # else its number is another one's
                 os.kill(pid, number)
 
 
@@ -229,6 +256,7 @@ async def _end_of(pid: int) -> None:
     try:
         descriptor = os.pidfd_open(pid)
     except (AttributeError, OSError):  # it has ended
+        await asyncio.sleep(0)
         return
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()

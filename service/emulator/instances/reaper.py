@@ -26,15 +26,18 @@ for turn in 1 2 3; do
         kill -KILL "${pid%/environ}"
     done
 done
+rm -rf -- "$2"
 """
 
 
 class Reaper:
-    """Kills the instances whose ids begin with `prefix` once this process has ended."""
+    """Kills the instances whose ids begin with `prefix` once this process has ended, and removes
+    their `folder`.
+    """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, folder: str) -> None:
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", SCRIPT, "fc-instances", prefix],
+            ["/bin/sh", "-c", SCRIPT, "fc-instances", prefix, folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -38,12 +38,12 @@ async def test_an_instance_has_the_platforms_environment_and_nothing_of_the_desk
         variables = json.loads((await play.call("environment")).body)
         assert variables["FC_INSTANCE_ID"] == play.instance.id
     assert variables.pop("MINE") == "yes"
-    assert variables.pop("PATH").split(":")[1] == "/code/bin"
+    assert variables.pop("PATH").split(":")[0] == "/code/bin"
     assert variables.pop("FC_CUSTOM_LISTEN_PORT") == variables.pop("FC_SERVER_PORT")
     assert variables.pop("FC_FUNC_CODE_PATH") == str(FUNCTIONS)
     assert variables.pop("FC_FUNCTION_MEMORY_SIZE") == "1024"
     given = {name for name in variables if not name.startswith(("FC_", "ALIBABA_CLOUD_"))}
-    assert given <= {"HOME", "LANG", "TMPDIR", "LC_CTYPE"}
+    assert given <= {"HOME", "LANG", "TMPDIR", "LC_CTYPE", "PYTHONUSERBASE"}
 
 
 async def test_each_instance_has_a_port_of_its_own() -> None:
@@ -380,7 +380,7 @@ async def test_an_idle_instance_is_frozen_and_thawed_by_the_next_call() -> None:
         before = int((await play.call("ticks")).body)
         await asyncio.sleep(0.5)
         assert int((await play.call("ticks")).body) - before < 25
-        assert len(play.instance._connections.all) == 1
+        assert len(play.instance.calls.connections.all) == 1
 
 
 async def test_an_instance_is_not_frozen_while_a_call_is_in_it(tmp_path: Path) -> None:
@@ -412,7 +412,7 @@ async def test_a_server_that_closes_idle_connections_is_served_where_nothing_fre
     async with playing(function("closes_idle.py", provisioned=1)) as play:
         assert (await play.call()).body == b"ok"
         async with asyncio.timeout(WITHIN):
-            while play.instance._connections.all:  # noqa: ASYNC110 # the server's timer ends them
+            while play.instance.calls.connections.all:  # noqa: ASYNC110 # the server's timer ends them
                 await asyncio.sleep(0.01)
         assert (await play.call()).body == b"ok"
 
@@ -422,10 +422,10 @@ async def test_our_service_keeps_its_warm_connections_through_a_freeze() -> None
     served = function(code=FUNCTIONS / "service", command=("python", "-m", "service"))
     async with playing(served) as play:
         assert (await play.call("hello")).body == b"hello"
-        (connection,) = play.instance._connections.all
+        (connection,) = play.instance.calls.connections.all
         await asyncio.sleep(0.3)
         assert (await play.call("print hello", tail=True)).log
-        assert play.instance._connections.all == {connection}
+        assert play.instance.calls.connections.all == {connection}
 
 
 async def test_an_instance_can_be_frozen_in_the_middle_of_a_call(tmp_path: Path) -> None:

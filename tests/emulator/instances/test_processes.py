@@ -232,7 +232,7 @@ async def _ended(descriptor: int) -> None:
 async def test_the_guard_kills_groups_where_there_is_no_proc(start: Start) -> None:
     """What it was told last counts; where it is let go, it kills nothing."""
     first, second, third = (start("sleep", "1000") for _ in range(3))
-    reaper = Reaper("c-nobody")
+    reaper = Reaper("c-nobody", "/none")
     reaper.watch([first.pid, third.pid])
     reaper.watch([first.pid, second.pid])
     assert reaper._process.stdin is not None
@@ -240,7 +240,7 @@ async def test_the_guard_kills_groups_where_there_is_no_proc(start: Start) -> No
     async with asyncio.timeout(WITHIN):
         assert await first.ended == await second.ended == 137
     reaper._process.wait()
-    released = Reaper("c-nobody")
+    released = Reaper("c-nobody", "/none")
     released.watch([third.pid])
     released.close()
     assert not third.ended.done()
@@ -249,7 +249,7 @@ async def test_the_guard_kills_groups_where_there_is_no_proc(start: Start) -> No
 
 async def test_a_guard_that_was_killed_is_no_fault() -> None:
     """Nothing watches then, and nothing else is wrong."""
-    reaper = Reaper("c-nobody")
+    reaper = Reaper("c-nobody", "/none")
     reaper._process.kill()
     reaper._process.wait()
     reaper.watch([1])

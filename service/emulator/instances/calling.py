@@ -1,0 +1,243 @@
+"""What is sent to one instance: events, hooks and health checks, and the slots that calls have.
+
+Where the platform's documents are silent, this is what is done:
+
+- A hook has succeeded with a status of 2xx, unless its answer's x-fc-status says otherwise.
+- A call that runs over its time has the error type UnhandledInvocationError.
+- A process that closes the connection of a call is asked for nothing again; the instance stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from ...protocol import INVOKE, Operation, new_request_id
+from .. import failures
+from ..account import Account
+from ..calls import Invocation, Outcome, PlatformError
+from ..failures import INITIALIZATION, UNHANDLED, InitializationError
+from ..spec.model import Function
+from .client import Connections, InstanceAnswer, Lost, OutOfFiles, Unreadable
+from .contract import Requests
+from .output import Output
+from .ports import HOST
+
+SUCCESS = ("", "200")
+"""Values of x-fc-status that say success; an answer without one is a success, too (docs/platform.md
+section 3).
+"""
+
+
+class Life(Protocol):
+    """The instance, as its calls see it."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def memory(self) -> float:
+        """The most memory that was seen, in MB."""
+
+    def sample(self) -> float:
+        """Look at the memory."""
+
+    def sample_if_due(self) -> None:
+        """Look at the memory, unless that was just done."""
+
+    def thaw(self) -> None:
+        """Let the processes go on."""
+
+    def settle(self) -> None:
+        """Do what is due when a call has ended."""
+
+    def end_overdue(self) -> None:
+        """End, since a call ran over its time."""
+
+    async def await_end(self) -> None:
+        """Give a process that has dropped a connection a moment, in which it may end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of a call after `duration` seconds: a body and its error type, or a failure."""
+
+    duration: float
+    body: bytes = b""
+    error: str = ""
+    failure: PlatformError | None = None
+
+
+class InstanceCalls:
+    """The calls of one instance: `in_flight` counts them from `reserve` on, `peak` is the most
+    there were, `served` those that have ended.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        account: Account,
+        life: Life,
+        write: Callable[[str, str], None],
+    ) -> None:
+        """`write` is given lines of the log, each with its request id."""
+        self.in_flight = self.peak = self.served = 0
+        self.connections = Connections(HOST)
+        self.output: Output | None = None
+        self._function = function
+        self._life = life
+        self._write = write
+        self._requests = Requests(function, account)
+        self._vacant = asyncio.Event()
+        self._vacant.set()
+
+    # --- slots
+
+    def reserve(self) -> None:
+        """Take a slot for a call."""
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        self._vacant.clear()
+
+    def give_back(self) -> None:
+        """Let go of a slot."""
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._vacant.set()
+        self._life.settle()
+
+    async def vacancy(self) -> None:
+        """Return once no call is in the instance."""
+        await self._vacant.wait()
+
+    # --- events
+
+    async def invoke(self, call: Invocation, *, cold: bool) -> Outcome:
+        """Make a call that has a slot, and let go of the slot, whatever comes of it.
+
+        Raises PlatformError if the instance gives no answer. Until the first wait the instance is
+        thawed and, if it has a warm connection, the event is sent.
+        """
+        began = time.perf_counter()
+        answered: Answered | None = None
+        try:
+            self._begin(call.request_id, keep=call.tail and self._function.concurrency == 1)
+            self._life.thaw()
+            answered = await self._answer(call, began)
+        finally:
+            over = time.perf_counter() - began if answered is None else answered.duration
+            log = self._end(call.request_id, over)
+        if answered.failure is not None:
+            raise answered.failure
+        return Outcome(
+            call.request_id,
+            answered.body,
+            answered.error,
+            self._life.id,
+            answered.duration,
+            self._life.memory,
+            cold=cold,
+            log=log,
+        )
+
+    async def _answer(self, call: Invocation, began: float) -> Answered:
+        limit = self._function.timeout
+        head = self._requests.head(INVOKE, call.request_id, len(call.event), call.retry_count)
+        try:
+            answer = await self.connections.ask(head, call.event, limit)
+        except TimeoutError:
+            duration, told = time.perf_counter() - began, failures.timed_out(limit)
+            self._write(told, call.request_id)
+            self._life.end_overdue()
+            return Answered(duration, failures.body(told), UNHANDLED)
+        except (Lost, Unreadable) as fault:
+            duration = time.perf_counter() - began
+            if isinstance(fault, Lost):
+                # A connection ends a moment before the process that had it. Whoever calls next is
+                # to find an instance that lives.
+                await self._life.await_end()
+            failure = self.failure(fault, duration)
+            self._write(str(failure), call.request_id)
+            return Answered(duration, failure=failure)
+        error = "" if answer.verdict in SUCCESS else UNHANDLED
+        return Answered(time.perf_counter() - began, answer.body, error)
+
+    def _begin(self, request_id: str, *, keep: bool = False) -> None:
+        if self.output is not None:
+            self.output.begin(request_id, keep=keep)
+
+    def _end(self, request_id: str, duration: float) -> bytes | None:
+        """Do what is due after a call, the freeze included; return its log if it was kept."""
+        try:
+            log = None if self.output is None else self.output.end(request_id)
+            self._life.sample_if_due()
+            memory = self._life.memory
+            self._write(
+                f"RequestId: {request_id} Duration: {duration * 1000:.2f} ms,"
+                f" Billed Duration: {math.ceil(duration * 1000)} ms,"
+                f" Memory Size: {self._function.memory} MB, Max Memory Used: {memory:.2f} MB",
+                request_id,
+            )
+        finally:
+            self.served += 1
+            self.give_back()
+        return log
+
+    def failure(self, fault: Exception, duration: float) -> PlatformError:
+        """Return what the platform says of a call whose connection had a fault."""
+        if isinstance(fault, Unreadable):
+            return failures.unreadable(str(fault))
+        if isinstance(fault, OutOfFiles):
+            return failures.out_of_means(fault.reason)
+        self._life.sample()
+        return failures.broken_off(duration, self._life.memory)
+
+    def note_cancelled(self, request_id: str, duration: float) -> None:
+        """Say in the log that a call's client has left; the call goes on."""
+        self._life.sample()
+        self._write(failures.cancelled(request_id, duration, self._life.memory), request_id)
+
+    def not_initialized(self, request_id: str, reason: InitializationError) -> Outcome:
+        """Return what a call gets whose instance could not be initialised."""
+        body = failures.body(str(reason), INITIALIZATION)
+        life = self._life
+        return Outcome(request_id, body, INITIALIZATION, life.id, memory=life.memory, cold=True)
+
+    # --- hooks and checks
+
+    async def hook(self, operation: Operation, seconds: float) -> str:
+        """Call a hook; return why it failed, "" if it succeeded.
+
+        Raises what `Connections.ask` raises.
+        """
+        request_id = new_request_id()
+        self._begin(request_id)
+        try:
+            head = self._requests.head(operation, request_id)
+            answer = await self.connections.ask(head, b"", seconds)
+        finally:
+            if self.output is not None:
+                self.output.end(request_id)
+        if 200 <= answer.status < 300 and answer.verdict in SUCCESS:
+            return ""
+        return _reason(answer) or f"{operation.name} failed with status {answer.status}"
+
+    async def check(self, path: str, seconds: float) -> InstanceAnswer:
+        """Send a health check. Raises what `Connections.ask` raises."""
+        return await self.connections.ask(self._requests.look(path), b"", seconds)
+
+
+def _reason(answer: InstanceAnswer) -> str:
+    """Return what a hook's answer says of its failure."""
+    try:
+        value: Any = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return answer.body.decode("utf-8", "replace").strip()
+    return str(value.get("errorMessage") or "") if isinstance(value, dict) else ""
