@@ -43,17 +43,18 @@ WINGS = {
 
 # The same within the emulator, for its folders and the modules beside them.
 PARTS = {
+    "account": "",
     "calls": "",
     "log": "",
     "spec": "",
     "texts": "spec",
     "failures": "calls",
     "figures": "calls",
-    "instances": "spec failures calls log",
+    "instances": "spec failures account calls log",
     "queue": "spec texts calls",
-    "api": "queue instances spec texts calls",
-    "disagreements": "instances spec",
-    "local": "api queue instances spec figures calls log",
+    "api": "queue instances spec texts account calls",
+    "disagreements": "instances spec account",
+    "local": "api queue instances spec figures account calls log",
     "__init__": "local calls",
     "command": "local disagreements instances spec figures log",
 }
