@@ -17,7 +17,8 @@ import yaml
 from jsonschema import Draft7Validator
 
 from service import protocol
-from service.settings.table import Loaded, Settings, load
+from service.settings.load import Loaded, load
+from service.settings.table import Settings
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")

@@ -13,7 +13,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from service.http import receiver
-from service.settings.table import KNOBS, Settings, size_text
+from service.settings.kinds import size_text
+from service.settings.table import ROWS, Settings
 from tests import sbom
 
 ROOT = sbom.ROOT
@@ -183,7 +184,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "time for the head": f"{defaults.header_timeout:g} s",
         "body that stands still": f"{defaults.body_timeout:g} s",
         "one body": size_text(defaults.max_body),
-        "bodies together": KNOBS["body_budget"].default_text,
+        "bodies together": ROWS["body_budget"].default_text,
         "calls at once": f"{defaults.concurrency}",
         "calls that wait": f"{defaults.queue}",
     }

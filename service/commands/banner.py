@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import __version__
 from ..calls.function import HOOKS, Handlers
-from ..settings import table
-from ..settings.table import Loaded
+from ..settings.kinds import size_text
+from ..settings.load import Loaded
 
 
 def banner_lines(loaded: Loaded, handlers: Handlers, url: str, workers: int = 1) -> list[str]:
@@ -22,7 +22,7 @@ def banner_lines(loaded: Loaded, handlers: Handlers, url: str, workers: int = 1)
         f"fc-event-service {__version__} serves {handler.name} on {url}",
         f"  handler  {kinds[handler.kind]}",
         f"  limits   {s.concurrency} calls at once, {s.queue} in the queue, time limit {timeout},"
-        f" {table.size_text(s.max_body)} an event",
+        f" {size_text(s.max_body)} an event",
         f'  try      curl -d \'{{"name":"you"}}\' {shown.rstrip("/")}/invoke',
         "  stop     Ctrl-C: calls in flight are finished",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,11 @@ from ..logs.capture import route_all
 from ..logs.log import Logs
 from ..logs.pipe import Sink
 from ..process.signals import SIGNALS
-from ..settings.table import Loaded, Settings
+from ..protocol import SERVICE_LOGGER
+from ..settings.load import Loaded
+from ..settings.table import Settings
+
+_log = logging.getLogger(SERVICE_LOGGER)
 
 
 @contextmanager
@@ -34,6 +39,11 @@ def logged(settings: Settings, descriptor: int) -> Iterator[Logs]:
 def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
     """Import the user's module. Raises StartError, or Stopped for a stop that the module caught."""
     wanted = loaded.settings
+    if loaded.unclaimed:
+        _log.warning(
+            "%s: no setting of the service has this name, so it is left to the function",
+            ", ".join(loaded.unclaimed),
+        )
     SIGNALS.guard()
     hooks = {what: getattr(wanted, what) or "" for what in HOOKS}
     handlers = load(wanted.handlers, cwd, **hooks)

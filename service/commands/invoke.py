@@ -21,7 +21,7 @@ from ..errors import ServiceError, UsageError
 from ..http.middleware import report
 from ..instance.assembly import SERVICE, Service
 from ..process.signals import SIGNALS, Stopped
-from ..settings.table import Loaded
+from ..settings.load import Loaded
 from .cancellable import run_cancellable
 from .client import EMULATOR, call_function, call_service
 from .event_source import event_bytes

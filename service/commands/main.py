@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from ..errors import StartError
 from ..process.signals import Stopped
-from ..settings import table
+from ..settings.load import Loaded, load, show
 from . import serve
 from .parser import PROGRAM, parser_of, split_command
 
@@ -61,15 +61,15 @@ def run(arguments: Sequence[str], cwd: Path) -> int:
         from . import invoke
 
         flags = parser_of(command, invoke.add_flags).parse_args(rest)
-        loaded = table.load(vars(flags), os.environ, cwd)
+        loaded = load(vars(flags), os.environ, cwd)
         return _shown(loaded) if flags.show_config else invoke.invoke(loaded, flags, cwd)
     flags = parser_of(command, serve.add_flags).parse_args(rest)
-    loaded = table.load(vars(flags), os.environ, cwd)
+    loaded = load(vars(flags), os.environ, cwd)
     return _shown(loaded) if flags.show_config else serve.serve_function(loaded, flags, rest, cwd)
 
 
-def _shown(loaded: table.Loaded) -> int:
-    print(table.show(loaded))  # noqa: T201
+def _shown(loaded: Loaded) -> int:
+    print(show(loaded))  # noqa: T201
     return 0
 
 

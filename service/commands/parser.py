@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..errors import UsageError
-from ..settings import table
+from ..settings.flags import add_setting_flags, flags_with_value
 
 PROGRAM = "python -m service"
 COMMANDS = {
@@ -39,7 +39,7 @@ def split_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
 
     Options may stand before it. Raises UsageError for a word that is no command.
     """
-    takes_value = table.flags_with_value()
+    takes_value = flags_with_value()
     value_follows = False
     for place, argument in enumerate(arguments):
         if value_follows or argument.startswith("-"):
@@ -81,4 +81,4 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show-config", action="store_true", help="print each setting, its value and its source"
     )
-    table.add_flags(parser)
+    add_setting_flags(parser)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..process.checks import check_leftovers, check_start
 from ..process.serve import listen, serve
 from ..process.signals import SIGNALS
 from ..protocol import INITED
-from ..settings.table import Loaded
+from ..settings.load import Loaded
 from ..workers.shares import how_many, share
 from .banner import banner_lines
 from .handlers import load_handlers, logged
@@ -97,6 +98,8 @@ def serve_with_others(loaded: Loaded, cwd: Path, worker: Any) -> int:
     """Be one worker of several, whose WorkerShare is `worker`; return the exit code."""
     mine = share(loaded.settings, worker.place, worker.number)
     with logged(mine, 1) as logs:
+        if seat.place:
+            loaded = replace(loaded, unclaimed=())  # the first worker tells of these
         handlers = load_handlers(loaded, cwd)
         peers = worker.peers(mine)
         app = create_app(mine, loaded.platform, handlers, logs, peers.ask)

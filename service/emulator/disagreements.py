@@ -8,8 +8,9 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 from ..errors import UsageError
-from ..settings import table
-from ..settings.table import KNOBS, Loaded
+from ..settings.flags import add_setting_flags
+from ..settings.load import Loaded, load
+from ..settings.table import ROWS, Settings
 from .account import Account
 from .instances.contract import environment
 from .spec.model import Function
@@ -28,11 +29,11 @@ def disagreements(function: Function) -> Iterator[str]:
         function, "", function.port, Account(), home="/", temporary="/tmp", desk={}
     )
     try:
-        loaded = table.load(ours or {}, variables, function.code)
+        loaded = load(ours or {}, variables, function.code)
     except UsageError:  # the service says it itself, at its start
         return
     for name, platform, what in _compared(function, loaded.settings):
-        if ours is not None or loaded.sources[name] == f"environment {KNOBS[name].variable}":
+        if ours is not None or loaded.sources[name] == f"environment {ROWS[name].variable}":
             yield f"{function.name}: {platform}, {_said(name, loaded)}: {what}"
 
 
@@ -43,7 +44,7 @@ def _flags(command: Sequence[str]) -> dict[str, object] | None:
             parser = argparse.ArgumentParser(
                 add_help=False, allow_abbrev=False, exit_on_error=False
             )
-            table.add_flags(parser)
+            add_setting_flags(parser)
             try:
                 return vars(parser.parse_known_args(command[place + 2 :])[0])
             except argparse.ArgumentError:  # the service says it itself
@@ -51,7 +52,7 @@ def _flags(command: Sequence[str]) -> dict[str, object] | None:
     return None
 
 
-def _compared(function: Function, mine: table.Settings) -> Iterator[tuple[str, str, str]]:
+def _compared(function: Function, mine: Settings) -> Iterator[tuple[str, str, str]]:
     """Yield setting, the platform's value in words, and what happens, where the two disagree."""
     calls = f"instanceConcurrency is {function.concurrency}"
     if mine.concurrency < function.concurrency:
@@ -79,7 +80,7 @@ def _compared(function: Function, mine: table.Settings) -> Iterator[tuple[str, s
 
 def _said(name: str, loaded: Loaded) -> str:
     """A setting's value, and where it was said."""
-    source, row = loaded.sources[name], KNOBS[name]
+    source, row = loaded.sources[name], ROWS[name]
     value = row.kind.write(getattr(loaded.settings, name))
     if source == f"environment {row.variable}":
         return f"{row.variable} is {value}"

@@ -1,19 +1,18 @@
-"""What a setting is: a name, a default, and a kind that tells which values it takes."""
+"""Which values a setting takes: the kinds, how each is read, and how it is written."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-T = TypeVar("T")
-
-PREFIX = "SERVICE_"
 MIB = 1024**2
 GIB = 1024 * MIB
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1024, "mib": MIB, "gib": GIB}
 SIZE = re.compile(r"([0-9]{1,18}) ?([kmg]i?b|)", re.IGNORECASE)
+NAME = re.compile(r"[^\s:]+[.:][^\s:]+")
+HOST = re.compile(r"\[[0-9a-fA-F:.%\w]+\]|[^\s/\[\]*]+")
 NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
@@ -35,15 +34,32 @@ class Kind:
     words: tuple[str, ...] = ()
 
 
-def text(metavar: str, form: re.Pattern[str], allowed: str) -> Kind:
-    """Text of a certain form."""
+def name(*words: str) -> Kind:
+    """A function's name with its module's, or one of the words."""
 
     def read(value: object) -> str:
-        if isinstance(value, str) and form.fullmatch(value):
+        for word in words:
+            if isinstance(value, str) and value.casefold() == word:
+                return word
+        if isinstance(value, str) and NAME.fullmatch(value):
             return value
         raise ValueError
 
-    return Kind(metavar, allowed, read)
+    allowed = " or ".join(("module.attr, pkg/mod.attr, pkg.mod:attr", *words))
+    return Kind("NAME", allowed, read, words=words)
+
+
+def host() -> Kind:
+    """An address to listen on, as it is written in a URL too; `*` is every IPv4 address."""
+
+    def read(value: object) -> str:
+        if value == "*":
+            return "0.0.0.0"
+        if isinstance(value, str) and HOST.fullmatch(value):
+            return value[1:-1] if value.startswith("[") else value
+        raise ValueError
+
+    return Kind("HOST", "an address, a host name or *", read)
 
 
 def choice(*words: str) -> Kind:
@@ -118,39 +134,6 @@ def size_text(value: object) -> str:
         if number % UNITS[unit.casefold()] == 0:
             return f"{number // UNITS[unit.casefold()]}{unit}"
     return str(number)
-
-
-@dataclass(frozen=True, slots=True)
-class Knob:
-    """A row of the table: a setting's name, its default, what it takes, and what it is for."""
-
-    name: str
-    default: Any
-    group: str
-    kind: Kind
-    help: str
-    computed: str
-
-    @property
-    def variable(self) -> str:
-        """The name in the environment."""
-        return PREFIX + self.name.upper()
-
-    @property
-    def flag(self) -> str:
-        """The name on the command line."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def default_text(self) -> str:
-        """The default, in words where it is worked out."""
-        return self.computed or self.kind.write(self.default)
-
-
-def knob(group: str, default: T, kind: Kind, help: str, computed: str = "") -> T:
-    """A row of `Settings`; `computed` is the default in words where it is no fixed value."""
-    row = {"group": group, "kind": kind, "help": help, "computed": computed}
-    return field(default=default, metadata=row)
 
 
 ON = switch()

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from .kinds import PREFIX, Knob, plain, typed
+from .kinds import typed
+from .refusals import displayed, nearest, question, shown, unknown
+from .rows import PREFIX, Rows
 
 PROFILE = re.compile(r"\w[\w.-]*")
-SECRET = re.compile("secret|token|passw|pwd|key|credential", re.IGNORECASE)
-LOGIN = re.compile(r"://\S*@")
-"""In an address that brings a user's name and password along."""
 
 OPTIONS = {
     "config": ("DIR", "the directory of the settings' files [default: config, if there]"),
     "profile": ("NAME", "also read NAME.toml there; it wins over service.toml"),
 }
 """The two flags that are no settings: they say where settings are."""
-
-Rows = Mapping[str, Knob]
-"""The table of settings, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +49,32 @@ def spoken(
 
 
 def variables(rows: Rows, environ: Mapping[str, str]) -> Iterator[Word]:
-    """What the environment says. An empty variable says nothing, as in the shell's `NAME= run`."""
+    """What the environment says. An empty variable says nothing, as in the shell's `NAME= run`.
+
+    Raises UsageError for a name that is a setting's but for a slip; others with our prefix may be
+    the function's (`unclaimed`).
+    """
     names = {row.variable: name for name, row in rows.items()}
-    known = [*names, *(PREFIX + option.upper() for option in OPTIONS)]
     for variable, text in environ.items():
         if variable in names and text:
             yield Word(names[variable], typed(text), f"environment {variable}")
-        if variable.startswith(PREFIX) and variable not in known:
-            raise unknown("environment", variable, text, known)
+    for variable in unclaimed(rows, environ):
+        if meant := nearest(variable, known_variables(rows)):
+            raise unknown("environment", variable, environ[variable], [meant])
+
+
+def unclaimed(rows: Rows, environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that begin as settings do and are none."""
+    known = known_variables(rows)
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def known_variables(rows: Rows) -> list[str]:
+    """Return the names in the environment that mean something to the service."""
+    return [
+        *(row.variable for row in rows.values()),
+        *(PREFIX + option.upper() for option in OPTIONS),
+    ]
 
 
 def files(
@@ -77,8 +90,29 @@ def files(
         if not PROFILE.fullmatch(str(profile.value)) or not os.path.isfile(path):
             raise missing(profile, folder, cwd)
         yield from entries(rows, path, cwd)
-    if os.path.exists(folder / "service.toml"):
+    if is_there(folder / "service.toml", cwd):
         yield from entries(rows, folder / "service.toml", cwd)
+
+
+def is_there(path: Path, cwd: Path) -> bool:
+    """Say whether there is a file, or something of its name that cannot be read: what a person
+    wrote is not passed over. Raises UsageError for a link that leads nowhere.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as reason:
+        raise UsageError(f"{displayed(path, cwd)}: cannot be read: {reason.strerror}") from None
+    else:
+        return True
+    for part in (path.parent, path):
+        if part.is_symlink():
+            raise UsageError(
+                f"{displayed(part, cwd)}: is a link to {os.readlink(part)}, which is not there:"
+                " mend the link or remove it"
+            )
+    return False
 
 
 def option(name: str, flags: Mapping[str, object], environ: Mapping[str, str]) -> Word | None:
@@ -124,37 +158,3 @@ def parsed(path: Path, source: str) -> dict[str, Any]:
         last = f"line {len(data.splitlines())}, the end of the file"
         reason = str(error).replace("end of document", last)
         raise UsageError(f"{source}: not TOML: {reason}") from None
-
-
-def refused(source: str, name: str, value: str, allowed: str) -> UsageError:
-    """A value that is not allowed."""
-    return UsageError(f"{source}: {name} = {value} is not allowed; allowed: {allowed}")
-
-
-def unknown(source: str, name: str, value: object, known: Iterable[str]) -> UsageError:
-    """A name that is no setting. Its value may be anything: a secret is not shown."""
-    secret = SECRET.search(name) or LOGIN.search(str(value))
-    said = "***" if secret else shown(value)
-    hint = question(name, known) or "; `python -m service --help` lists them all"
-    # Without its quotes, and yet with nothing in it that could begin a second line.
-    return UsageError(f"{source}: {shown(name)[1:-1]} = {said}: there is no such setting{hint}")
-
-
-def question(word: str, known: Iterable[str]) -> str:
-    """Did you mean the known word that is nearest? Empty when none is near."""
-    folded = {each.removeprefix(PREFIX).casefold(): each for each in known}
-    near = difflib.get_close_matches(word.removeprefix(PREFIX).casefold(), folded, n=1)
-    return f"; did you mean {folded[near[0]]}?" if near else ""
-
-
-def shown(value: object) -> str:
-    """A value for a message of one line. What is inside of a table or a list stays there."""
-    if isinstance(value, dict | list):
-        return "a table" if isinstance(value, dict) else "a list"
-    text = repr(value) if isinstance(value, str) else plain(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def displayed(path: Path, cwd: Path) -> str:
-    """The path as a person at `cwd` would type it."""
-    return str(path.relative_to(cwd) if path.is_relative_to(cwd) else path)

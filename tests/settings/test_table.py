@@ -20,9 +20,12 @@ from hypothesis import strategies as st
 
 from service.context import Platform
 from service.errors import UsageError
-from service.settings.kinds import MIB, Knob, plain, size, size_text, typed
+from service.settings.flags import add_setting_flags
+from service.settings.kinds import MIB, plain, size, size_text, typed
+from service.settings.load import Loaded, load, show
+from service.settings.rows import Row
 from service.settings.sources import OPTIONS
-from service.settings.table import KNOBS, Loaded, Settings, add_flags, load, show
+from service.settings.table import ROWS, Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,8 +74,8 @@ class TestDefaults:
         (tmp_path / "config").touch()
         assert read(tmp_path)[0] == Settings()
 
-    @pytest.mark.parametrize("row", KNOBS.values(), ids=KNOBS)
-    def test_are_allowed_values(self, row: Knob) -> None:
+    @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+    def test_are_allowed_values(self, row: Row) -> None:
         """Each default is in the range that the table gives, and is written as it is read."""
         if row.default is None and row.computed:
             return
@@ -271,6 +274,21 @@ class TestFiles:
         (desk / "config" / "service.toml").mkdir()
         assert refusal(desk) == "config/service.toml: cannot be read: Is a directory"
 
+    @pytest.mark.parametrize("part", ["config", "config/service.toml"])
+    def test_link_that_leads_nowhere_is_refused(self, desk: Path, part: str) -> None:
+        """Settings that a person has written are not passed over because a link is broken."""
+        if part == "config":
+            (desk / part).rmdir()
+        (desk / part).symlink_to("gone")
+        assert refusal(desk) == (
+            f"{part}: is a link to gone, which is not there: mend the link or remove it"
+        )
+
+    def test_link_to_itself_is_refused(self, desk: Path) -> None:
+        """The reason that the system gives is in the line."""
+        (desk / "config" / "service.toml").symlink_to("service.toml")
+        assert refusal(desk).startswith("config/service.toml: cannot be read: Too many")
+
     def test_byte_order_mark_is_no_fault(self, desk: Path) -> None:
         """A file that an editor began with a byte order mark is read."""
         (desk / "config" / "service.toml").write_bytes(b"\xef\xbb\xbfport = 1\r\n")
@@ -279,7 +297,13 @@ class TestFiles:
 
 ALLOWED: list[tuple[str, str, object]] = [
     ("handler", "pkg.mod:attr", "pkg.mod:attr"),
+    ("handler", "src/index.handler", "src/index.handler"),
+    ("initializer", "none", "none"),
+    ("pre_stop", "None", "none"),
+    ("pre_freeze", "hooks.cool", "hooks.cool"),
     ("host", "::1", "::1"),
+    ("host", "[::1]", "::1"),
+    ("host", "*", "0.0.0.0"),
     ("port", " 0 ", 0),
     ("workers", "auto", "auto"),
     ("workers", "64", 64),
@@ -299,7 +323,10 @@ ALLOWED: list[tuple[str, str, object]] = [
 REFUSED: list[tuple[str, str]] = [
     ("handler", "index"),
     ("handler", "true"),
+    ("handler", "none"),
     ("host", "a b"),
+    ("host", "[::1"),
+    ("host", "*.*"),
     ("port", "65536"),
     ("port", "-1"),
     ("port", "9000.0"),
@@ -332,14 +359,14 @@ class TestValues:
         self, desk: Path, name: str, text: str, value: object, by: str
     ) -> None:
         """A flag and a variable are read alike."""
-        environ = {KNOBS[name].variable: text} if by == "variable" else {}
+        environ = {ROWS[name].variable: text} if by == "variable" else {}
         settings, _ = read(desk, environ, **({} if environ else {name: text}))
         assert getattr(settings, name) == value
 
     @pytest.mark.parametrize(("name", "text"), REFUSED)
     def test_refused_text_is_told(self, desk: Path, name: str, text: str) -> None:
         """A wrong value is answered with its source, its name, itself, and what is allowed."""
-        row = KNOBS[name]
+        row = ROWS[name]
         message = refusal(desk, {row.variable: text})
         assert message.startswith(f"environment {row.variable}: {name} = ")
         assert f"is not allowed; allowed: {row.kind.allowed}" in message
@@ -368,7 +395,7 @@ class TestValues:
         name = text.partition(" ")[0]
         message = refusal(desk)
         assert message.startswith(f"config/service.toml: {name} = ")
-        assert f"is not allowed; allowed: {KNOBS[name].kind.allowed}" in message
+        assert f"is not allowed; allowed: {ROWS[name].kind.allowed}" in message
 
     @pytest.mark.parametrize(
         ("name", "text", "meant"),
@@ -409,7 +436,7 @@ class TestValues:
         written = plain(number)
         assert "e" in written or typed(written) == number
 
-    @given(st.text(), st.sampled_from(sorted(KNOBS)))
+    @given(st.text(), st.sampled_from(sorted(ROWS)))
     def test_any_text_is_read_or_refused(self, text: str, name: str) -> None:
         """No text ends in anything but a value or a refusal."""
         with suppress(UsageError):
@@ -420,19 +447,37 @@ class TestUnknownNames:
     """Names that are no setting."""
 
     @pytest.mark.parametrize(
-        ("variable", "hint"),
+        ("variable", "meant"),
         [
-            ("SERVICE_PROT", "; did you mean SERVICE_PORT?"),
-            ("SERVICE_port", "; did you mean SERVICE_PORT?"),
-            ("SERVICE_PROFLE", "; did you mean SERVICE_PROFILE?"),
-            ("SERVICE_XYZ", "; `python -m service --help` lists them all"),
+            ("SERVICE_PROT", "SERVICE_PORT"),
+            ("SERVICE_port", "SERVICE_PORT"),
+            ("SERVICE_PROFLE", "SERVICE_PROFILE"),
+            ("SERVICE_WORKER", "SERVICE_WORKERS"),
+            ("SERVICE_TIMEOUTS", "SERVICE_TIMEOUT"),
+            ("SERVICE_CONCURENCY", "SERVICE_CONCURRENCY"),
+            ("SERVICE_DRAINTIMEOUT", "SERVICE_DRAIN_TIMEOUT"),
+            ("SERVICE_DRAIN_TMIEOTU", "SERVICE_DRAIN_TIMEOUT"),
         ],
     )
-    def test_variable_is_told(self, desk: Path, variable: str, hint: str) -> None:
-        """An unknown SERVICE_ variable is answered with the one that was meant."""
+    def test_slip_in_a_variable_is_told(self, desk: Path, variable: str, meant: str) -> None:
+        """A variable that is a setting's name but for a slip is answered with the right one."""
         assert refusal(desk, {variable: "8080"}) == (
-            f"environment: {variable} = '8080': there is no such setting{hint}"
+            f"environment: {variable} = '8080': there is no such setting; did you mean {meant}?"
         )
+
+    @pytest.mark.parametrize(
+        "variable",
+        [
+            *("SERVICE_NAME", "SERVICE_URL", "SERVICE_TOKEN", "SERVICE_ENV", "SERVICE_ID"),
+            *("SERVICE_KEY", "SERVICE_API_KEY", "SERVICE_VERSION", "SERVICE_ACCOUNT", "SERVICE_"),
+            *("SERVICE_BASE_URL", "SERVICE_MODE", "SERVICE_REGION", "SERVICE_PASSWORD"),
+        ],
+    )
+    def test_variable_of_the_functions_is_left_to_it(self, desk: Path, variable: str) -> None:
+        """Many programs have variables of such names: they are listed for a warning, no more."""
+        loaded = load({}, {variable: "hush"}, desk)
+        assert loaded.settings == Settings()
+        assert loaded.unclaimed == (variable,)
 
     def test_key_is_told(self, desk: Path) -> None:
         """An unknown key of a file is answered with the one that was meant."""
@@ -442,11 +487,12 @@ class TestUnknownNames:
             "; did you mean drain_timeout?"
         )
 
-    @pytest.mark.parametrize("name", ["API_TOKEN", "DB_PASSWORD", "OSS_SECRET", "ACCESS_KEY_ID"])
+    @pytest.mark.parametrize("name", ["api_token", "db_password", "oss_secret", "access_key_id"])
     def test_secret_is_not_shown(self, desk: Path, name: str) -> None:
         """A value whose name sounds like a secret is masked."""
-        message = refusal(desk, {f"SERVICE_{name}": "hush"})
-        assert message.startswith(f"environment: SERVICE_{name} = ***: ")
+        write(desk, f'{name} = "hush"')
+        message = refusal(desk)
+        assert message.startswith(f"config/service.toml: {name} = ***: ")
         assert "hush" not in message
 
     @pytest.mark.parametrize(
@@ -488,7 +534,7 @@ class TestLoaded:
         environ = {"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "hush", "SERVICE_TIMEOUT": "2.5"}
         loaded = load({"max_body": "1000"}, environ, desk)
         lines = show(loaded).splitlines()
-        assert [line.split()[0] for line in lines] == list(KNOBS)
+        assert [line.split()[0] for line in lines] == list(ROWS)
         assert lines[4] == "host                0.0.0.0        default"
         assert "pre_stop            -              default: `pre_stop` in the handler" in show(
             loaded
@@ -505,7 +551,7 @@ class TestFlags:
     def parse(self, *arguments: str) -> dict[str, Any]:
         """The namespace that these arguments make."""
         parser = argparse.ArgumentParser()
-        add_flags(parser)
+        add_setting_flags(parser)
         return vars(parser.parse_args(arguments))
 
     def test_not_given_leave_nothing(self) -> None:
@@ -515,14 +561,14 @@ class TestFlags:
     def test_exist_for_each_setting(self, desk: Path) -> None:
         """Each setting has a flag that sets it, and each switch one that turns it off."""
         arguments = []
-        for row in KNOBS.values():
+        for row in ROWS.values():
             switch = isinstance(row.default, bool)
             value = row.default if row.default is not None else "a.b"
             value = 7.0 if row.name == "timeout" else value
             arguments += [row.flag] if switch else [row.flag, row.kind.write(value)]
         settings, sources = read(desk, **self.parse(*arguments))
         assert (settings.timeout, settings.pre_stop, settings.error_trace) == (7.0, "a.b", True)
-        assert set(sources.values()) == {f"flag {row.flag}" for row in KNOBS.values()}
+        assert set(sources.values()) == {f"flag {row.flag}" for row in ROWS.values()}
         assert read(desk, **self.parse("--no-error-trace"))[0].error_trace is False
 
     def test_name_the_files(self) -> None:
@@ -533,9 +579,9 @@ class TestFlags:
         """The help has what each setting is for, what it takes, and its default."""
         monkeypatch.setenv("COLUMNS", "10000")
         parser = argparse.ArgumentParser()
-        add_flags(parser)
+        add_setting_flags(parser)
         text = parser.format_help()
-        for row in KNOBS.values():
+        for row in ROWS.values():
             assert f"{row.help} [" in text
             assert f"default: {row.default_text}]" in text
         assert all(help in text for _, help in OPTIONS.values())
@@ -549,7 +595,7 @@ def written_toml() -> str:
         "# Commented out is what is worked out from something else; docs/settings.md says how.",
     ]
     group = ""
-    for row in KNOBS.values():
+    for row in ROWS.values():
         if row.group != group:
             group = row.group
             lines += ["", f"# {group}"]
@@ -557,7 +603,7 @@ def written_toml() -> str:
     return "\n".join(lines) + "\n"
 
 
-def toml_line(row: Knob) -> str:
+def toml_line(row: Row) -> str:
     """A setting's line: its default, or a comment with an example where that is worked out."""
     text = row.kind.write(row.default)
     if row.computed and row.default is None:
@@ -570,7 +616,7 @@ def toml_line(row: Knob) -> str:
 def written_table() -> str:
     """The table of docs/settings.md, from the same table."""
     lines = ["| setting | default | allowed | what it is for |", "| --- | --- | --- | --- |"]
-    for row in KNOBS.values():
+    for row in ROWS.values():
         default = row.default_text if row.computed else f"`{row.default_text}`"
         lines.append(f"| `{row.name}` | {default} | {row.kind.allowed} | {row.help} |")
     return "\n".join(lines) + "\n"
