@@ -22,9 +22,9 @@ from service.calls.callables import Kind
 from service.calls.decode import decoder
 from service.calls.stream import EventStream
 from service.context import Platform
-from service.logs.capture import route_all
 from service.logs.log import Logs
 from service.logs.pipe import Sink
+from service.process.patches import route
 from service.settings.table import Settings
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
@@ -85,7 +85,7 @@ def logged(log_format: str = "text", level: str = "INFO") -> Iterator[Logged]:
     """The process's `logging`, stdout and stderr routed into a pipe."""
     pipe = Pipe()
     logs = Logs(pipe.sink, log_format)
-    undo = route_all(logs, level)
+    undo = route(logs, level)
     access = logging.getLogger("aiohttp.access")  # of aiohttp's test server: the service has none
     access.disabled = True
     try:

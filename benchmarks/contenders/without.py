@@ -15,7 +15,7 @@ from service.calls import admission, left_behind  # noqa: E402
 from service.commands import handlers as routed  # noqa: E402
 from service.commands import main  # noqa: E402
 from service.logs import log  # noqa: E402
-from service.process import serve  # noqa: E402
+from service.process import loop  # noqa: E402
 
 
 def nothing(*_):
@@ -36,9 +36,8 @@ def without_deadline():
 
 def without_attribution():
     log.Logs.end = nothing
-    routed.route_all = lambda *_: nothing
-    routed.inherit_in_threads = lambda: nothing
-    serve.task_factory = None
+    routed.install = lambda *_: nothing
+    loop.track_on = nothing
     tasks = set()
     left_behind.track = lambda: tasks
 

@@ -1,4 +1,4 @@
-"""What a call spawns stays the call's: threads and processes log under its id, tasks are known."""
+"""The tasks that a call starts: known as its own, and settled when it ends."""
 
 from __future__ import annotations
 
@@ -7,15 +7,29 @@ import logging
 from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import Any, Literal
+from weakref import WeakSet, ref
 
 from ..protocol import SERVICE_LOGGER
 from . import tracebacks
-from .tasks import note_task
+from .tasks import note_task, variable_of
 
 Policy = Literal["wait", "warn", "cancel"]
-Tasks = set["asyncio.Task[Any]"]
+
+
+class Tasks(set["asyncio.Task[Any]"]):
+    """The tasks that a call has made and that still run. `main` is the call's own one."""
+
+    __slots__ = ("is_hooks", "main")
+
+    def __init__(self, *, is_hooks: bool) -> None:
+        super().__init__()
+        self.is_hooks = is_hooks
+        task = asyncio.current_task()
+        self.main = None if task is None else ref(task)
+
 
 _TASKS: ContextVar[Tasks] = ContextVar("fc_tasks")
+_LOOPS: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 _SHOWN = 5
 _TURNS = 5
 """Turns of the loop in which a task that was told to end, and what it waits for, ends."""
@@ -26,13 +40,20 @@ _ENDING = 1.0
 _log = logging.getLogger(SERVICE_LOGGER)
 
 
-# --- tasks
+def track_on(loop: asyncio.AbstractEventLoop) -> None:
+    """Know from now on whose each task of a loop is."""
+    loop.set_task_factory(task_factory)
+    _LOOPS.add(loop)
 
 
-def track() -> Tasks:
-    """Return the set that holds the tasks that are made from here on in this call and still run."""
-    tasks: Tasks = set()
+def track(*, is_hooks: bool = False) -> Tasks:
+    """Return the set that holds the tasks that are made from here on in this call, or hook, and
+    still run.
+    """
+    tasks = Tasks(is_hooks=is_hooks)
     _TASKS.set(tasks)
+    if tasks.main is not None and (task := tasks.main()) is not None:
+        note_task(task)
     return tasks
 
 
@@ -41,12 +62,39 @@ def task_factory(
 ) -> asyncio.Task[Any]:
     """Make a task, for `loop.set_task_factory`, and note it as its call's."""
     task = asyncio.Task(work, loop=loop, **options)
-    note_task(task)
+    note_task(task, options.get("context"))
     tasks = _TASKS.get(None)
     if tasks is not None and not task.done():
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     return task
+
+
+every_task = asyncio.all_tasks
+"""`asyncio.all_tasks` as Python has it."""
+
+
+def function_tasks(loop: asyncio.AbstractEventLoop | None = None) -> set[asyncio.Task[Any]]:
+    """Return what `asyncio.all_tasks` does for a function: none of the service's tasks.
+
+    Who cancels all tasks, or waits for them, means those that it has started. In a call these are
+    the call's, its own one included; in a hook, and outside of calls, all that the function's code
+    has started, but not the calls themselves.
+    """
+    loop = loop or asyncio.get_running_loop()
+    found = every_task(loop)
+    if loop not in _LOOPS:
+        return found
+    here = _TASKS.get(None)
+    return {task for task in found if _is_for(task, variable_of(task, _TASKS), here)}
+
+
+def _is_for(task: asyncio.Task[Any], owner: Tasks | None, here: Tasks | None) -> bool:
+    if owner is here or owner is None:
+        return owner is not None
+    if here is not None and not here.is_hooks:
+        return False
+    return owner.main is None or owner.main() is not task
 
 
 async def settle(tasks: Tasks, policy: Policy) -> None:
@@ -85,9 +133,3 @@ def _named(task: asyncio.Task[Any]) -> str:
     place = tracebacks.awaited_by(work)
     name = getattr(work, "__qualname__", type(work).__name__)
     return f"{name} at {place.file}:{place.line}" if place else name
-
-
-# --- threads
-
-
-# --- processes

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 
 from ..errors import InitializationError, ServiceError, Stopping
 from ..protocol import SERVICE_LOGGER
-from .tasks import own
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -51,7 +50,7 @@ class Lifecycle:
     def start(self) -> None:
         """Run the initializer, unless it runs or has succeeded."""
         if self._started is None or _failed(self._started):
-            self._started = own(asyncio.ensure_future(self._run_initializer()))
+            self._started = asyncio.ensure_future(self._run_initializer())
             self._started.add_done_callback(
                 _failed
             )  # a failure nobody asks about is no "never retrieved"
@@ -109,7 +108,7 @@ class Lifecycle:
         raised.
         """
         if self._stopped is None:
-            self._stopped = own(asyncio.ensure_future(self._stop()))
+            self._stopped = asyncio.ensure_future(self._stop())
             self._stopped.add_done_callback(_failed)
         await asyncio.shield(self._stopped)
 

@@ -1,4 +1,4 @@
-"""Tasks: started at once, the service's own kept apart, and each known by its call."""
+"""Tasks: started at once, and each known by its call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextvars
 import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from ..context import RUNNING, Context
 
@@ -30,34 +30,25 @@ def eager_task(
     return loop.create_task(work, context=context)
 
 
-_OWN: WeakSet[asyncio.Task[Any]] = WeakSet()
+_CONTEXTS: WeakKeyDictionary[asyncio.Task[Any], contextvars.Context] = WeakKeyDictionary()
 
 
-def own(task: asyncio.Task[T]) -> asyncio.Task[T]:
-    """Keep a task of the service's out of `asyncio.all_tasks()`: who cancels all tasks there, or
-    waits for them, means those of the function.
+def note_task(task: asyncio.Task[Any], context: contextvars.Context | None = None) -> None:
+    """Let `variable_of` know the context of a task, by default a copy of the current one: Python
+    3.11 has no `Task.get_context`.
     """
-    asyncio.tasks._unregister_task(task)
-    _OWN.add(task)
-    return task
+    if sys.version_info < (3, 12):
+        _CONTEXTS[task] = context or contextvars.copy_context()
 
 
-def own_tasks(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
-    """Return the tasks of the service's own that are not done."""
-    return {task for task in tuple(_OWN) if not task.done() and task.get_loop() is loop}
-
-
-_CONTEXTS: WeakKeyDictionary[asyncio.Task[Any], Context] = WeakKeyDictionary()
-
-
-def note_task(task: asyncio.Task[Any]) -> None:
-    """Let `context_of` know a new task: Python 3.11 has no `Task.get_context`."""
-    if sys.version_info < (3, 12) and (context := RUNNING.get(None)) is not None:
-        _CONTEXTS[task] = context
+def variable_of(task: asyncio.Task[Any], variable: contextvars.ContextVar[T]) -> T | None:
+    """Return what a context variable is in a task, None if it is not set there."""
+    if sys.version_info >= (3, 12):
+        return task.get_context().get(variable)
+    context = _CONTEXTS.get(task)
+    return None if context is None else context.get(variable)
 
 
 def context_of(task: asyncio.Task[Any]) -> Context | None:
     """Return the context of the call that a task belongs to."""
-    if sys.version_info >= (3, 12):
-        return task.get_context().get(RUNNING)
-    return _CONTEXTS.get(task)
+    return variable_of(task, RUNNING)

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from functools import cache
 from typing import Any, NamedTuple, NoReturn
 
 
@@ -60,13 +59,10 @@ def end_fork(failure: BaseException | None = None) -> NoReturn:
 _POOLS: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
 
 
-@cache
-def _heed_forks() -> None:
-    def note() -> None:
-        for pool in tuple(_POOLS):
-            pool.is_copy = True
-
-    os.register_at_fork(after_in_child=note)
+def mark_copies() -> None:
+    """Let every pool know that it is a copy. Called in a process that was just forked."""
+    for pool in tuple(_POOLS):
+        pool.is_copy = True
 
 
 class Bell:
@@ -135,7 +131,6 @@ class ThreadPool:
         self.is_copy = False
         """Whether this is the copy in a process that user code has forked."""
         _POOLS.add(self)
-        _heed_forks()
         self.threads = 0
         self._busy = 0  # calls that have a thread or wait for one
         self._jobs: deque[_Job | None] = deque()

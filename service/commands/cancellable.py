@@ -25,6 +25,7 @@ def run_cancellable(work: Coroutine[Any, Any, T], loop_kind: str = "auto") -> T:
         os.write(2, f"{number.name}: the call is cancelled; once more to end at once\n".encode())
         loop.call_soon_threadsafe(main.cancel)
 
+    SIGNALS.to_main = loop.call_soon_threadsafe
     try:
         with SIGNALS.told(cancel):
             return loop.run_until_complete(main)
@@ -32,4 +33,5 @@ def run_cancellable(work: Coroutine[Any, Any, T], loop_kind: str = "auto") -> T:
         SIGNALS.check()
         raise
     finally:
+        SIGNALS.to_main = None
         wind_up(loop)

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from ..calls.function import HOOKS, Handlers
 from ..calls.loader import load
-from ..logs.attribution import inherit_in_threads
-from ..logs.capture import route_all
 from ..logs.log import Logs
 from ..logs.pipe import Sink
+from ..process.patches import install
 from ..process.signals import SIGNALS
 from ..protocol import SERVICE_LOGGER
 from ..settings.load import Loaded
@@ -27,13 +26,14 @@ def logged(settings: Settings, descriptor: int) -> Iterator[Logs]:
     with the request id of its call.
     """
     logs = Logs(Sink(descriptor), settings.log_format)
-    undo = route_all(logs, settings.log_level)
-    inherit_in_threads()
+    undo = install(logs, settings.log_level)
     try:
         yield logs
+    except BaseException:
+        undo()  # what is said of it is no line of the log
+        raise
     finally:
-        logs.close()
-        undo()
+        logs.close()  # and goes on: what runs at exit logs, too
 
 
 def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
@@ -44,7 +44,6 @@ def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
             "%s: no setting of the service has this name, so it is left to the function",
             ", ".join(loaded.unclaimed),
         )
-    SIGNALS.guard()
     hooks = {what: getattr(wanted, what) or "" for what in HOOKS}
     handlers = load(wanted.handlers, cwd, **hooks)
     SIGNALS.check()

@@ -10,7 +10,6 @@ import socket
 from yarl import URL
 
 from ..calls.lifecycle import Lifecycle
-from ..calls.tasks import own
 from ..logs.log import log_rarely
 from ..protocol import SERVICE_LOGGER
 from .server import Runner, Server
@@ -98,7 +97,7 @@ class Site:
             self._cannot_take(reason)
             return False
         client.setblocking(False)
-        task = own(asyncio.ensure_future(self._serve(client)))
+        task = asyncio.ensure_future(self._serve(client))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True

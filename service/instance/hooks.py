@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Coroutine
+from typing import Any
 
 from .. import protocol
 from ..calls.deadline import Call, Calls
 from ..calls.function import Function, run
+from ..calls.left_behind import track
 from ..calls.lifecycle import Hook
 from ..calls.threads import ThreadPool
 from ..context import RUNNING, Context, Platform
@@ -30,7 +33,7 @@ def hook(function: Function | None, calls: Calls, platform: Platform, seconds: f
         # Not in a handler's: calls that never come back may have all of these.
         threads = ThreadPool(1, "hook")
         try:
-            await calls.run(call, run(function, threads, call, RUNNING.get()))
+            await calls.run(call, tracked(run(function, threads, call, RUNNING.get())))
         except ServiceError as failure:
             report(failure)
             raise
@@ -38,3 +41,9 @@ def hook(function: Function | None, calls: Calls, platform: Platform, seconds: f
             threads.close()
 
     return call_hook
+
+
+async def tracked(work: Coroutine[Any, Any, Any]) -> None:
+    """Do a hook's work in a task of its own, and know the tasks that it starts."""
+    track(is_hooks=True)
+    await work

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import concurrent.futures.thread
-import os
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from functools import cache
 from types import FrameType
 from typing import Any
 
 from ..context import RUNNING
 
 
-def inherit_in_threads() -> Callable[[], None]:
-    """Let threads and executor jobs that a call starts run in its context, and processes that it
-    forks. Returns what undoes it for threads.
+def starting(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
+    """Return a `Thread.start` by which threads that a call starts run in its context.
 
-    `contextvars` are not inherited by threads before Python 3.14. Done once, at start, so that a
-    line such a thread writes carries the id of the call that started it.
+    `contextvars` are not inherited by threads before Python 3.14. A line that such a thread writes
+    carries the id of the call that started it.
     """
-    _heed_forks()
-    start = threading.Thread.start
-    submit = concurrent.futures.ThreadPoolExecutor.submit
 
     def start_in_context(thread: threading.Thread) -> None:
         if RUNNING.get(None) is not None and not _is_pooled(thread):
@@ -36,25 +30,22 @@ def inherit_in_threads() -> Callable[[], None]:
             thread.__dict__.pop("run", None)
             raise
 
+    return start_in_context
+
+
+def submitting(submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
+    """Return a `ThreadPoolExecutor.submit` by which each job runs in the context of the call that
+    hands it in.
+    """
+
     def submit_in_context(
-        executor: concurrent.futures.ThreadPoolExecutor,
-        work: Callable[..., Any],
-        /,
-        *arguments: Any,
-        **named: Any,
-    ) -> concurrent.futures.Future[Any]:
+        executor: ThreadPoolExecutor, work: Callable[..., Any], /, *arguments: Any, **named: Any
+    ) -> Future[Any]:
         if RUNNING.get(None) is None:
             return submit(executor, work, *arguments, **named)
         return submit(executor, copy_context().run, work, *arguments, **named)
 
-    threading.Thread.start = start_in_context  # type: ignore
-    concurrent.futures.ThreadPoolExecutor.submit = submit_in_context  # type: ignore
-
-    def undo() -> None:
-        threading.Thread.start = start  # type: ignore[method-assign]
-        concurrent.futures.ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
-
-    return undo
+    return submit_in_context
 
 
 def _is_pooled(thread: threading.Thread) -> bool:
@@ -84,9 +75,9 @@ def _run_in_context(thread: threading.Thread) -> None:
 _POOLS = {"concurrent.futures.process", "multiprocessing.pool"}
 
 
-def _leave_call_in_pools() -> None:
-    """Let a process that a handler forks be its call's, unless it is a pool's: that one works for
-    other calls, too.
+def leave_call_in_pools() -> None:
+    """Let a process that a handler has forked be its call's, unless it is a pool's: that one works
+    for other calls, too.
     """
     frame: FrameType | None = sys._getframe()
     while frame is not None:
@@ -94,8 +85,3 @@ def _leave_call_in_pools() -> None:
             RUNNING.set(None)  # type: ignore[arg-type] # no call: a context variable has no "unset"
             return
         frame = frame.f_back
-
-
-@cache
-def _heed_forks() -> None:
-    os.register_at_fork(after_in_child=_leave_call_in_pools)

@@ -7,12 +7,12 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
+from ..context import RUNNING
 from ..protocol import SERVICE_LOGGER
-from .log import FUNCTIONS, Logs
-
-_log = logging.getLogger(SERVICE_LOGGER)
+from .log import Logs
 
 
 class Route(io.TextIOBase):
@@ -26,6 +26,7 @@ class Route(io.TextIOBase):
         self._logs = logs
         self._level = level
         self._original = original
+        self._target = _TARGETS[level.lower()]
         self.buffer = RouteBytes(self)
         self.name = getattr(original, "name", f"<{level.lower()}>")
 
@@ -33,8 +34,30 @@ class Route(io.TextIOBase):
         """Take text; raises TypeError for anything else, as any text stream does."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        self._logs.part(self._level, text)
+        target = self._target.get()
+        if target is _OUTPUT:
+            self._logs.part(self._level, text)
+        elif target is not None:
+            target.write(text)
         return len(text)
+
+    def flush(self) -> None:
+        """Write what has no line end yet, if this is a process that a handler has forked: it may be
+        that one's last word. Elsewhere lines are written whole.
+        """
+        target = self._target.get()
+        if target is _OUTPUT:
+            self._logs.flush_copy()
+        elif hasattr(target, "flush"):
+            target.flush()
+
+    def detach(self) -> Any:
+        """Return the stream of bytes. This one goes on nevertheless: other calls write here."""
+        return self.buffer
+
+    def soon(self, step: Callable[[], None]) -> None:
+        """Have something done once the code that runs now lets the loop go on."""
+        self._logs.sink.call_soon(step)
 
     def writelines(self, lines: Iterable[Any]) -> None:
         """Take several pieces of text."""
@@ -42,11 +65,11 @@ class Route(io.TextIOBase):
             self.write(line)
 
     def writable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def isatty(self) -> bool:
-        """Say no: lines are prefixed, and colours would be escaped."""
+        """Return False: lines are prefixed, and colours would be escaped."""
         return False
 
     def fileno(self) -> int:
@@ -75,8 +98,17 @@ class RouteBytes(io.RawIOBase):
         self._route.write(view.decode("utf-8", "backslashreplace"))
         return len(view)
 
+    def flush(self) -> None:
+        """Flush the Route."""
+        self._route.flush()
+
+    def seekable(self) -> bool:
+        """Return False. It is asked by an `io.TextIOWrapper` that is made around this."""
+        self._route.soon(unbuffer_wrappers)
+        return False
+
     def writable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def close(self) -> None:
@@ -143,25 +175,48 @@ class KeptService(Kept):
                     handler.handle(record)
 
 
-def route_all(logs: Logs, level: str) -> Callable[[], None]:
-    """Route `logging`, `sys.stdout` and `sys.stderr` to `logs`, once, at start. Returns what undoes
-    it.
+_OUTPUT = object()
+_TARGETS: dict[str, ContextVar[Any]] = {
+    name: ContextVar(f"fc_{name}", default=_OUTPUT) for name in ("stdout", "stderr")
+}
+"""Where the output of the call that runs here goes instead, if it has redirected it."""
+
+
+def redirecting(python: Any, name: str) -> Any:
+    """Return a `contextlib.redirect_stdout` (or `redirect_stderr`) by which a call redirects its
+    own output alone, not that of the calls beside it. Outside of calls it does what `python` does.
     """
-    root, functions = logging.getLogger(), logging.getLogger(FUNCTIONS)
-    before = (sys.stdout, sys.stderr, root.handlers[:], root.level)
-    sys.stdout = Route(logs, "STDOUT", before[0])
-    sys.stderr = Route(logs, "STDERR", before[1])
-    root.handlers[:] = [RouteRecords(logs)]
-    root.setLevel(level)
-    functions.__class__, _log.__class__ = Kept, KeptService
-    _log.handlers[:] = [RouteRecords(logs)]
-    _log.setLevel(level)
+    target = _TARGETS[name]
 
-    def undo() -> None:
-        sys.stdout, sys.stderr, root.handlers[:] = before[:3]
-        root.setLevel(before[3])
-        functions.__class__ = _log.__class__ = logging.Logger
-        _log.handlers.clear()
-        _log.setLevel(logging.NOTSET)
+    class Redirect(python):  # type: ignore[misc] # it is Any
+        def __init__(self, new_target: Any) -> None:
+            super().__init__(new_target)
+            self._to = new_target
+            self._of_calls: list[Any] = []
 
-    return undo
+        def __enter__(self) -> Any:
+            ours = RUNNING.get(None) is not None and isinstance(getattr(sys, name), Route)
+            self._of_calls.append(target.get() if ours else None)
+            if not ours:
+                return super().__enter__()
+            target.set(self._to)
+            return self._to
+
+        def __exit__(self, *failure: object) -> None:
+            before = self._of_calls.pop()
+            if before is None:
+                super().__exit__(*failure)
+            else:
+                target.set(before)
+
+    Redirect.__name__ = Redirect.__qualname__ = python.__name__
+    return Redirect
+
+
+def unbuffer_wrappers() -> None:
+    """Let what a function has put around our streams keep nothing back: what it kept would come out
+    later, in another call.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and isinstance(stream.buffer, RouteBytes):
+            stream.reconfigure(write_through=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from weakref import WeakSet
 
 from ..context import RUNNING
 from ..protocol import MAX_LOG_LINE, SERVICE_LOGGER
@@ -31,6 +32,8 @@ class Logs:
         self.sink = sink
         self._format = sink.form = FORMATS[log_format]
         self._open: dict[tuple[str, str, int], str] = {}
+        self._is_copy = False  # in a process that a handler has forked
+        _ALL.add(self)
 
     def marker(self, line: str, *, gather: bool = False) -> None:
         """Write one of the platform's own lines, as it is (docs/platform.md section 4); at once, or
@@ -67,6 +70,17 @@ class Logs:
                 if rest := self._open.pop(key, ""):
                     self.line(key[1], rest, request_id)
 
+    def begin_anew(self) -> None:
+        """Leave to the process that this one was forked from what is its to write."""
+        self._is_copy = True
+        self._open.clear()
+        self.sink.begin_anew()
+
+    def flush_copy(self) -> None:
+        """Write what was left without a line end in a process that a handler has forked."""
+        if self._is_copy:
+            self.close(0.0)
+
     def close(self, seconds: float = 1.0) -> None:
         """Write all that is left, waiting up to `seconds` for the reader."""
         for request_id in {key[0] for key in tuple(self._open)}:
@@ -77,6 +91,15 @@ class Logs:
 def _running() -> str:
     context = RUNNING.get(None)
     return NOWHERE if context is None else context.request_id
+
+
+_ALL: WeakSet[Logs] = WeakSet()
+
+
+def begin_anew() -> None:
+    """Let every log begin anew. Called in a process that was just forked."""
+    for logs in tuple(_ALL):
+        logs.begin_anew()
 
 
 _said: dict[str, float] = {}

@@ -12,8 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import cache
-from weakref import WeakSet
 
 from .lines import NOWHERE, Form, text_lines
 
@@ -42,11 +40,9 @@ class Sink:
         self._capacity = capacity
         self._no_call = contextvars.Context()
         self.form: Form = text_lines  # of the line that tells of lost ones
-        self._begin()
-        _SINKS.add(self)
-        _heed_forks()
+        self.begin_anew()
 
-    def _begin(self) -> None:
+    def begin_anew(self) -> None:
         """Begin with nothing pending: at first, and in a process that a handler has forked.
 
         That one has a copy of all this as another thread may have left it, in the middle of a line:
@@ -104,6 +100,12 @@ class Sink:
             self._loop, self._turn_ends = asyncio.get_running_loop(), False
             if self._pending:
                 self._watch()
+
+    def call_soon(self, step: Callable[[], None]) -> None:
+        """Have the loop call something, if one is attached. Called from any thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(step)
 
     def detach(self) -> None:
         """Let go of the loop."""
@@ -293,20 +295,6 @@ class Sink:
         """Give the descriptor back."""
         with self._lock:
             os.close(self._descriptor)
-
-
-_SINKS: WeakSet[Sink] = WeakSet()
-
-
-@cache
-def _heed_forks() -> None:
-    """Have every sink begin anew in forked processes. Done once: it cannot be undone."""
-
-    def begin() -> None:
-        for sink in tuple(_SINKS):
-            sink._begin()
-
-    os.register_at_fork(after_in_child=begin)
 
 
 def _open(descriptor: int) -> tuple[int, int | None]:

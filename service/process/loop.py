@@ -7,23 +7,33 @@ import contextlib
 import contextvars
 import errno
 import logging
+import signal
+from collections.abc import Callable
 from typing import Any
 
 from ..calls import tracebacks
-from ..calls.tasks import context_of, own_tasks
+from ..calls.left_behind import every_task, track_on
+from ..calls.tasks import context_of
 from ..calls.threads import HandlerLoops
 from ..context import RUNNING, Context
 from ..errors import StartError
 from ..logs.log import log_rarely
 from ..protocol import SERVICE_LOGGER
+from .signals import KEPT, SIGNALS
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
-    """Return an event loop: uvloop's for `uvloop`, and for `auto` where it is installed. Handler
-    threads get their own where they ask for one.
+    """Return an event loop: uvloop's for `uvloop`, and for `auto` if it is installed. Handler
+    threads get their own if they ask for one. Raises StartError if there is no uvloop.
     """
+    loop = _new_loop(kind)
+    track_on(loop)
+    return loop
+
+
+def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
     asyncio.set_event_loop_policy(HandlerLoops())
     if kind != "asyncio":
         try:
@@ -34,11 +44,38 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
                     "uvloop is not installed: install it, or start with --loop auto"
                 ) from reason
         else:
-            return uvloop.new_event_loop()
-    return asyncio.SelectorEventLoop()
+            return _keeping_signals(uvloop.Loop)
+    return _keeping_signals(asyncio.SelectorEventLoop)
 
 
-def _run(loop: asyncio.AbstractEventLoop, main: asyncio.Task[int]) -> int:
+class _KeepsSignals:
+    """What a loop does with a handler that the function sets for a stop signal: it notes it, as
+    `signal.signal` does (`StopSignals.keep`).
+    """
+
+    def add_signal_handler(
+        self, sig: int, callback: Callable[..., object], *arguments: Any
+    ) -> None:
+        """Let the function handle a signal that is not the service's."""
+        if sig in SIGNALS.heeded and sig in KEPT:
+            SIGNALS.note(signal.Signals(sig), callback)
+        else:
+            super().add_signal_handler(sig, callback, *arguments)  # type: ignore[misc] # a mixin
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Undo that; return whether there was a handler."""
+        if sig in SIGNALS.heeded and sig in KEPT:
+            return SIGNALS.forget(sig)
+        found: bool = super().remove_signal_handler(sig)  # type: ignore[misc] # a mixin
+        return found
+
+
+def _keeping_signals(kind: Any) -> asyncio.AbstractEventLoop:
+    loop: asyncio.AbstractEventLoop = type(kind.__name__, (_KeepsSignals, kind), {})()
+    return loop
+
+
+def run_to_end(loop: asyncio.AbstractEventLoop, main: asyncio.Task[int]) -> int:
     """Run `main` to its end, whatever user code raises beside it.
 
     A task that ends with SystemExit or KeyboardInterrupt makes the loop stop and raise it (F8), and
@@ -86,7 +123,7 @@ def _log_for(call: Context | None, message: object) -> None:
 
 def wind_up(loop: asyncio.AbstractEventLoop) -> None:
     """Cancel what user code left running, give it a moment, and close the loop."""
-    left = asyncio.all_tasks(loop) | own_tasks(loop)
+    left = every_task(loop)
     for task in left:
         task.cancel()
     with contextlib.suppress(BaseException):

@@ -17,9 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
-from ..calls.left_behind import task_factory
 from ..calls.lifecycle import Lifecycle
-from ..calls.tasks import own
 from ..errors import ServiceError, StartError
 from ..http.listener import BACKLOG, Site
 from ..http.receiver import Limits
@@ -28,7 +26,7 @@ from ..instance.assembly import SERVICE
 from ..logs.log import Logs
 from ..settings.table import Settings
 from .checks import check_limits
-from .loop import _run, new_loop, on_loop_error, wind_up
+from .loop import new_loop, on_loop_error, run_to_end, wind_up
 from .signals import SIGNALS
 
 SPARE_DESCRIPTORS = 32
@@ -90,7 +88,6 @@ def serve(
     )
     loop = new_loop(service.settings.loop)
     loop.set_exception_handler(on_loop_error)
-    loop.set_task_factory(task_factory)
     # `asyncio.to_thread` has as many threads as handlers: by default, a few for each core.
     loop.set_default_executor(ThreadPoolExecutor(service.settings.concurrency, "to-thread"))
     # In asyncio's debug mode a slow turn is logged with the call's result. The watchdog tells its
@@ -99,8 +96,8 @@ def serve(
     asyncio.set_event_loop(loop)
     try:
         with _told_by_signals(loop, service.logs, service.lifecycle):
-            main = own(loop.create_task(_serve(app, sock, limits, announce, make_site)))
-            return _run(loop, main)
+            main = loop.create_task(_serve(app, sock, limits, announce, make_site))
+            return run_to_end(loop, main)
     finally:
         wind_up(loop)
         service.logs.close()
@@ -121,7 +118,7 @@ async def _serve(
     check_limits(runner.server)
     site = make_site(runner, sock, lifecycle)
     await site.start()
-    closing = own(asyncio.ensure_future(_close_when_draining(site, lifecycle)))
+    closing = asyncio.ensure_future(_close_when_draining(site, lifecycle))
     announce(site.name)
     await lifecycle.ending.wait()
     lifecycle.draining.set()
@@ -157,7 +154,7 @@ async def _end(runner: Runner, lifecycle: Lifecycle) -> None:
 def _told_by_signals(
     loop: asyncio.AbstractEventLoop, logs: Logs, lifecycle: Lifecycle
 ) -> Iterator[None]:
-    """Within this, the first SIGTERM or SIGINT begins the end. Raises Stopped where one came
+    """Within this, the first stop signal begins the end. Raises Stopped where one came
     before.
     """
 
@@ -175,11 +172,15 @@ def _told_by_signals(
         logs.line("WARNING", f"{number.name} again: ended with calls in flight")
         logs.close()
 
-    with SIGNALS.told(
-        lambda number: outside_of_calls(loop.call_soon_threadsafe, stop, number),
-        lambda number: outside_of_calls(last_words, number),
-    ):
-        yield
+    SIGNALS.to_main = loop.call_soon_threadsafe
+    try:
+        with SIGNALS.told(
+            lambda number: outside_of_calls(loop.call_soon_threadsafe, stop, number),
+            lambda number: outside_of_calls(last_words, number),
+        ):
+            yield
+    finally:
+        SIGNALS.to_main = None
 
 
 def _raise_descriptor_limit() -> int:

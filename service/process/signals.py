@@ -1,20 +1,32 @@
-"""SIGTERM and SIGINT: the first asks for a stop, the second ends the process at once."""
+"""SIGTERM, SIGINT and SIGHUP: the first asks for a stop, the second ends the process at once. What
+the function sets for these and for other signals: who hears of them, and where.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
 from ..protocol import SERVICE_LOGGER
 
-STOPS = (signal.SIGTERM, signal.SIGINT)
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""The signals that ask for a stop; SIGHUP, unless it was ignored at the start, as by `nohup`."""
+
+KEPT = (signal.SIGTERM, signal.SIGINT)
+"""Those of them that no function can take: the platform and people stop the service by them."""
+
+TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
+"""Signals that are meant to interrupt what the code that sets them does."""
+
+HANDED_OVER = 1.0
+"""Seconds for the main thread to set a signal for another one: a loop that is blocked cannot."""
 
 SAME_SIGNAL = 0.5
 """Seconds in which a second signal is taken for the first one's echo: a container's init or
@@ -30,7 +42,7 @@ Told = Callable[[signal.Signals], None]
 
 
 def nothing(_number: signal.Signals) -> None:
-    """Have no last words."""
+    """Stand in for what is called at a second signal."""
 
 
 class Stopped(BaseException):
@@ -42,7 +54,7 @@ class Stopped(BaseException):
 
 
 class StopSignals:
-    """The two signals of this process, heeded in Python's own handlers: those run even where a
+    """The stop signals of this process, heeded in Python's own handlers: those run even if a
     handler blocks the event loop, which then hears of no signal.
 
     While nobody is told of them, as during the import of the user's module, the first one raises
@@ -52,7 +64,12 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self._signal = signal.signal
+        self.pythons = signal.signal
+        """`signal.signal` as Python has it."""
+        self.heeded: tuple[signal.Signals, ...] = ()
+        """The signals that ask this process for a stop."""
+        self.to_main: Callable[[Callable[[], None]], object] | None = None
+        """Has something done in the main thread, soon."""
         self._before: dict[signal.Signals, Any] = {}
         self._theirs: dict[signal.Signals, Any] = {}  # handlers of the function's
         self._first: tuple[signal.Signals, float] | None = None
@@ -62,9 +79,16 @@ class StopSignals:
 
     def heed(self) -> None:
         """Heed the signals from now on. Called from the main thread, once."""
-        self._install()
-        os.register_at_fork(after_in_child=self._leave_to_child)
-        others = sys.unraisablehook
+        for number in STOPS:
+            before = signal.getsignal(number)
+            if number in KEPT or before != signal.SIG_IGN:
+                self._before[number] = self.pythons(number, self._on_signal)
+        self.heeded = tuple(self._before)
+
+    def taking_dropped(self, others: Callable[[Any], object]) -> Callable[[Any], object]:
+        """Return a `sys.unraisablehook` that raises a dropped stop again, and leaves the rest to
+        `others`.
+        """
 
         def hook(dropped: Any) -> None:
             if dropped.exc_type is Stopped:
@@ -72,29 +96,66 @@ class StopSignals:
             else:
                 others(dropped)
 
-        sys.unraisablehook = hook
+        return hook
 
-    def guard(self) -> None:
-        """Keep user code from taking the signals: what it sets for them is not called. Done before
-        the function is imported; what a drain has to do in its place is `pre_stop`'s.
+    # --- what the function sets
+
+    def keep(self, number: int, handler: Any) -> Any:
+        """Set what a signal calls, as `signal.signal` does, for the function.
+
+        What it sets for the stop signals is noted and not called: what a drain has to do in its
+        place is `pre_stop`'s. Other signals are set in the main thread, from whatever thread it is
+        asked for.
         """
+        if number in KEPT and number in self._before:
+            return self.note(signal.Signals(number), handler)
+        if threading.current_thread() is threading.main_thread() or self.to_main is None:
+            return self.pythons(number, handler)
+        if number in TIMERS and callable(handler):
+            _log.warning(
+                "%s interrupts the main thread, and plain handlers run in others: it does not end"
+                " what they do. Give the client that they wait for a time-out, ask"
+                " context.remaining(), or set concurrency to 1",
+                signal.Signals(number).name,
+            )
+        return self._in_main(self.to_main, number, handler)
 
-        def keep(number: int, handler: Any) -> Any:
-            ours = number in STOPS and threading.current_thread() is threading.main_thread()
-            if not ours:
-                return self._signal(number, handler)
-            name = signal.Signals(number)
-            before = self._theirs.get(name, self._before[name])
-            self._theirs[name] = handler
-            if callable(handler) and handler not in (before, signal.default_int_handler):
-                _log.warning(
-                    "the function's own handler of %s is not called: the service finishes the calls"
-                    " in flight, then runs pre_stop: put there what has to be done",
-                    name.name,
-                )
-            return before
+    def note(self, name: signal.Signals, handler: Any) -> Any:
+        """Note a handler that the function sets for a stop signal, say so, and return the one that
+        it has set before.
+        """
+        before = self._theirs.get(name, self._before[name])
+        self._theirs[name] = handler
+        if callable(handler) and handler not in (before, signal.default_int_handler):
+            _log.warning(
+                "the function's own handler of %s is not called: the service finishes the calls"
+                " in flight, then runs pre_stop: put there what has to be done",
+                name.name,
+            )
+        return before
 
-        signal.signal = keep  # type: ignore[assignment]
+    def forget(self, number: int) -> bool:
+        """Let go of a noted handler; return whether there was one."""
+        return self._theirs.pop(signal.Signals(number), None) is not None
+
+    def _in_main(
+        self, to_main: Callable[[Callable[[], None]], object], number: int, handler: Any
+    ) -> Any:
+        done: Future[Any] = Future()
+
+        def set_there() -> None:
+            try:
+                done.set_result(self.pythons(number, handler))
+            except Exception as failure:
+                done.set_exception(failure)
+
+        try:
+            to_main(set_there)
+            return done.result(HANDED_OVER)
+        except (TimeoutError, RuntimeError) as reason:  # blocked, or closed
+            raise ValueError("signals are set by the main thread, which is not free") from reason
+
+    # --- what arrives
 
     @contextmanager
     def told(self, told: Told, last_words: Told = nothing) -> Iterator[None]:
@@ -110,16 +171,12 @@ class StopSignals:
         finally:
             self._told, self._last_words = None, nothing
 
-    def _install(self) -> None:
-        for number in STOPS:
-            self._before[number] = signal.signal(number, self._on_signal)
-
-    def _leave_to_child(self) -> None:
+    def leave_to_child(self) -> None:
         """Let a process that a handler forks end by the signals: `Process.terminate` sends one."""
-        signal.signal = self._signal
         for number, before in self._before.items():
             if signal.getsignal(number) == self._on_signal:
-                signal.signal(number, before)
+                self.pythons(number, before)
+                signal.set_wakeup_fd(-1)  # it is the loop's, which is in the other process
 
     def check(self) -> None:
         """Raise Stopped if a stop has been asked for."""

@@ -28,7 +28,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..calls.tasks import own
 from ..context import RUNNING, Context, Platform, sent_headers
 from ..errors import ServiceError, Stopping
 from ..instance.duties import Duty, Work
@@ -192,7 +191,7 @@ class Peers:
         if key in self._known or time.monotonic() > question.until + SECOND_LOOK:
             return  # asked twice; or nobody waits for it any more
         self._known.append(key)
-        task = own(asyncio.ensure_future(self._answer(question)))
+        task = asyncio.ensure_future(self._answer(question))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -7,9 +7,9 @@ import socket
 from collections.abc import Callable
 
 from ..errors import StartError
-from ..logs.capture import route_all
 from ..logs.log import Logs
 from ..logs.pipe import Sink
+from ..process.patches import route
 from ..process.serve import listen
 from ..process.signals import Stopped
 from ..settings.table import Settings
@@ -34,7 +34,7 @@ def serve_by_workers(number: int, settings: Settings, work: Callable[[WorkerShar
 def _supervised(number: int, settings: Settings, sock: socket.socket) -> int | WorkerShare:
     supervisor = os.getpid()
     logs = Logs(Sink(1), settings.log_format)
-    undo = route_all(logs, settings.log_level)
+    undo = route(logs, settings.log_level)
     try:
         return Supervisor(number, settings, sock, logs).run()
     finally:

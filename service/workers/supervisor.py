@@ -80,7 +80,8 @@ class SignalPipe:
         for end in (self.reader, self._writer):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, _noted) for number in WATCHED}
+        watched = (*SIGNALS.heeded, signal.SIGCHLD)  # no SIGHUP if it was ignored
+        self._before = {number: signal.signal(number, _noted) for number in watched}
 
     def arrived(self) -> list[signal.Signals]:
         """Return the signals since the last time."""

@@ -8,7 +8,7 @@ import logging
 import re
 import threading
 import weakref
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,7 +18,7 @@ from service.calls import left_behind
 from service.calls.left_behind import settle, task_factory, track
 from service.calls.tasks import context_of
 from service.context import RUNNING, Context
-from service.logs.attribution import inherit_in_threads
+from service.logs.attribution import starting, submitting
 from tests.assembly import logged
 
 shared = ThreadPoolExecutor(2)
@@ -32,11 +32,10 @@ async def factory() -> None:
 
 
 @pytest.fixture
-def inherited() -> Iterator[None]:
+def inherited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads that inherit their call."""
-    undo = inherit_in_threads()
-    yield
-    undo()
+    monkeypatch.setattr(threading.Thread, "start", starting(threading.Thread.start))
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submitting(ThreadPoolExecutor.submit))
 
 
 async def as_call(request_id: str, work: Coroutine[Any, Any, Any]) -> Any:
@@ -401,14 +400,10 @@ async def test_a_thread_that_has_ended_keeps_no_call_alive() -> None:
     assert not thread.is_alive()
 
 
-def test_outside_of_calls_and_after_the_undo_nothing_is_changed() -> None:
-    """Threads that no call starts run as ever, and `undo` gives back what was there."""
-    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
-    undo = inherit_in_threads()
+@pytest.mark.usefixtures("inherited")
+def test_outside_of_calls_threads_run_as_ever() -> None:
+    """A thread that no call starts is left as it is."""
     thread = threading.Thread(target=int)
     thread.start()
     assert "run" not in vars(thread)
     thread.join()
-    undo()
-    assert threading.Thread.start is start
-    assert ThreadPoolExecutor.submit is submit

@@ -150,3 +150,101 @@ async def test_a_fork_that_leaves_the_handler_ends(
         assert (await server.ask(request(b"%d" % number))).body == b"%d" % number
     assert await asyncio.to_thread(server.stop) == 0
     assert ("of the child" in server.log()) == ("raise" in leaves)
+
+
+STARTS = ["fork", "spawn", "forkserver"]
+
+
+@pytest.mark.parametrize("start", STARTS)
+async def test_a_process_that_is_ended_at_once_ends(
+    serve: Serve, loop_kind: str, start: str
+) -> None:
+    """A signal that comes while a process is being made is not lost, however early it is."""
+    source = f"""
+        import time
+        from multiprocessing import get_context
+
+        def handler(event, context):
+            codes = []
+            for _ in range(20):
+                process = get_context({start!r}).Process(target=time.sleep, args=(30,))
+                process.start()
+                process.terminate()
+                process.join(10)
+                codes.append(process.exitcode)
+                process.kill()
+            return sorted(set(codes))
+    """
+    server = serve(source, "--loop", loop_kind)
+    assert (await server.ask(request())).json() == [-signal.SIGTERM]
+    assert "stopping" not in server.log()
+
+
+@pytest.mark.parametrize("start", STARTS)
+async def test_a_pool_in_a_handler_works_and_ends(serve: Serve, loop_kind: str, start: str) -> None:
+    """`multiprocessing.Pool` as in Python's own documentation."""
+    source = f"""
+        from multiprocessing import get_context
+
+        def square(number):
+            return number * number
+
+        def handler(event, context):
+            for _ in range({20 if start == "fork" else 1}):
+                with get_context({start!r}).Pool(2) as pool:
+                    found = pool.map(square, [1, 2])
+            return found
+    """
+    server = serve(source, "--loop", loop_kind)
+    assert (await server.ask(request())).json() == [1, 4]
+
+
+async def test_the_last_words_of_a_forked_process_are_logged(serve: Serve, loop_kind: str) -> None:
+    """What it prints without a line end is a line, once, at its end; what its parent had begun is
+    the parent's.
+    """
+    source = """
+        import multiprocessing, sys
+
+        def child():
+            sys.stdout.write("last words")
+
+        def handler(event, context):
+            print("begun", end=" ")
+            process = multiprocessing.get_context("fork").Process(target=child)
+            process.start()
+            process.join()
+            print("and ended")
+    """
+    server = serve(source, "--loop", loop_kind)
+    await server.ask(request(request_id="call"))
+    assert await asyncio.to_thread(server.stop) == 0
+    lines = [line.partition("Z ")[2] for line in server.lines if "[STDOUT]" in line]
+    assert sorted(lines) == ["call [STDOUT] begun and ended", "call [STDOUT] last words"]
+
+
+async def test_a_forked_process_hears_no_signal_of_the_services(
+    serve: Serve, loop_kind: str
+) -> None:
+    """A handler that a function sets for a signal runs in the process that gets the signal."""
+    source = """
+        import multiprocessing, os, signal, time
+
+        def note(*_):
+            print("noted by", os.getpid(), flush=True)
+
+        signal.signal(signal.SIGUSR1, note)
+
+        def child():
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+        def handler(event, context):
+            process = multiprocessing.get_context("fork").Process(target=child)
+            process.start()
+            process.join()
+            return process.pid
+    """
+    server = serve(source, "--loop", loop_kind)
+    pid = (await server.ask(request())).json()
+    assert await asyncio.to_thread(server.stop) == 0
+    assert [line.split()[-1] for line in server.lines if "noted by" in line] == [str(pid)]

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT at moments when a process can hardly hear them: no stop is lost."""
+"""The stop signals at moments when a process can hardly hear them: no stop is lost."""
 
 from __future__ import annotations
 
@@ -175,6 +175,125 @@ async def test_an_initializer_does_not_take_the_signals(
     await stops_by_the_book(server)
     assert "pre_stop ran" in server.log()
     assert ("own handler of SIGTERM is not called" in server.log()) == ("IGN" not in takes)
+
+
+async def test_a_loops_handler_of_a_stop_is_told_of_and_not_called(
+    serve: Serve, loop_kind: str
+) -> None:
+    """A1: `loop.add_signal_handler` takes the stop no more than `signal.signal` does, and can be
+    undone as ever.
+    """
+    source = (
+        GATED
+        + """
+    import os, signal
+
+    async def initialize(context):
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, os._exit, 9)
+        assert loop.remove_signal_handler(signal.SIGINT)
+        assert not loop.remove_signal_handler(signal.SIGINT)
+    """
+    )
+    server = serve(source, "--loop", loop_kind)
+    await stops_by_the_book(server)
+    for name in ("SIGTERM", "SIGINT"):
+        assert f"own handler of {name} is not called" in server.log()
+
+
+@pytest.mark.parametrize("where", ["module", "initializer", "async initializer", "handler"])
+async def test_a_functions_handler_of_another_signal_is_called(
+    serve: Serve, loop_kind: str, where: str
+) -> None:
+    """A function can set one from wherever its code runs, threads included."""
+    source = f"""
+        import asyncio, os, signal
+
+        where = {where!r}
+
+        def use():
+            signal.signal(signal.SIGUSR1, lambda *_: print("called"))
+
+        if where == "module":
+            use()
+        if where == "initializer":
+            def initialize(context):
+                use()
+        if where == "async initializer":
+            async def initialize(context):
+                loop = asyncio.get_running_loop()
+                loop.add_signal_handler(signal.SIGUSR1, print, "called")
+
+        def handler(event, context):
+            if where == "handler":
+                use()
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return "sent"
+    """
+    server = serve(source, "--loop", loop_kind)
+    assert (await server.ask(request())).body == b"sent"
+    await asyncio.to_thread(server.wait_for, "called")
+    assert await asyncio.to_thread(server.stop) == 0
+
+
+async def test_a_plain_hook_that_takes_the_stop_signals_fails_no_call(
+    serve: Serve, loop_kind: str
+) -> None:
+    """A1: what a plain `initialize` sets for SIGTERM is noted as anywhere else."""
+    source = (
+        GATED
+        + """
+    import signal, sys
+
+    def initialize(context):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
+        assert callable(signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    """
+    )
+    server = serve(source, "--loop", loop_kind)
+    await stops_by_the_book(server)
+    assert "own handler of SIGTERM is not called" in server.log()
+
+
+async def test_an_alarm_that_cannot_interrupt_a_thread_is_told_of(
+    serve: Serve, loop_kind: str
+) -> None:
+    """A plain handler of several at once that sets one works, and one line says why it is not
+    interrupted.
+    """
+    source = """
+        import signal
+
+        def late(*_):
+            raise TimeoutError("late")
+
+        def handler(event, context):
+            signal.signal(signal.SIGALRM, late)
+            signal.alarm(60)
+            signal.alarm(0)
+            return "done"
+    """
+    server = serve(source, "--loop", loop_kind)
+    assert (await server.ask(request())).body == b"done"
+    await asyncio.to_thread(
+        server.wait_for, "SIGALRM interrupts the main thread, .*concurrency to 1"
+    )
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_hangup_that_is_ignored_stays_ignored(serve: Serve, workers: str) -> None:
+    """A5: under `nohup` a terminal that closes ends nothing."""
+    command = ["sh", "-c", 'trap "" HUP; exec "$0" "$@"', sys.executable, "-m", "service"]
+    server = serve(GATED, command=[*command, "--port", "0", "--workers", workers])
+    async with server.client() as client:
+        await client.send(request(b"kept"))
+        await asyncio.to_thread(server.wait_for, "running")
+        server.signal(signal.SIGHUP)
+        (server.folder / "go").touch()
+        assert (await client.answer()).body == b"kept"
+    assert await asyncio.to_thread(server.stop) == 0
+    assert "SIGHUP" not in server.log()
 
 
 # --- during calls

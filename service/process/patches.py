@@ -1,0 +1,108 @@
+"""All that is changed of Python itself while a function is served, and the one hook of forks.
+
+`install` is called once, before the function's module is imported; what it returns undoes it. The
+other modules hold the parts that are put in here, and change nothing by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cache
+from typing import Any
+
+from ..calls.left_behind import function_tasks
+from ..calls.threads import mark_copies
+from ..logs import capture
+from ..logs.attribution import leave_call_in_pools, starting, submitting
+from ..logs.log import FUNCTIONS, Logs, begin_anew
+from ..protocol import SERVICE_LOGGER
+from .signals import SIGNALS
+
+Undo = Callable[[], None]
+
+
+def install(logs: Logs, level: str) -> Undo:
+    """Change what a function's code uses, so that each call keeps to itself; return what undoes it.
+
+    Output and log records go to `logs`; threads and jobs of executors belong to the call that
+    starts them; `asyncio.all_tasks` knows no task of the service's; the stop signals stay with the
+    service. Forks are heeded from now on: that cannot be undone.
+    """
+    changes = ExitStack()
+    changes.callback(route(logs, level))
+    executor = concurrent.futures.ThreadPoolExecutor
+    _replace(changes, threading.Thread, "start", starting(threading.Thread.start))
+    _replace(changes, executor, "submit", submitting(executor.submit))
+    for module in (asyncio, asyncio.tasks):
+        _replace(changes, module, "all_tasks", function_tasks)
+    for name in ("stdout", "stderr"):
+        redirect = capture.redirecting(getattr(contextlib, f"redirect_{name}"), name)
+        _replace(changes, contextlib, f"redirect_{name}", redirect)
+    _replace(changes, signal, "signal", SIGNALS.keep)
+    _replace(changes, sys, "unraisablehook", SIGNALS.taking_dropped(sys.unraisablehook))
+    return changes.close
+
+
+def route(logs: Logs, level: str) -> Undo:
+    """Route `logging`, `sys.stdout` and `sys.stderr` to `logs`; return what undoes it."""
+    heed_forks()
+    changes = ExitStack()
+    for name, label in (("stdout", "STDOUT"), ("stderr", "STDERR")):
+        _replace(changes, sys, name, capture.Route(logs, label, getattr(sys, name)))
+    root, service = logging.getLogger(), logging.getLogger(SERVICE_LOGGER)
+    for logger in (root, service):
+        before = logger.handlers[:], logger.level
+        changes.callback(logger.setLevel, before[1])
+        changes.callback(logger.handlers.__setitem__, slice(None), before[0])
+        logger.handlers[:] = [capture.RouteRecords(logs)]
+        logger.setLevel(level)
+    _replace(changes, logging.getLogger(FUNCTIONS), "__class__", capture.Kept)
+    _replace(changes, service, "__class__", capture.KeptService)
+    return changes.close
+
+
+def _replace(changes: ExitStack, owner: Any, name: str, value: Any) -> None:
+    changes.callback(setattr, owner, name, getattr(owner, name))
+    setattr(owner, name, value)
+
+
+# --- forks
+
+_masks = threading.local()
+"""The signals that a thread which forks had blocked before."""
+
+
+@cache
+def heed_forks() -> None:
+    """Let forked processes be what they are: no second service. Done once in a process.
+
+    No signal is lost meanwhile: one for the child that came before the child has Python's own
+    handlers again would be dropped, and `Process.terminate` would wait for ever.
+    """
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_begin_child)
+
+
+def _hold() -> None:
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS.heeded)
+
+
+def _let_go() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
+
+
+def _begin_child() -> None:
+    mark_copies()
+    begin_anew()
+    leave_call_in_pools()
+    signal.signal = SIGNALS.pythons
+    SIGNALS.leave_to_child()
+    _let_go()

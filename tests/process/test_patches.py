@@ -1,0 +1,142 @@
+"""What is changed of Python itself: in one place, for as long as a function is served."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import io
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from service.context import RUNNING, Context
+from service.logs.log import Logs
+from service.process.patches import install
+from tests.assembly import Pipe, untimed
+from tests.wings import FILES, module_of
+
+say = print
+"""As a function prints."""
+
+
+@contextlib.contextmanager
+def installed() -> Iterator[Pipe]:
+    """Within this, Python is changed; where the log goes."""
+    pipe = Pipe()
+    undo = install(Logs(pipe.sink), "INFO")
+    yield pipe
+    undo()
+    pipe.close()
+
+
+def changed() -> list[Any]:
+    """What the service changes of Python."""
+    return [
+        threading.Thread.start,
+        ThreadPoolExecutor.submit,
+        asyncio.all_tasks,
+        asyncio.tasks.all_tasks,
+        contextlib.redirect_stdout,
+        contextlib.redirect_stderr,
+        signal.signal,
+        sys.unraisablehook,
+        sys.stdout,
+        sys.stderr,
+        logging.root.handlers[:],
+        logging.root.level,
+        type(logging.getLogger("fc")),
+    ]
+
+
+def test_what_is_changed_is_given_back() -> None:
+    """Everything is another while a function is served, and what it was afterwards."""
+    before, pipe = changed(), Pipe()
+    undo = install(Logs(pipe.sink), "ERROR")
+    meanwhile = changed()
+    undo()
+    pipe.close()
+    assert changed() == before
+    assert all(then != now for then, now in zip(before, meanwhile, strict=True))
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_nothing_else_changes_python(file: Any) -> None:
+    """No other module assigns to an attribute of what it imports from outside of the service, sets
+    a class, or registers what forks run.
+    """
+    if module_of(file) == "process.patches":
+        return
+    tree = ast.parse(file.read_text())
+    foreign = set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and not node.level):
+            foreign |= {(each.asname or each.name).split(".")[0] for each in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            assert node.attr != "register_at_fork", node.lineno
+            if isinstance(node.ctx, ast.Store | ast.Del):
+                assert root_of(node) not in foreign, node.lineno
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+            sets = node.func.id in ("setattr", "delattr")
+            assert not sets or root_of(node.args[0]) not in foreign, node.lineno
+
+
+def root_of(node: ast.expr) -> str:
+    """The name that a chain of attributes begins with."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+@contextlib.contextmanager
+def call(request_id: str) -> Iterator[None]:
+    """Within this, a call runs."""
+    token = RUNNING.set(Context({}, request_id))
+    yield
+    RUNNING.reset(token)
+
+
+def test_a_call_redirects_its_own_output_alone() -> None:
+    """Of two calls that redirect stdout at once each finds what it has printed itself, and what a
+    third one prints is in the log.
+    """
+    begun, printed, texts = threading.Barrier(3), threading.Barrier(3), dict[str, str]()
+
+    def run(name: str) -> None:
+        with call(name), contextlib.redirect_stdout(io.StringIO()) as mine:
+            begun.wait(10)
+            say(f"of {name}")
+            with contextlib.redirect_stdout(None):
+                say("nowhere")
+            printed.wait(10)
+            say("the end", flush=True)
+            texts[name] = mine.getvalue()
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("first", "second")]
+    with installed() as pipe:
+        for thread in threads:
+            thread.start()
+        begun.wait(10)
+        with call("third"):
+            say("of the third")
+        printed.wait(10)
+        for thread in threads:
+            thread.join()
+        lines = untimed(pipe.lines())
+    assert texts == {name: f"of {name}\nthe end\n" for name in ("first", "second")}
+    assert lines == ["third [STDOUT] of the third"]
+
+
+def test_redirecting_outside_of_calls_is_pythons() -> None:
+    """At import, stdout is the new target itself, as code may ask."""
+    with installed(), contextlib.redirect_stdout(io.StringIO()) as target:
+        assert sys.stdout is target
+        say("there")
+    assert target.getvalue() == "there\n"
