@@ -27,7 +27,7 @@ from .client import EMULATOR, call_function, call_service
 from .event_source import event_bytes
 from .handlers import load_handlers, logged
 from .parser import add_settings
-from .result import write_result
+from .result import keep_stdout, write_result
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -98,13 +98,14 @@ def _through_api(flags: argparse.Namespace, event: bytes) -> int:
 
 
 def _called(loaded: Loaded, flags: argparse.Namespace, event: bytes, cwd: Path) -> int:
+    result_to = keep_stdout()
     with logged(loaded.settings, 2) as logs:
         if flags.url:
             result, failed = call_service(flags.url, event, loaded.settings)
         else:
             app = create_app(loaded.settings, loaded.platform, load_handlers(loaded, cwd), logs)
             result, failed = call_here(app[SERVICE], event)
-    write_result(result)
+    write_result(result, result_to)
     return 1 if failed else 0
 
 

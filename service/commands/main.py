@@ -15,6 +15,7 @@ from ..process.signals import Stopped
 from ..settings.load import Loaded, load, show
 from . import serve
 from .parser import PROGRAM, parser_of, split_command
+from .result import flush_stdout, write_result
 
 LEFTOVERS = 2.0
 """Seconds for threads, processes and exit functions of the function's own to end by themselves once
@@ -31,6 +32,8 @@ def main() -> NoReturn:
         code = error.exit_code
     except Stopped:
         code = 0
+    finally:
+        flush_stdout()  # argparse prints, too, and exits
     _leave(code)
 
 
@@ -69,7 +72,7 @@ def run(arguments: Sequence[str], cwd: Path) -> int:
 
 
 def _shown(loaded: Loaded) -> int:
-    print(show(loaded))  # noqa: T201
+    write_result(f"{show(loaded)}\n".encode())
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import re
 import subprocess
 import sys
@@ -53,6 +54,69 @@ def test_invoke_prints_the_result_on_stdout_and_the_log_on_stderr(tmp_path: Path
     assert printed.endswith(f" {request_id} [STDOUT] a print")
     assert record.endswith(f" {request_id} [INFO] a record")
     assert end == f"FC Invoke End RequestId: {request_id}"
+
+
+@pytest.mark.parametrize("how", ["os.system('echo of a child')", "os.write(1, b'of a child')"])
+def test_the_result_of_invoke_stands_alone_on_stdout(tmp_path: Path, how: str) -> None:
+    """What a child process of the function's writes, or the function itself past Python's streams,
+    is on stderr.
+    """
+    source = f"""
+        import os
+
+        def handler(event, context):
+            {how}
+            return {{"a": 1}}
+    """
+    done = service(tmp_path, "invoke", source=source)
+    assert done.stdout == b'{"a":1}'
+    assert b"of a child" in done.stderr
+
+
+def test_what_runs_at_exit_is_logged(tmp_path: Path) -> None:
+    """An exit function of the function's prints and logs as its handler does."""
+    source = """
+        import atexit, logging
+
+        @atexit.register
+        def last():
+            print("printed at exit")
+            logging.warning("logged at exit")
+
+        def handler(event, context):
+            return 1
+    """
+    done = service(tmp_path, "invoke", source=source)
+    assert done.stdout == b"1"
+    lines = done.stderr.decode().splitlines()
+    assert lines[-2].endswith(" - [STDOUT] printed at exit")
+    assert lines[-1].endswith(" - [WARNING] logged at exit")
+
+
+COMMANDS = [
+    ["--show-config"],
+    ["--help"],
+    ["--version"],
+    ["event"],
+    ["event", "oss.put"],
+    ["invoke"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_reader_that_has_left_is_no_failure(tmp_path: Path, command: list[str]) -> None:
+    """`... | true` says nothing of a broken pipe, and ends with the command's own code."""
+    (tmp_path / "index.py").write_text("def handler(event, context): return 'x' * 100_000")
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        line = [sys.executable, "-m", "service", *command]
+        done = subprocess.run(line, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE)
+    finally:
+        os.close(writer)
+    assert done.returncode == 0
+    assert b"Broken" not in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_lines_of_a_calls_threads_carry_its_id_in_invoke_too(tmp_path: Path) -> None:
