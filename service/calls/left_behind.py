@@ -7,25 +7,22 @@ import logging
 from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import Any, Literal
-from weakref import WeakSet, ref
+from weakref import WeakSet
 
 from ..protocol import SERVICE_LOGGER
 from . import tracebacks
-from .tasks import note_task, variable_of
+from .tasks import KNOWS_CONTEXTS, note_current_task, note_task, variable_of
 
 Policy = Literal["wait", "warn", "cancel"]
 
 
-class Tasks(set["asyncio.Task[Any]"]):
-    """The tasks that a call has made and that still run. `main` is the call's own one."""
+Tasks = set["asyncio.Task[Any]"]
 
-    __slots__ = ("is_hooks", "main")
 
-    def __init__(self, *, is_hooks: bool) -> None:
-        super().__init__()
-        self.is_hooks = is_hooks
-        task = asyncio.current_task()
-        self.main = None if task is None else ref(task)
+class HookTasks(Tasks):
+    """The tasks that a hook has made."""
+
+    __slots__ = ()
 
 
 _TASKS: ContextVar[Tasks] = ContextVar("fc_tasks")
@@ -46,15 +43,20 @@ def track_on(loop: asyncio.AbstractEventLoop) -> None:
     _LOOPS.add(loop)
 
 
-def track(*, is_hooks: bool = False) -> Tasks:
-    """Return the set that holds the tasks that are made from here on in this call, or hook, and
-    still run.
-    """
-    tasks = Tasks(is_hooks=is_hooks)
+def track() -> Tasks:
+    """Return the set that holds the tasks that are made from here on in this call and still run."""
+    tasks: Tasks = set()
     _TASKS.set(tasks)
-    if tasks.main is not None and (task := tasks.main()) is not None:
-        note_task(task)
+    if not KNOWS_CONTEXTS:
+        note_current_task()
     return tasks
+
+
+def track_hook() -> None:
+    """Know the tasks that are made from here on in this hook."""
+    _TASKS.set(HookTasks())
+    if not KNOWS_CONTEXTS:
+        note_current_task()
 
 
 def task_factory(
@@ -92,9 +94,7 @@ def function_tasks(loop: asyncio.AbstractEventLoop | None = None) -> set[asyncio
 def _is_for(task: asyncio.Task[Any], owner: Tasks | None, here: Tasks | None) -> bool:
     if owner is here or owner is None:
         return owner is not None
-    if here is not None and not here.is_hooks:
-        return False
-    return owner.main is None or owner.main() is not task
+    return (here is None or isinstance(here, HookTasks)) and task in owner
 
 
 async def settle(tasks: Tasks, policy: Policy) -> None:

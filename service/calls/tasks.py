@@ -14,7 +14,8 @@ from ..context import RUNNING, Context
 T = TypeVar("T")
 
 
-EAGER = sys.version_info >= (3, 12)
+EAGER = KNOWS_CONTEXTS = sys.version_info >= (3, 12)
+"""Python 3.11 starts no task at once, and has no `Task.get_context`."""
 
 
 def eager_task(
@@ -34,11 +35,17 @@ _CONTEXTS: WeakKeyDictionary[asyncio.Task[Any], contextvars.Context] = WeakKeyDi
 
 
 def note_task(task: asyncio.Task[Any], context: contextvars.Context | None = None) -> None:
-    """Let `variable_of` know the context of a task, by default a copy of the current one: Python
-    3.11 has no `Task.get_context`.
+    """Let `variable_of` know the context of a task, by default a copy of the current one, if Python
+    does not.
     """
-    if sys.version_info < (3, 12):
+    if not KNOWS_CONTEXTS:
         _CONTEXTS[task] = context or contextvars.copy_context()
+
+
+def note_current_task() -> None:
+    """Let `variable_of` know what the context of the task that runs here is by now."""
+    if (task := asyncio.current_task()) is not None:
+        note_task(task)
 
 
 def variable_of(task: asyncio.Task[Any], variable: contextvars.ContextVar[T]) -> T | None:

@@ -9,7 +9,7 @@ from typing import Any
 from .. import protocol
 from ..calls.deadline import Call, Calls
 from ..calls.function import Function, run
-from ..calls.left_behind import track
+from ..calls.left_behind import track_hook
 from ..calls.lifecycle import Hook
 from ..calls.threads import ThreadPool
 from ..context import RUNNING, Context, Platform
@@ -45,5 +45,5 @@ def hook(function: Function | None, calls: Calls, platform: Platform, seconds: f
 
 async def tracked(work: Coroutine[Any, Any, Any]) -> None:
     """Do a hook's work in a task of its own, and know the tasks that it starts."""
-    track(is_hooks=True)
+    track_hook()
     await work
