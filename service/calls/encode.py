@@ -1,11 +1,13 @@
-"""The bytes of an event into what the handler's annotation asks for, and its result into bytes."""
+"""Makes bytes of a handler's result."""
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import math
+import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -22,6 +24,9 @@ OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
 
 ATTEMPTS: Final = (OPTIONS, OPTIONS | orjson.OPT_NON_STR_KEYS)
 """Most results have text keys only: asking for more makes all of them half as fast."""
+
+NOT_FINITE: Final = ("null", "NaN", "Infinity")
+"""What pydantic makes of a NaN or an infinity, among other things."""
 
 LEAVES: Final = (str, int, types.NoneType, datetime, date, time, UUID, Decimal, orjson.Fragment)
 HINTS: Final[Mapping[type, str]] = {
@@ -42,7 +47,7 @@ class _Unfit(TypeError):
 
 
 def encode(result: Any) -> bytes:
-    """The bytes of a handler's result: bytes and str as they are, anything else as JSON.
+    """Return the bytes of a handler's result: bytes and str as they are, anything else as JSON.
 
     Structs and pydantic models become what their own library makes of them, except that a Struct's
     Decimal is a number. Raises UnserializableResult for what JSON has no form for, NaN included:
@@ -95,13 +100,51 @@ def _form(value: Any) -> Any:
     if hasattr(value, "to_json"):
         return value.to_json()
     if hasattr(value, "model_dump_json"):
-        return orjson.Fragment(value.model_dump_json())
+        return _model(value)
     if isinstance(value, msgspec.Struct):
         return msgspec.to_builtins(value, builtin_types=LEAVES[3:], enc_hook=_plain)
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if _is_number_of_numpy(value):
+        return value.item()
     form = next((form for kind, form in FORMS if isinstance(value, kind)), _refuse)
     return form(value)
+
+
+def _model(value: Any) -> orjson.Fragment:
+    """Return pydantic's own JSON, unless a NaN is hidden in it."""
+    body = value.model_dump_json()
+    if any(word in body for word in NOT_FINITE):
+        _check_finite(value.model_dump())
+    return orjson.Fragment(body)
+
+
+def _check_finite(value: Any) -> None:
+    """Raise _Unfit for a float within dicts and lists that is not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _Unfit(f"a {type(value).__name__} that is not finite has no form in JSON")
+    members: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        members = value.items()
+    elif isinstance(value, list | tuple):
+        members = enumerate(value)
+    for key, member in members:
+        try:
+            _check_finite(member)
+        except _Unfit as unfit:
+            unfit.steps.append(_step(key))
+            raise
+
+
+def _is_number_of_numpy(value: Any) -> bool:
+    numpy = sys.modules.get("numpy")  # never imported here: import time is cold start
+    return numpy is not None and isinstance(value, numpy.generic) and value.dtype.kind in "biuf"
+
+
+def _moment(value: date) -> str:
+    if value != value:  # pandas' NaT says that it is a datetime
+        raise _Unfit(f"a {type(value).__name__} is no time and has no form in JSON")
+    return value.isoformat()
 
 
 def _number(value: Decimal) -> orjson.Fragment:
@@ -111,13 +154,20 @@ def _number(value: Decimal) -> orjson.Fragment:
 
 
 def _refuse(value: Any) -> NoReturn:
-    hint = HINTS.get(type(value))
-    raise _Unfit(f"{type(value).__name__} cannot become JSON" + (f"; {hint}" if hint else ""))
+    hint = HINTS.get(type(value)) or ("call its tolist()" if hasattr(value, "tolist") else "")
+    raise _Unfit(f"{_name(value)} cannot become JSON" + (f"; {hint}" if hint else ""))
+
+
+def _name(value: Any) -> str:
+    """Return the class's name, with its module if Python itself has a class of that name."""
+    kind = type(value)
+    known = getattr(builtins, kind.__name__, kind)
+    return kind.__name__ if known is kind else f"{kind.__module__}.{kind.__name__}"
 
 
 FORMS: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
     (Decimal, _number),
-    (date, lambda day: day.isoformat()),
+    (date, _moment),
     (time, time.isoformat),
     (tuple, list),
     (float, float),
@@ -164,8 +214,7 @@ def _scalar(value: Any) -> bytes:
     if isinstance(value, int) and not isinstance(value, bool):
         # Not str(): it refuses ints of more than 4300 digits.
         return str(Decimal(int(value))).encode()
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _Unfit(f"a {type(value).__name__} that is not finite has no form in JSON")
+    _check_finite(value)
     if isinstance(value, Enum) and not isinstance(value, str):
         return _exact(value.value)
     try:
@@ -179,6 +228,8 @@ def _scalar(value: Any) -> bytes:
 def _key(key: Any) -> bytes:
     if isinstance(key, Enum):
         return _key(key.value)
+    if _is_number_of_numpy(key):
+        return _key(key.item())
     if isinstance(key, float) or key is None or isinstance(key, int | str | UUID | date | time):
         text = _scalar(key)
         return text if text.startswith(b'"') else b'"%b"' % text
