@@ -98,7 +98,7 @@ def serve_with_others(loaded: Loaded, cwd: Path, worker: Any) -> int:
     """Be one worker of several, whose WorkerShare is `worker`; return the exit code."""
     mine = share(loaded.settings, worker.place, worker.number)
     with logged(mine, 1) as logs:
-        if seat.place:
+        if worker.place:
             loaded = replace(loaded, unclaimed=())  # the first worker tells of these
         handlers = load_handlers(loaded, cwd)
         peers = worker.peers(mine)
