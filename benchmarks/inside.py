@@ -72,9 +72,9 @@ async def ours(handle: Handle, number: int) -> list[Any]:
     from service.calls.function import Function, Handlers
     from service.calls.left_behind import task_factory
     from service.context import Platform
-    from service.http.receiver import Limits
-    from service.http.server import Runner
-    from service.instance import SERVICE
+    from service.http.connection import Limits
+    from service.http.server import Server
+    from service.instance.assembly import SERVICE
     from service.logs.log import Logs
     from service.logs.pipe import Sink
     from service.settings.table import Settings
@@ -84,11 +84,10 @@ async def ours(handle: Handle, number: int) -> list[Any]:
     handlers = Handlers(Function("inside.handle", handle, "async", bytes))
     app = create_app(Settings(), Platform(), handlers, Logs(sink))
     lifecycle = app[SERVICE].lifecycle
-    runner = Runner(app, lifecycle, Limits(60, 60, 2 * number), sink.when_out)
-    await runner.setup()
+    server = Server(app, lifecycle, Limits(60, 60, 2 * number), sink.when_out)
+    await server.setup()
     await lifecycle.initialized()
-    assert runner.server is not None
-    return [runner.server() for _ in range(number)]
+    return [server() for _ in range(number)]
 
 
 async def plain_aiohttp(handle: Handle, number: int) -> list[Any]:

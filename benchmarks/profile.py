@@ -26,8 +26,8 @@ from service.app import create_app
 from service.calls.function import Function, Handlers
 from service.calls.left_behind import task_factory
 from service.context import Platform
-from service.http.receiver import Limits
-from service.http.server import Runner
+from service.http.connection import Limits
+from service.http.server import Server
 from service.instance.assembly import SERVICE
 from service.logs.log import Logs
 from service.logs.pipe import Sink
@@ -39,9 +39,11 @@ EVERY = 0.001
 """Seconds of CPU time between two looks at the stack."""
 
 PARTS = {
-    "aiohttp's parser, with the body's stream": ("web_protocol", "streams", "_url", "helpers"),
+    "aiohttp's parser": ("parser", "streams", "_url", "helpers"),
     "aiohttp's request": ("web_request", "web_app", "http_writer"),
-    "connection: in flight, order, writing": ("connection", "receiver", "lifecycle", "runner"),
+    "connection: in flight, order, writing": (
+        *("connection", "wire", "body", "flow", "lifecycle", "server"),
+    ),
     "context, contract, middlewares": ("middleware", "protocol", "context", "framing"),
     "marker lines": ("logs", "lines", "sink"),
     "slot, deadline, tasks": ("app", "calls", "admission", "spawned", "watchdog"),
@@ -78,11 +80,10 @@ async def connections(sink: Sink) -> list[Any]:
     handlers = Handlers(Function("profile.handle", handle, "async", bytes))
     app = create_app(Settings(), Platform(), handlers, Logs(sink))
     lifecycle = app[SERVICE].lifecycle
-    runner = Runner(app, lifecycle, Limits(60, 60, 2 * CONNECTIONS), sink.when_out)
-    await runner.setup()
+    server = Server(app, lifecycle, Limits(60, 60, 2 * CONNECTIONS), sink.when_out)
+    await server.setup()
     await lifecycle.initialized()
-    assert runner.server is not None
-    made = [runner.server() for _ in range(CONNECTIONS)]
+    made = [server() for _ in range(CONNECTIONS)]
     for connection in made:
         connection.connection_made(Wire())
     return made

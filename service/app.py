@@ -17,8 +17,9 @@ from .calls.function import Handlers, run
 from .calls.stream import EventStream, too_large
 from .context import RUNNING, Context, Platform
 from .http.answers import Answer
+from .http.body import WholeBody
 from .http.middleware import framed, reported
-from .http.routes import Handler, Paths
+from .http.routes import OWN_RINGS, Handler, Paths
 from .instance.assembly import SERVICE, Service, assemble
 from .instance.duties import DUTIES, Ask, Duty, alone
 from .logs.log import Logs
@@ -83,6 +84,10 @@ async def run_event(
 def _event(service: Service, request: web.Request) -> EventStream | bytes:
     """Return the body's bytes where they are here and wanted whole, as most are; else a stream."""
     source = request.content
+    if isinstance(source, WholeBody):
+        if service.handlers.handler.decode and source.size <= service.settings.max_body:
+            return source.take()
+        return _stream(service, request)
     size = source.total_bytes
     announced = request.content_length
     if (
@@ -141,12 +146,12 @@ def create_app(
     service = assemble(settings, platform, handlers, logs)
     paths = _paths(service, ask, duties)
     logged = [protocol.INVOKE, *(duty.operation for duty in duties if duty.is_logged)]
-    app = web.Application(
-        middlewares=[
-            framed(logs, platform, settings.timeout, settings.deadline_margin, logged),
-            reported(paths, error_trace=settings.error_trace),
-        ]
+    rings = (
+        framed(logs, platform, settings.timeout, settings.deadline_margin, logged),
+        reported(paths, error_trace=settings.error_trace),
     )
+    app = web.Application(middlewares=rings)
+    app[OWN_RINGS] = rings
     app[SERVICE] = service
     app.router.register_resource(Paths(paths))
     app.on_startup.append(_start)

@@ -17,8 +17,8 @@ import pytest
 
 from service.calls.left_behind import task_factory
 from service.calls.lifecycle import Lifecycle
-from service.http.receiver import Limits
-from service.http.server import Runner
+from service.http.connection import Limits
+from service.http.server import Server
 from service.instance.assembly import SERVICE
 from service.logs.log import Logs
 from service.logs.pipe import Sink
@@ -101,14 +101,13 @@ async def count(sink: Sink) -> Counter[str]:
 
     app = assembled(Logs(sink), handler)
     lifecycle: Lifecycle = app[SERVICE].lifecycle
-    runner = Runner(app, lifecycle, Limits(60, 60, 100), sink.when_out)
-    await runner.setup()
+    server = Server(app, lifecycle, Limits(60, 60, 100), sink.when_out)
+    await server.setup()
     await lifecycle.initialized()
-    assert runner.server is not None
     wires = [Wire() for _ in range(100)]
     connections = []
     for wire in wires:
-        connections.append(runner.server())
+        connections.append(server())
         connections[-1].connection_made(wire)
     calls: Counter[str] = Counter()
 
@@ -128,7 +127,7 @@ async def count(sink: Sink) -> Counter[str]:
     answers = [answer for wire in wires for answer in wire.answers]
     assert len(answers) == 200
     assert all(b'\r\n\r\n{"count":2}' in answer for answer in answers)
-    await runner.cleanup()
+    await server.cleanup()
     return calls
 
 

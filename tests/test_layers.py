@@ -75,7 +75,7 @@ LATE = {
     "__init__": "calls context errors",  # within a `try`
 }
 OPTIONAL = {"uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml"}
-PURE = ("protocol", "http.chunked", "http.heads")
+PURE = ("protocol", "http.chunked", "http.heads", "http.wire")
 """Modules of rules and bytes, which know nothing of sockets and tasks."""
 
 

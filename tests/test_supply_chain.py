@@ -12,7 +12,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from service.http import receiver
+from service.http import heads
 from service.settings.kinds import size_text
 from service.settings.table import ROWS, Settings
 from tests import sbom
@@ -178,9 +178,9 @@ def test_the_limits_are_those_of_the_code() -> None:
     """The numbers of the table of limits are the defaults."""
     defaults = Settings()
     numbers = {
-        "request line": f"{receiver.MAX_LINE:,} bytes",
-        "one header field": size_text(receiver.MAX_FIELD),
-        "header fields": f"{receiver.MAX_FIELDS}",
+        "request line": f"{heads.MAX_LINE:,} bytes",
+        "one header field": size_text(heads.MAX_FIELD),
+        "header fields": f"{heads.MAX_FIELDS}",
         "time for the head": f"{defaults.header_timeout:g} s",
         "body that stands still": f"{defaults.body_timeout:g} s",
         "one body": size_text(defaults.max_body),

@@ -107,6 +107,10 @@ class Budget:
                 self._admit()  # a smaller one behind may fit now
             raise
 
+    def hold(self, size: int) -> None:
+        """Take `size` bytes that are there already, whether they fit or not."""
+        self.used += size
+
     def release(self, size: int) -> None:
         """Give `size` bytes back."""
         self.used -= size

@@ -108,4 +108,4 @@ def serve_with_others(loaded: Loaded, cwd: Path, worker: Any) -> int:
         def announce(url: str) -> None:
             worker.serves(banner_lines(loaded, handlers, url, worker.number))
 
-        return serve(app, worker.sock, announce, worker.site)
+        return serve(app, worker.sock, announce, worker.listener)

@@ -1,6 +1,4 @@
-"""What HTTP/1.1's framing allows and aiohttp's parser lets through: pure checks on heads and
-chunked bodies.
-"""
+"""The chunked coding of a body (RFC 9112 section 7.1), read strictly."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ MAX_TRAILER = 32 * 1024
 """Bytes of all trailer fields of a body."""
 
 _HUGE = 1 << 63
-"""Bytes of a chunk that no integer of the parser holds."""
+"""Bytes of a chunk that few readers can count: they take it for another size."""
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
@@ -61,10 +59,8 @@ def _take_whole_chunks(data: bytes, at: int, parts: list[bytes]) -> int:
 
 
 class ChunkedBody:
-    """Reads the chunked coding of one body, and writes it anew for aiohttp's parser: without the
-    extensions, some of which that refuses, and without the trailer fields, which it takes for
-    fields of the next request (docs/faults.md F18). The chunks of a packet become one, since each
-    costs the parser as much as a read.
+    """Reads the chunked coding of one body: returns its content, without the extensions and without
+    the trailer fields, which are fields of no request (docs/faults.md F18).
 
     It works in any fragmentation, and keeps one line at most.
     """
@@ -79,14 +75,13 @@ class ChunkedBody:
         self._line = b""  # the begin of a line that has not arrived whole
         self._trailer = 0  # bytes of trailer fields
 
-    def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Take the next bytes; return what the parser is to read, and what stands behind the body.
+    def feed(self, data: bytes, at: int = 0) -> tuple[bytes, int]:
+        """Take the bytes from `at` on; return their content, and where in them the body ends: at
+        their end unless it is `over`.
 
-        Raises BadChunk for what is not the grammar of RFC 9112 section 7.1, TooLong for too long a
-        line or trailer.
+        Raises BadChunk for what is not the grammar, TooLong for too long a line or trailer.
         """
         parts: list[bytes] = []
-        at = 0
         while at < len(data) and not self.over:
             if self._state is _State.SIZE and not self._line:
                 at = _take_whole_chunks(data, at, parts)
@@ -99,21 +94,20 @@ class ChunkedBody:
                 if not self._left:
                     self._state = _State.DATA_END
                 continue
-            end = data.find(b"\n", at) + 1 or len(data)
-            line = self._line + data[at:end]
-            at = end
-            if len(line) > MAX_LINE:
-                raise TooLong(f"a line of the chunked body is over {MAX_LINE} bytes")
-            self._line = b"" if line.endswith(b"\n") else line
-            if self._line:
-                self._check_begin(line)
-            else:
-                self._read(line)
-        return self._rewritten(b"".join(parts)), data[at:]
+            at = self._take_line(data, at)
+        return b"".join(parts), at
 
-    def _rewritten(self, content: bytes) -> bytes:
-        chunk = b"%x\r\n%b\r\n" % (len(content), content) if content else b""
-        return chunk + b"0\r\n\r\n" if self.over else chunk
+    def _take_line(self, data: bytes, at: int) -> int:
+        end = data.find(b"\n", at) + 1 or len(data)
+        line = self._line + data[at:end]
+        if len(line) > MAX_LINE:
+            raise TooLong(f"a line of the chunked body is over {MAX_LINE} bytes")
+        self._line = b"" if line.endswith(b"\n") else line
+        if self._line:
+            self._check_begin(line)
+        else:
+            self._read(line)
+        return end
 
     def _check_begin(self, begin: bytes) -> None:
         """Raise for what no line begins with: its sender may send no more, and wait for us."""

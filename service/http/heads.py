@@ -1,4 +1,6 @@
-"""What is a sound head of a request, beyond what the parser refuses."""
+"""What a sound head of a request is: its limits, what can become one, and what is ambiguous in one
+that aiohttp's parser has passed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,41 @@ import re
 import socket
 from collections.abc import Mapping
 from functools import lru_cache
+
+MAX_LINE = 8190
+"""Bytes of the request target."""
+
+MAX_FIELD = 32 * 1024
+"""Bytes of one header field. The platform's security tokens are long, and their real limit is not
+documented.
+"""
+
+MAX_FIELDS = 128
+"""Header fields of one head."""
+
+BESIDE = 256
+"""Bytes that a line may have beside what is limited: the method, the version, blanks."""
+
+_BEGIN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |$)")
+_UNSOUND = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|$)")
+_TAB = re.compile(rb"(?i)(\r\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r\n)")
+
+
+def may_become_sound(begin: bytes | bytearray, known: int) -> bool:
+    """Return whether the begin of a head may still be completed to a sound one; its first `known`
+    bytes were found to.
+
+    Its sender may wait for an answer, so what is no HTTP is not waited for.
+    """
+    return bool(_BEGIN.match(begin)) and not _UNSOUND.search(begin, max(0, known - 1))
+
+
+def without_blanks(head: bytes) -> bytes:
+    """Return the head without the blanks behind its transfer coding, of which aiohttp's parser
+    knows no tabs (RFC 9112 section 5.1).
+    """
+    return _TAB.sub(rb"\1", head)
+
 
 _HOST = re.compile(
     r"(?:\[(?P<address>[^\]]*)\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?",

@@ -1,4 +1,4 @@
-"""Where connections come from: `Site` takes them from a listening socket."""
+"""Where connections come from: `Listener` takes them from a listening socket."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yarl import URL
 from ..calls.lifecycle import Lifecycle
 from ..logs.log import log_rarely
 from ..protocol import SERVICE_LOGGER
-from .server import Runner, Server
+from .server import Server
 
 BACKLOG = 1024
 """Connections that may wait to be accepted: aiohttp's 128 lets a burst of 250 wait for a second try
@@ -25,23 +25,24 @@ until then their descriptors are of the spare ones.
 """
 
 RETRY = 0.05
-"""Seconds after which taking connections is tried again where no file descriptor was free."""
+"""Seconds after which taking connections is tried again if it failed."""
 
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+ENDED = (errno.EBADF, errno.EINVAL)
+"""The socket is closed, or another worker has ended it for all."""
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
 
-class Site:
+class Listener:
     """Takes the connections of one listening socket.
 
     The servers of asyncio and uvloop lose a connection that they have accepted in the moment in
     which they are closed: it is neither served nor ended. Here each that was taken is served.
     """
 
-    def __init__(self, runner: Runner, sock: socket.socket, lifecycle: Lifecycle) -> None:
-        server = runner.server
-        assert isinstance(server, Server)
+    def __init__(self, server: Server, sock: socket.socket, lifecycle: Lifecycle) -> None:
         self._server = server
         self._sock = sock
         self._lifecycle = lifecycle
@@ -106,8 +107,13 @@ class Site:
         if reason.errno in EXHAUSTED:
             log_rarely("descriptors", "no file descriptor is left: new connections wait")
             self._pause_for(RETRY)
-            return
-        self._pause()  # another worker has ended the socket for all: the instance stops
+        elif reason.errno in ENDED:
+            self._pause()  # the instance stops
+        else:
+            # Of one connection: Linux tells here what went wrong on the network before it was
+            # taken (accept(2), "Error handling"). The others are taken in a moment.
+            log_rarely("accept", "a connection could not be taken: %s", reason.strerror)
+            self._pause_for(RETRY)
 
     async def _serve(self, client: socket.socket) -> None:
         try:

@@ -126,10 +126,9 @@ def reported(paths: Iterable[str], *, error_trace: bool) -> Middleware:
 def _check(request: web.Request) -> None:
     """Raise BadRequest for a head that is ambiguous: its body's length, its target, whose call."""
     headers = request.headers
-    message = request._message  # what `version`, `method` and `raw_path` come to, without calls
-    if why := heads.objection(message.version, headers):
+    if why := heads.objection(request.version, headers):
         raise BadFraming(why)
-    if not heads.is_target(message.method, message.path):
+    if not heads.is_target(request.method, request.raw_path):
         raise BadFraming("the request target is not a path, or not a URI without fragment")
     expected = headers.get("Expect")
     if expected and expected.strip().lower() != "100-continue":

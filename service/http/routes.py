@@ -82,26 +82,25 @@ async def _expect(_request: web.Request) -> None:
     """
 
 
+OWN_RINGS = web.AppKey("own_rings", tuple)
+"""The middlewares of the service, in their order: they ask for no match of the router."""
+
+
 def shortcut(app: web.Application, whole: Handler) -> Handler:
     """Return what handles a request: for `POST /invoke` what the router and the middlewares of
-    `app` come to, decided once; `whole`, aiohttp's own way, for all else.
+    `app` come to, decided once; `whole`, aiohttp's own way, for all else, and for everything where
+    the user has middlewares or signals of an answer: these may ask for the match.
     """
-    if any(getattr(m, "__middleware_version__", 0) != 1 for m in app.middlewares):
-        return whole
     resource = next((r for r in app.router.resources() if isinstance(r, Paths)), None)
-    if resource is None:
+    own = app.get(OWN_RINGS)
+    if resource is None or tuple(app.middlewares) != own or app.on_response_prepare:
         return whole
-    route = resource.route(protocol.INVOKE.path, "POST")
-    match = UrlMappingMatchInfo({}, route)
-    match.add_app(app)
-    match.freeze()
-    handler: Handler = route.handler
+    handler: Handler = resource.route(protocol.INVOKE.path, "POST").handler
     for middleware in reversed(app.middlewares):
         handler = partial(middleware, handler=handler)
 
     def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
-        if request._message.method == "POST" and path_of(request) == protocol.INVOKE.path:
-            request._match_info = match
+        if request.method == "POST" and path_of(request) == protocol.INVOKE.path:
             return handler(request)
         return whole(request)
 

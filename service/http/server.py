@@ -1,4 +1,4 @@
-"""How an application gets its connections: `Runner` runs it behind `Server`, which makes them."""
+"""How an application gets its connections: `Server` runs it, and makes one for each client."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from functools import cache
 
 from aiohttp import web
 
+from ..calls.admission import Budget
 from ..calls.lifecycle import Lifecycle
-from .connection import Backend, Connection
-from .receiver import Limits
+from .connection import Backend, Connection, Connections, Limits
 from .routes import shortcut
 
 WhenOut = Callable[[Callable[[], None]], None]
+
+LAST_ANSWERS = 1.0
+"""Seconds that answers which are due have at the end, once no call is in flight."""
 
 
 def at_once(then: Callable[[], None]) -> None:
@@ -45,56 +48,10 @@ class BufferedConnection(Connection, asyncio.BufferedProtocol):
         self.data_received(_read_buffer()[:nbytes].tobytes())
 
 
-class Server(web.Server):
-    """Makes a Connection for each client."""
-
-    def __init__(self, stock: web.Server, backend: Backend) -> None:
-        super().__init__(
-            stock.request_handler,
-            request_factory=stock.request_factory,
-            # An event's side effects are not undone by a client that leaves.
-            handler_cancellation=False,
-        )
-        self.backend = backend
-        self.live = 0
-        self.left: Callable[[], object] = lambda: None  # called when a connection has ended
-        self.empty = asyncio.Event()
-        self.empty.set()
-        backend.lifecycle.arriving = self.is_arriving
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Note an open connection."""
-        super().connection_made(handler, transport)
-        self.live += 1
-        self.empty.clear()
-
-    def connection_lost(
-        self, handler: web.RequestHandler, exc: BaseException | None = None
-    ) -> None:
-        """Note a closed connection; `empty` is set when the last byte of the last one has left."""
-        super().connection_lost(handler, exc)
-        self.live -= 1
-        if not self.live:
-            self.empty.set()
-        self.left()
-
-    def is_arriving(self) -> bool:
-        """Say whether a connection has a part of a head."""
-        return any(each.is_arriving for each in self.connections if isinstance(each, Connection))
-
-    def __call__(self) -> web.RequestHandler:
-        """Return the protocol of a new connection.
-
-        aiohttp's own factory drops every limit when one keyword is wrong (F9): here that is an
-        error.
-        """
-        loop = asyncio.get_running_loop()
-        kind = BufferedConnection if isinstance(loop, asyncio.BaseEventLoop) else Connection
-        return kind(self, self.backend, loop)
-
-
-class Runner(web.AppRunner):
-    """Runs an application behind `Server`. `when_out` is the log's (`Sink.when_out`)."""
+class Server:
+    """Runs an application: its start and end are those of aiohttp's AppRunner, its connections are
+    ours. `when_out` is the log's (`Sink.when_out`); `budget` counts answers that wait for clients.
+    """
 
     def __init__(
         self,
@@ -102,19 +59,59 @@ class Runner(web.AppRunner):
         lifecycle: Lifecycle,
         limits: Limits,
         when_out: WhenOut = at_once,
+        budget: Budget | None = None,
     ) -> None:
-        super().__init__(app, handle_signals=False, shutdown_timeout=1.0, access_log=None)
+        self.app = app
+        self.connections = Connections()
+        self._runner = web.AppRunner(app, handle_signals=False, access_log=None)
         self._lifecycle = lifecycle
         self._limits = limits
         self._when_out = when_out
+        self._budget = Budget(1 << 62) if budget is None else budget
+        self._backend: Backend | None = None
+        self._kind: type[Connection] = Connection
 
-    async def _make_server(self) -> web.Server:
-        stock = await super()._make_server()
-        backend = Backend(
+    async def setup(self) -> None:
+        """Start the application, in the loop that is to serve it."""
+        await self._runner.setup()
+        stock = self._runner.server
+        assert stock is not None
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, asyncio.BaseEventLoop):
+            self._kind = BufferedConnection
+        self._backend = Backend(
+            loop=loop,
             limits=self._limits,
             lifecycle=self._lifecycle,
+            make_request=stock.request_factory,
             handle=shortcut(self.app, stock.request_handler),
             when_out=self._when_out,
+            budget=self._budget,
+            connections=self.connections,
             plain=not self.app.on_response_prepare,
         )
-        return Server(stock, backend)
+        self._lifecycle.arriving = self.is_arriving
+
+    def __call__(self) -> Connection:
+        """Return the protocol of a new connection."""
+        assert self._backend is not None
+        return self._kind(self._backend)
+
+    def is_arriving(self) -> bool:
+        """Say whether a connection has a part of a head."""
+        return any(connection.is_arriving for connection in self.connections.open)
+
+    async def cleanup(self) -> None:
+        """End the connections, those with an answer that is due in LAST_ANSWERS seconds, and the
+        application.
+        """
+        await asyncio.sleep(0)  # requests that have arrived are seen
+        for connection in tuple(self.connections.open):
+            connection.close()
+        try:
+            async with asyncio.timeout(LAST_ANSWERS):
+                await self.connections.empty.wait()
+        except TimeoutError:
+            for connection in tuple(self.connections.open):
+                connection.cut()
+        await self._runner.cleanup()

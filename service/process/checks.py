@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import traceback
 from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
 
 import aiohttp
 from aiohttp import http_parser, web
-from aiohttp.http_exceptions import HttpProcessingError
 
+from ..calls.decode import decoder
+from ..calls.encode import encode
+from ..calls.lifecycle import Lifecycle
 from ..errors import StartError
-from ..http.receiver import MAX_FIELD, MAX_FIELDS, MAX_LINE
+from ..http.answers import Answer
+from ..http.connection import Limits
+from ..http.heads import MAX_FIELD, MAX_FIELDS, MAX_LINE
+from ..http.server import Server
 from ..settings.table import Settings
 
 OLDEST = (3, 14, 3)
@@ -72,37 +81,121 @@ def check_leftovers(environ: Mapping[str, str], *flags: str) -> None:
         )
 
 
-def check_limits(connect: Callable[[], web.RequestHandler]) -> None:
-    """Refuse an aiohttp that does not keep our limits (F9): of each, a head within it has to pass
-    and a head beyond it has to be refused. `connect` makes a connection that nobody uses.
+async def check_connection() -> None:
+    """Serve requests on a real connection whose transport leads nowhere, and refuse dependencies
+    with which that does not work, by name, or with which our limits are not kept (F9).
     """
-    heads: dict[str, tuple[int, Callable[[int], bytes]]] = {
-        "the request line": (MAX_LINE, lambda size: _head(b"/" + b"a" * size)),
-        "a field": (MAX_FIELD, lambda size: _head(b"/", b"a: %b\r\n" % (b"a" * size))),
-        "the number of fields": (MAX_FIELDS, lambda size: _head(b"/", b"a: a\r\n" * size)),
-    }
-    for name, (limit, head) in heads.items():
-        near, beyond = limit - 24, limit + 1  # near: the line and the field are more than the value
-        if not _passes(connect, head(near)) or _passes(connect, head(beyond)):
-            raise StartError(
-                f"aiohttp {aiohttp.__version__} does not keep the limit of {name}: {REMEDY}"
+    app = web.Application()
+    app.router.add_post("/", _echo)
+    server = Server(app, Lifecycle(drain_timeout=1, hurry=lambda: None), Limits(60, 60, 100))
+    try:
+        await server.setup()
+        for name, request in REQUESTS.items():
+            if b"[1,2]" not in await _answer(server, request):
+                raise StartError(f"{_told(aiohttp)} does not serve {name}: {REMEDY}")
+        for name, (limit, make) in HEADS.items():
+            near, beyond = (
+                await _answer(server, make(limit - 24)),
+                await _answer(server, make(limit + 1)),
             )
-
-
-def _head(path: bytes, fields: bytes = b"") -> bytes:
-    return b"GET %b HTTP/1.1\r\nHost: a\r\n%b\r\n" % (path, fields)
-
-
-def _passes(connect: Callable[[], web.RequestHandler], head: bytes) -> bool:
-    try:
-        parser = connect()._parser
-    except TypeError as reason:
+            # Near: the line and the field are more than the value.
+            if b"[1,2]" not in near or b" 200 " in beyond:
+                raise StartError(f"{_told(aiohttp)} does not keep the limit of {name}: {REMEDY}")
+    except StartError:
+        raise
+    except Exception as reason:
+        kind = type(reason).__name__
         raise StartError(
-            f"aiohttp {aiohttp.__version__} does not take our limits ({reason}): {REMEDY}"
+            f"{_misfit(reason)} does not fit here ({kind}: {reason}): {REMEDY}"
         ) from reason
-    assert parser is not None
-    try:
-        messages, _, _ = parser.feed_data(head)
-    except HttpProcessingError:
+    finally:
+        await server.cleanup()
+
+
+async def _echo(request: web.Request) -> web.StreamResponse:
+    """Answer with the JSON of the body, the way events are."""
+    answer = Answer(encode(DECODE(await request.content.read())))
+    if "x-long" in request.headers:
+        answer.headers["x-long"] = "yes"
+    return answer
+
+
+DECODE = decoder(list)
+
+
+def _post(*fields: bytes, target: bytes = b"/", body: bytes = b"[1, 2]") -> bytes:
+    lines = [b"POST %b HTTP/1.1" % target, b"Host: a", *fields, b"", body]
+    return b"\r\n".join(lines)
+
+
+_SIZED = b"Content-Length: 6"
+REQUESTS = {
+    "a request": _post(_SIZED),
+    "a chunked request": _post(b"Transfer-Encoding: chunked", body=b"6\r\n[1, 2]\r\n0\r\n\r\n"),
+    "an answer with fields": _post(_SIZED, b"x-long: yes"),
+}
+HEADS: dict[str, tuple[int, Callable[[int], bytes]]] = {
+    "the request line": (MAX_LINE, lambda size: _post(_SIZED, target=b"/?" + b"a" * (size - 2))),
+    "a field": (MAX_FIELD, lambda size: _post(_SIZED, b"a: " + b"a" * size)),
+    "the number of fields": (MAX_FIELDS, lambda size: _post(_SIZED, *[b"a: a"] * size)),
+}
+
+
+class Nowhere(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Keep it."""
+        self.written += data
+
+    def write_eof(self) -> None:
+        """Do nothing."""
+
+    def is_closing(self) -> bool:
+        """Say no."""
         return False
-    return bool(messages)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+async def _answer(server: Server, request: bytes) -> bytes:
+    """Return what a connection of its own writes for a request that arrives in two packets."""
+    connection, transport = server(), Nowhere()
+    connection.connection_made(transport)
+    connection.data_received(request[:-3])
+    connection.data_received(request[-3:])
+    for _ in range(TURNS):
+        if b"\r\n\r\n" in transport.written:
+            break
+        await asyncio.sleep(0)
+    connection.connection_lost(None)
+    return transport.written
+
+
+TURNS = 100
+"""Turns of the loop in which a request without any wait is answered."""
+
+
+def _misfit(reason: BaseException) -> str:
+    """Return the name and version of the package that a failure came from."""
+    packages = [
+        frame.f_globals.get("__name__", "").partition(".")[0]
+        for frame, _ in traceback.walk_tb(reason.__traceback__)
+    ]
+    named = [name for name in packages if name in DEPENDENCIES]
+    return _told(sys.modules[named[-1] if named else "aiohttp"])
+
+
+DEPENDENCIES = (
+    *("aiohttp", "aiosignal", "frozenlist", "multidict", "propcache", "yarl"),
+    *("msgspec", "orjson", "uvloop"),
+)
+
+
+def _told(package: ModuleType) -> str:
+    return f"{package.__name__} {getattr(package, '__version__', '')}".strip()

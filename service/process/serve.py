@@ -19,13 +19,13 @@ from aiohttp import web
 
 from ..calls.lifecycle import Lifecycle
 from ..errors import ServiceError, StartError
-from ..http.listener import BACKLOG, Site
-from ..http.receiver import Limits
-from ..http.server import Runner, Server
+from ..http.connection import Limits
+from ..http.listener import BACKLOG, Listener
+from ..http.server import Server
 from ..instance.assembly import SERVICE
 from ..logs.log import Logs
 from ..settings.table import Settings
-from .checks import check_limits
+from .checks import check_connection
 from .loop import new_loop, on_loop_error, run_to_end, wind_up
 from .signals import SIGNALS
 
@@ -66,14 +66,14 @@ def _cannot_listen(host: str, port: int, reason: OSError) -> str:
     return f"cannot listen on {host} port {port}: {reason.strerror or reason}"
 
 
-MakeSite = Callable[[Runner, socket.socket, Lifecycle], Site]
+MakeListener = Callable[[Server, socket.socket, Lifecycle], Listener]
 
 
 def serve(
     app: web.Application,
     sock: socket.socket,
     announce: Callable[[str], None] = lambda _: None,
-    make_site: MakeSite = Site,
+    make_listener: MakeListener = Listener,
 ) -> int:
     """Serve `app` on `sock` until SIGTERM or SIGINT, then drain; return the exit code.
 
@@ -96,7 +96,7 @@ def serve(
     asyncio.set_event_loop(loop)
     try:
         with _told_by_signals(loop, service.logs, service.lifecycle):
-            main = loop.create_task(_serve(app, sock, limits, announce, make_site))
+            main = loop.create_task(_serve(app, sock, limits, announce, make_listener))
             return run_to_end(loop, main)
     finally:
         wind_up(loop)
@@ -108,18 +108,17 @@ async def _serve(
     sock: socket.socket,
     limits: Limits,
     announce: Callable[[str], None],
-    make_site: MakeSite,
+    make_listener: MakeListener,
 ) -> int:
     service = app[SERVICE]
     lifecycle = service.lifecycle
-    runner = Runner(app, lifecycle, limits, service.logs.sink.when_out)
-    await runner.setup()
-    assert runner.server is not None
-    check_limits(runner.server)
-    site = make_site(runner, sock, lifecycle)
-    await site.start()
-    closing = asyncio.ensure_future(_close_when_draining(site, lifecycle))
-    announce(site.name)
+    await check_connection()
+    server = Server(app, lifecycle, limits, service.logs.sink.when_out, service.budget)
+    await server.setup()
+    listener = make_listener(server, sock, lifecycle)
+    await listener.start()
+    closing = asyncio.ensure_future(_close_when_draining(listener, lifecycle))
+    announce(listener.name)
     await lifecycle.ending.wait()
     lifecycle.draining.set()
     await closing
@@ -127,27 +126,25 @@ async def _serve(
         await asyncio.sleep(0)
     with contextlib.suppress(ServiceError):  # its hook's failure is logged, and the stop goes on
         await lifecycle.stop()
-    await _end(runner, lifecycle)
+    await _end(server, lifecycle)
     return 0
 
 
-async def _close_when_draining(site: Site, lifecycle: Lifecycle) -> None:
+async def _close_when_draining(listener: Listener, lifecycle: Lifecycle) -> None:
     """Listen no more once the drain begins."""
     await lifecycle.draining.wait()
-    await site.stop()
+    await listener.stop()
 
 
-async def _end(runner: Runner, lifecycle: Lifecycle) -> None:
-    """Let the last answers leave, then close. aiohttp's clean-up drops half-received bodies: it
-    comes last (F1).
+async def _end(server: Server, lifecycle: Lifecycle) -> None:
+    """Let the last answers leave, then close. A clean-up drops half-received bodies: it comes last
+    (F1).
     """
-    server = runner.server
-    assert isinstance(server, Server)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_BYTES):
             await lifecycle.idle()
-            await runner.cleanup()
-            await server.empty.wait()
+            await server.cleanup()
+            await server.connections.empty.wait()
 
 
 @contextlib.contextmanager

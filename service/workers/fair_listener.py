@@ -7,8 +7,8 @@ import mmap
 import socket
 
 from ..calls.lifecycle import Lifecycle
-from ..http.listener import Site
-from ..http.server import Runner
+from ..http.listener import Listener
+from ..http.server import Server
 
 AHEAD = 8
 """Connections that a worker may have more than another one before it lets that one go first."""
@@ -54,7 +54,7 @@ class SharedCounts:
         self.note_busy(place, busy=False)
 
 
-class Turns(Site):
+class FairListener(Listener):
     """Takes one connection in a turn of the loop, and lets workers that have less go first.
 
     asyncio and uvloop take all that wait at once: the worker that wakes up first would have a whole
@@ -64,13 +64,13 @@ class Turns(Site):
 
     def __init__(
         self,
-        runner: Runner,
+        server: Server,
         sock: socket.socket,
         lifecycle: Lifecycle,
         counts: SharedCounts,
         place: int,
     ) -> None:
-        super().__init__(runner, sock, lifecycle)
+        super().__init__(server, sock, lifecycle)
         self._counts = counts
         self._place = place
         self._taken = 0
@@ -78,7 +78,7 @@ class Turns(Site):
 
     async def start(self) -> None:
         """Take connections from now on."""
-        self._server.left = self._note
+        self._server.connections.ended = self._note
         self._note()
         await super().start()
 
@@ -116,6 +116,6 @@ class Turns(Site):
         return hopeful
 
     def _note(self) -> int:
-        has = self._server.live + len(self._tasks)
+        has = len(self._server.connections.open) + len(self._tasks)
         self._counts.note(self._place, has, self._taken)
         return has

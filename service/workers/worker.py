@@ -16,12 +16,12 @@ from aiohttp import web
 
 from ..calls.lifecycle import Lifecycle
 from ..errors import StartError
-from ..http.server import Runner
+from ..http.server import Server
 from ..instance.assembly import SERVICE
 from ..instance.duties import DUTIES
 from ..protocol import SERVICE_LOGGER
 from ..settings.table import Settings
-from .fair_listener import SharedCounts, Turns
+from .fair_listener import FairListener, SharedCounts
 from .messages import Inbox, WorkerReport, encoded, report_of
 from .peers import Peers
 
@@ -46,9 +46,9 @@ class WorkerShare:
         """Return the worker's line to the others."""
         return Peers(self.place, self.inboxes, settings)
 
-    def site(self, runner: Runner, sock: socket.socket, lifecycle: Lifecycle) -> Turns:
+    def listener(self, server: Server, sock: socket.socket, lifecycle: Lifecycle) -> FairListener:
         """Return what takes this worker's connections."""
-        return Turns(runner, sock, lifecycle, self.counts, self.place)
+        return FairListener(server, sock, lifecycle, self.counts, self.place)
 
     def join(self, app: web.Application, peers: Peers) -> None:
         """Let the worker answer the others, write down whether it has calls in flight, and end when

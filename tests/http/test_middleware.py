@@ -34,7 +34,7 @@ def ringed(
 async def test_a_call_is_framed_by_its_marker_lines(aiohttp_client: AiohttpClient) -> None:
     """Start line, what the call wrote, End line; the request id is in the answer."""
 
-    async def handler(request: web.Request) -> web.Response:
+    async def handler(request: web.Request) -> web.StreamResponse:
         assert current_context() is RUNNING.get()
         assert RUNNING.get().instance_id == "c-1"
         print("one", end="")  # noqa: T201 - that is what is tested
@@ -59,7 +59,7 @@ async def test_a_call_without_an_id_gets_one_and_the_log_says_so(
 ) -> None:
     """The generated id is in the answer, in the lines, and its reason is logged."""
 
-    async def handler(_request: web.Request) -> web.Response:
+    async def handler(_request: web.Request) -> web.StreamResponse:
         return Answer(b"")
 
     with logged() as (logs, pipe):
@@ -79,7 +79,7 @@ async def test_a_call_without_an_id_gets_one_and_the_log_says_so(
 async def test_what_is_no_operation_has_no_marker_lines(aiohttp_client: AiohttpClient) -> None:
     """`/health` and unknown paths write nothing around themselves, and have an id all the same."""
 
-    async def handler(request: web.Request) -> web.Response:
+    async def handler(request: web.Request) -> web.StreamResponse:
         assert RUNNING.get().deadline is not None
         return Answer(b"")
 
@@ -96,7 +96,7 @@ async def test_a_failure_is_answered_and_logged_once(
 ) -> None:
     """The answer has status and code, the stack where it is asked for; the log has it all."""
 
-    async def handler(_request: web.Request) -> web.Response:
+    async def handler(_request: web.Request) -> web.StreamResponse:
         try:
             raise KeyError("user")
         except KeyError as failure:
@@ -124,7 +124,7 @@ async def test_a_fault_of_the_service_tells_nothing_of_the_request(
 ) -> None:
     """What is not a ServiceError is logged by its kind, and answered without its text."""
 
-    async def handler(_request: web.Request) -> web.Response:
+    async def handler(_request: web.Request) -> web.StreamResponse:
         raise RuntimeError("ours")
 
     with logged() as (logs, pipe):
@@ -152,7 +152,7 @@ async def test_an_ambiguous_head_is_refused(
 ) -> None:
     """Two values of a header that says whose call it is, or an unsound Host, are a 400."""
 
-    async def handler(_request: web.Request) -> web.Response:
+    async def handler(_request: web.Request) -> web.StreamResponse:
         return Answer(b"ran")
 
     with logged() as (logs, pipe):
@@ -168,7 +168,7 @@ async def test_an_ambiguous_head_is_refused(
 async def test_the_same_value_twice_is_one_value(aiohttp_client: AiohttpClient) -> None:
     """A header that is sent twice alike is no ambiguity."""
 
-    async def handler(_request: web.Request) -> web.Response:
+    async def handler(_request: web.Request) -> web.StreamResponse:
         return Answer(b"ran")
 
     with logged() as (logs, _):
@@ -182,7 +182,7 @@ async def test_the_control_path_is_the_path_that_counts(aiohttp_client: AiohttpC
     """`x-fc-control-path` names the operation, whatever the URL says."""
     paths: list[str] = []
 
-    async def handler(request: web.Request) -> web.Response:
+    async def handler(request: web.Request) -> web.StreamResponse:
         paths.append(path_of(request))
         return Answer(b"")
 

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+import yarl
+from aiohttp.http import HttpRequestParser
+from aiohttp.streams import StreamReader
 
 from service.errors import StartError
-from service.http.connection import Backend, Connection
-from service.http.receiver import Limits
-from service.process.checks import OLDEST, check_leftovers, check_limits, check_version
+from service.process.checks import (
+    OLDEST,
+    _misfit,
+    check_connection,
+    check_leftovers,
+    check_version,
+)
 
 INSTANCE = {"FC_INSTANCE_ID": "c-1"}
-
-
-def connect() -> web.RequestHandler:
-    """A connection that nobody uses."""
-
-    async def nobody(_request: Any) -> Any: ...
-
-    backend: Any = Backend(Limits(1, 1, 1), None, nobody, lambda then: then())  # type: ignore[arg-type] # nothing lives
-    return Connection(web.Server(nobody), backend, asyncio.get_running_loop())
 
 
 @pytest.mark.parametrize("version", ["3.14.3", "3.14.10", "3.15.0a1", "4.0"])
@@ -49,9 +45,9 @@ def test_the_floor_is_the_projects() -> None:
     assert needed.startswith(f"aiohttp>={'.'.join(map(str, OLDEST))},")
 
 
-async def test_our_limits_are_kept() -> None:
-    """With the aiohttp that is installed, every limit is."""
-    check_limits(connect)
+async def test_the_installed_dependencies_fit() -> None:
+    """With what is installed, requests are served and every limit is kept."""
+    await check_connection()
 
 
 @pytest.mark.parametrize(
@@ -67,24 +63,68 @@ async def test_a_limit_that_is_another_one_is_named(
     monkeypatch: pytest.MonkeyPatch, keyword: str, name: str, value: int
 ) -> None:
     """An aiohttp that keeps another limit than the one it was given is refused."""
-    given = RequestHandler.__init__
 
-    def changed(*arguments: Any, **limits: Any) -> None:
-        given(*arguments, **{**limits, keyword: value})
+    def changed(*arguments: Any, **limits: Any) -> Any:
+        return HttpRequestParser(*arguments, **{**limits, keyword: value})
 
-    monkeypatch.setattr(RequestHandler, "__init__", changed)
-    with pytest.raises(StartError, match=f"does not keep the limit of {name}"):
-        check_limits(connect)
+    monkeypatch.setattr("service.http.parser.HttpRequestParser", changed)
+    with pytest.raises(StartError, match=rf"^aiohttp .* does not keep the limit of {name}"):
+        await check_connection()
 
 
-async def test_a_limit_that_has_another_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """F9: an aiohttp that does not know one of our keywords is refused, with its name."""
+def no_keywords(protocol: Any, loop: Any, limit: int, *, max_size: int = 0) -> Any:
+    """A parser that knows none of our keywords."""
 
-    def changed(self: Any, manager: Any, *, loop: Any, max_size: int = 0) -> None: ...
 
-    monkeypatch.setattr(RequestHandler, "__init__", changed)
-    with pytest.raises(StartError, match=r"does not take our limits \(.*unexpected keyword"):
-        check_limits(connect)
+class NoFlowControl(StreamReader):
+    """A body that its protocol has to be told apart from."""
+
+    def feed_data(self, data: bytes, size: int = 0, *, protocol: Any) -> bool:  # type: ignore[override]
+        """Ask for more than there is."""
+        raise AssertionError
+
+
+def another_request(*_arguments: Any) -> Any:
+    """A request that is made of other things."""
+    raise AttributeError("'Connection' object has no attribute 'upgrade_waiter'")
+
+
+@pytest.mark.parametrize(
+    ("place", "other", "why"),
+    [
+        ("service.http.parser.HttpRequestParser", no_keywords, "TypeError: .*unexpected keyword"),
+        ("service.http.connection.StreamReader", NoFlowControl, "TypeError: .*protocol"),
+        ("service.http.connection.StreamWriter", no_keywords, "TypeError: .*limit"),
+        ("aiohttp.web_app.Application._make_request", another_request, "AttributeError: .*waiter"),
+    ],
+)
+async def test_a_dependency_with_another_face_is_named(
+    monkeypatch: pytest.MonkeyPatch, place: str, other: Any, why: str
+) -> None:
+    """F9: what does not take what it is given, or asks for more, is refused by its name."""
+    monkeypatch.setattr(place, other)
+    with pytest.raises(StartError, match=rf"^aiohttp {re.escape(aiohttp.__version__)} .*{why}"):
+        await check_connection()
+
+
+async def test_a_dependency_that_answers_otherwise_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An aiohttp that hides a body is refused, and what it does not do is told."""
+
+    def hides(self: StreamReader, n: int = -1) -> Any:
+        raise ValueError("no body")
+
+    monkeypatch.setattr(StreamReader, "read", hides)
+    with pytest.raises(StartError, match="does not serve a request: install the version"):
+        await check_connection()
+
+
+def test_the_package_that_failed_is_the_one_named() -> None:
+    """The innermost of the dependencies among the frames of a failure is it."""
+    with pytest.raises(TypeError) as failure:
+        yarl.URL(17)  # type: ignore[arg-type] # it fails within yarl
+    assert _misfit(failure.value) == f"yarl {yarl.__version__}"
 
 
 def test_a_desk_may_debug() -> None:

@@ -208,11 +208,6 @@ NOT_PASSED = {
     # The parser knows the minor versions 0 and 1.
     "version-1.2",
     "version-1.9",
-    # A packet with something bad in it is refused with the good requests in it.
-    "behind-length",
-    "behind-many",
-    "pipeline-bad",
-    "pipeline-bad-length",
 }
 
 

@@ -22,14 +22,22 @@ OLD = """
     aiohttp.__version__ = "3.14.2"
 """
 DROPS = """
-    from aiohttp.web_protocol import RequestHandler
+    import aiohttp.http
 
-    keeps = RequestHandler.__init__
+    keeps = aiohttp.http.HttpRequestParser
 
-    def drops(self, manager, *, loop, max_field_size, **limits):
-        keeps(self, manager, loop=loop, **limits)
+    def drops(*arguments, max_field_size, **limits):
+        return keeps(*arguments, **limits)
 
-    RequestHandler.__init__ = drops
+    aiohttp.http.HttpRequestParser = drops
+"""
+MISFIT = """
+    import aiohttp.http
+
+    def renamed(protocol, loop, limit, *, largest_line):
+        raise AssertionError
+
+    aiohttp.http.HttpRequestParser = renamed
 """
 
 
@@ -45,17 +53,22 @@ def with_aiohttp(folder: Path, change: str) -> dict[str, str]:
         (OLD, "1", "aiohttp 3.14.2 is older than 3.14.3"),
         (OLD, "2", "aiohttp 3.14.2 is older than 3.14.3"),
         (DROPS, "2", "does not keep the limit of a field"),
+        (MISFIT, "1", "does not fit here (TypeError: "),
+        (MISFIT, "2", "does not fit here (TypeError: "),
     ],
-    ids=["older", "older, two workers", "drops a limit, two workers"],
+    ids=["older", "older, two workers", "drops a limit, two workers", "misfit", "misfits"],
 )
 async def test_an_aiohttp_that_is_not_safe_is_refused(
     serve: Serve, tmp_path: Path, change: str, workers: str, told: str
 ) -> None:
-    """An aiohttp with known faults, and one that drops our limits, are not served with."""
+    """An aiohttp with known faults, one that drops our limits, and one with another face are not
+    served with.
+    """
     server = serve(SOURCE, "--workers", workers, environ=with_aiohttp(tmp_path, change))
     assert await server.ends() == 3
     (line,) = server.errors
     assert told in line
+    assert "aiohttp 3." in line
     assert "install the version of requirements.lock" in line
 
 

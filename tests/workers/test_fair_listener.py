@@ -1,4 +1,4 @@
-"""`turns`: who takes the next connection, and what a worker does that cannot."""
+"""`FairListener`: who takes the next connection, and what a worker does that cannot."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 from aiohttp import web
 
 from service.calls.lifecycle import Lifecycle
-from service.http.receiver import Limits
-from service.http.server import Runner
-from service.workers.fair_listener import AHEAD, SharedCounts, Turns
+from service.http.connection import Limits
+from service.http.server import Server
+from service.workers.fair_listener import AHEAD, FairListener, SharedCounts
 
-Site = tuple[Turns, socket.socket, Lifecycle, SharedCounts]
+Shared = tuple[FairListener, socket.socket, Lifecycle, SharedCounts]
 
 
 def test_the_counts_names_those_who_are_behind() -> None:
@@ -30,23 +30,23 @@ def test_the_counts_names_those_who_are_behind() -> None:
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    """A site of the first of two workers, not yet started."""
+async def shared() -> AsyncIterator[Shared]:
+    """The listener of the first of two workers, not yet started."""
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
     lifecycle = Lifecycle(drain_timeout=1, hurry=lambda: None)
-    runner = Runner(web.Application(), lifecycle, Limits(60, 60, 100))
-    await runner.setup()
+    server = Server(web.Application(), lifecycle, Limits(60, 60, 100))
+    await server.setup()
     counts = SharedCounts(2)
-    turns = Turns(runner, sock, lifecycle, counts, 0)
-    yield turns, sock, lifecycle, counts
+    listener = FairListener(server, sock, lifecycle, counts, 0)
+    yield listener, sock, lifecycle, counts
     sock.close()
-    await runner.cleanup()
+    await server.cleanup()
 
 
-async def answered(turns: Turns) -> None:
+async def answered(listener: FairListener) -> None:
     """Connect and get an answer, whatever it is."""
-    port = int(turns.name.rsplit(":", 1)[1])
+    port = int(listener.name.rsplit(":", 1)[1])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /no HTTP/1.1\r\nHost: a\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 404")
@@ -54,78 +54,79 @@ async def answered(turns: Turns) -> None:
     await writer.wait_closed()
 
 
-async def test_a_worker_that_does_not_take_its_turn_is_not_waited_for(site: Site) -> None:
+async def test_a_worker_that_does_not_take_its_turn_is_not_waited_for(shared: Shared) -> None:
     """The other worker takes nothing, and this one serves all the same."""
-    turns, _, lifecycle, counts = site
-    await turns.start()
-    turns._server.live += 2 * AHEAD
-    assert counts.behind(0, turns._note()) == {1: 0}
+    listener, _, lifecycle, counts = shared
+    await listener.start()
+    busy: Any = {object() for _ in range(2 * AHEAD)}
+    listener._server.connections.open |= busy
+    assert counts.behind(0, listener._note()) == {1: 0}
     for _ in range(3):
-        await answered(turns)
-    turns._server.live -= 2 * AHEAD
+        await answered(listener)
+    listener._server.connections.open -= busy
     lifecycle.ending.set()
-    await turns.stop()
+    await listener.stop()
 
 
 async def test_no_descriptor_left_pauses_and_goes_on(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker without free descriptors tries again after a while instead of spinning."""
-    turns, _, lifecycle, _ = site
+    listener, _, lifecycle, _ = shared
     monkeypatch.setattr("service.http.listener.RETRY", 0.01)
-    await turns.start()
-    turns._cannot_take(OSError(errno.EMFILE, "too many"))
-    assert turns._timer is not None
-    await answered(turns)
+    await listener.start()
+    listener._cannot_take(OSError(errno.EMFILE, "too many"))
+    assert listener._timer is not None
+    await answered(listener)
     lifecycle.ending.set()
-    await turns.stop()
+    await listener.stop()
 
 
-async def test_the_end_of_this_worker_leaves_the_socket_to_the_others(site: Site) -> None:
+async def test_the_end_of_this_worker_leaves_the_socket_to_the_others(shared: Shared) -> None:
     """A worker that ends by itself closes its own copy."""
-    turns, sock, lifecycle, _ = site
+    listener, sock, lifecycle, _ = shared
     other = sock.dup()
-    await turns.start()
+    await listener.start()
     lifecycle.ending.set()
-    await turns.stop()
+    await listener.stop()
     assert other.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
     other.close()
 
 
-async def test_the_end_of_the_instance_closes_the_socket_everywhere(site: Site) -> None:
+async def test_the_end_of_the_instance_closes_the_socket_everywhere(shared: Shared) -> None:
     """A drain that `/pre-stop` began ends the listening of all, and each notices."""
-    turns, sock, _, _ = site
+    listener, sock, _, _ = shared
     other = sock.dup()
-    await turns.start()
-    await turns.stop()
+    await listener.start()
+    await listener.stop()
     assert other.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 0
     other.close()
 
 
-async def test_a_socket_that_another_worker_ended_is_left_alone(site: Site) -> None:
+async def test_a_socket_that_another_worker_ended_is_left_alone(shared: Shared) -> None:
     """The loop does not spin on it."""
-    turns, sock, lifecycle, _ = site
-    await turns.start()
+    listener, sock, lifecycle, _ = shared
+    await listener.start()
     sock.shutdown(socket.SHUT_RDWR)
-    turns._take()
+    listener._take()
     assert not asyncio.get_running_loop().remove_reader(sock)
     lifecycle.ending.set()
-    await turns.stop()
+    await listener.stop()
 
 
 async def test_a_client_that_is_gone_is_forgotten(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error of a connection that was just taken is no error of the service."""
-    turns, _, lifecycle, _ = site
+    listener, _, lifecycle, _ = shared
 
     async def fail(*_: Any) -> None:
         raise OSError(errno.ENOTCONN, "gone")
 
     ours, client = socket.socketpair()
     monkeypatch.setattr(asyncio.get_running_loop(), "connect_accepted_socket", fail)
-    await turns._serve(ours)
+    await listener._serve(ours)
     assert ours.fileno() == -1
     client.close()
     lifecycle.ending.set()
-    await turns.stop()
+    await listener.stop()
