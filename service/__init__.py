@@ -2,24 +2,49 @@
 instance.
 """
 
+import importlib.util
 import sys
 
-# With a name of its own, so that `python -m service` shows its one line and no traceback.
+# An error of ours says which name was asked for: then `python -m` shows its line, and no traceback.
+_asked = "service" if "service" in sys.modules else __name__
 if sys.version_info < (3, 11):  # noqa: UP036 - this is who is told
     _version = ".".join(map(str, sys.version_info[:2]))
-    raise ImportError(f"it needs Python 3.11 or newer, and this is {_version}", name=__name__)
-try:
-    from .calls.stream import EventStream
-    from .context import Context, current_context
-    from .errors import InvalidEvent
-except ModuleNotFoundError as _missing:
-    if (_missing.name or __name__).startswith(__name__):
-        raise
-    raise ImportError(
-        f"{_missing.name} is not installed for this Python: `make run` or `make dev` installs what"
-        " is needed into .venv; say .venv/bin/python, or `. .venv/bin/activate` first",
-        name=__name__,
-    ) from None
+    raise ImportError(f"it needs Python 3.11 or newer, and this is {_version}", name=_asked)
+
+if __name__ != "fc_event_service":  # imported by its folder's name: names.py says why
+    if "fc_event_service" not in sys.modules:
+        _spec = importlib.util.spec_from_file_location("fc_event_service", __file__)
+        assert _spec is not None
+        assert _spec.loader is not None
+        sys.modules["fc_event_service"] = importlib.util.module_from_spec(_spec)
+        try:
+            _spec.loader.exec_module(sys.modules["fc_event_service"])
+        except BaseException:
+            del sys.modules["fc_event_service"]
+            raise
+    sys.modules[__name__] = sys.modules["fc_event_service"]
+else:
+    # `python -m service` has the current folder first on the path. No file there may take the place
+    # of a module that we import: the function's folder gets there when the function is loaded.
+    _started = sys.orig_argv[-len(sys.argv)] if sys.argv[:1] == ["-m"] else ""
+    _ours = _started.removeprefix("-m") in ("service", __name__)
+    _folder = sys.path[:1] if _ours and not sys.flags.safe_path else []
+    del sys.path[: len(_folder)]
+    try:
+        from .calls.stream import EventStream
+        from .context import Context, current_context
+        from .errors import InvalidEvent
+        from .names import adopt
+    except ModuleNotFoundError as _missing:
+        sys.path[:0] = _folder  # Python looks for us once more, for its message
+        if (_missing.name or __name__).startswith(__name__):
+            raise
+        raise ImportError(
+            f"{_missing.name} is not installed for this Python: `make run` or `make dev` installs"
+            " what is needed into .venv; say .venv/bin/python, or `. .venv/bin/activate` first",
+            name=_asked,
+        ) from None
+    adopt()
 
 __version__ = "0.1.0"
 __all__ = ["Context", "EventStream", "InvalidEvent", "__version__", "current_context"]

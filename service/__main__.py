@@ -1,4 +1,4 @@
-"""`python -m service`."""
+"""`python -m service`, and the command `fc-event-service`."""
 
 import gc
 
@@ -12,4 +12,5 @@ from .commands.main import main  # noqa: E402
 
 gc.freeze()
 gc.enable()
-main()
+if __name__ == "__main__":
+    main()

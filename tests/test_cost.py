@@ -49,10 +49,11 @@ async def test_the_modules_for_serving_are_a_fixed_list(serve: Serve) -> None:
     source = """
         def handler(event, context):
             import sys
-            places = ("/site-packages/", "/service/")
+            places = ("/site-packages/", "/service/", "/fc_event_service/")
             return sorted(
                 name for name, module in list(sys.modules.items())
-                if any(place in (getattr(module, "__file__", None) or "") for place in places)
+                if getattr(module, "__name__", "") == name
+                and any(place in (getattr(module, "__file__", None) or "") for place in places)
                 and not name.startswith(("__", "coverage", "_virtualenv", "distutils"))
             )
     """

@@ -12,11 +12,13 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import StartError, text_of
+from ..names import give_way
 from ..protocol import SERVICE_LOGGER
 from . import tracebacks
 from .callables import awaits, check_takes, event_annotation, judge_kind, place_of
 from .decode import decoder
 from .function import HOOKS, Function, Handlers
+from .hidden import hidden
 from .stream import takes_stream
 
 _log = logging.getLogger(SERVICE_LOGGER)
@@ -49,6 +51,9 @@ def load(names: Sequence[str], folder: Path, **hooks: str) -> Handlers:
     """
     if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))
+    give_way()
+    for line in hidden(folder):
+        _log.warning("%s", line)
     wanted = _first_that_resolves(names, folder)
     module, found = _find(wanted, folder)
     return Handlers(

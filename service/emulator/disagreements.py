@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 from ..errors import UsageError
+from ..names import COMMAND, NAME, SHORT
 from ..settings.flags import add_setting_flags
 from ..settings.load import Loaded, load
 from ..settings.table import ROWS, Settings
@@ -21,8 +23,9 @@ MB = 1024**2
 def disagreements(function: Function) -> Iterator[str]:
     """Yield a sentence for each, with both values and what happens.
 
-    What the service has by default counts where the function runs `-m service`. Behind another
-    command, a script for example, only what a variable of the service says is known to be meant.
+    What the service has by default counts where the function's command runs the service. Behind
+    another one, a script for example, only what a variable of the service says is known to be
+    meant.
     """
     ours = _flags(function.command)
     variables = environment(
@@ -39,16 +42,24 @@ def disagreements(function: Function) -> Iterator[str]:
 
 def _flags(command: Sequence[str]) -> dict[str, object] | None:
     """The service's flags in a command, None where the command does not run it."""
+    place = _end_of_start(command)
+    if place is None:
+        return None
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    add_setting_flags(parser)
+    try:
+        return vars(parser.parse_known_args(command[place:])[0])
+    except argparse.ArgumentError:  # the service says it itself
+        return None
+
+
+def _end_of_start(command: Sequence[str]) -> int | None:
+    """Where a command's arguments begin that are the service's, None where it does not run it."""
+    if PurePath(command[0]).name == COMMAND:
+        return 1
     for place in range(len(command) - 1):
-        if (command[place], command[place + 1]) == ("-m", "service"):
-            parser = argparse.ArgumentParser(
-                add_help=False, allow_abbrev=False, exit_on_error=False
-            )
-            add_setting_flags(parser)
-            try:
-                return vars(parser.parse_known_args(command[place + 2 :])[0])
-            except argparse.ArgumentError:  # the service says it itself
-                return None
+        if command[place] == "-m" and command[place + 1] in (NAME, SHORT):
+            return place + 2
     return None
 
 

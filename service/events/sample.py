@@ -99,7 +99,7 @@ def sample(name: str, changes: Mapping[str, str] = {}) -> bytes:
 
 
 def _files() -> dict[str, Traversable]:
-    folder = resources.files("service.events").joinpath("samples")
+    folder = resources.files(__package__).joinpath("samples")
     return {file.name.rpartition(".")[0]: file for file in folder.iterdir()}
 
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import pytest
 from service.emulator.instances.processes import process_table
 from tests.emulator.play import WITHIN, free_port
 
+START = (sys.executable, "-m", "service")
 HANDLER = """
 import os, time
 
@@ -65,9 +66,9 @@ def folder(tmp_path: Path) -> Path:
 class Emulator:
     """A running `emulate`; its log is read to the line that is waited for."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    def __init__(self, folder: Path, *flags: str, start: Sequence[str] = START) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service", "emulate", "--port", "0", *flags],
+            [*start, "emulate", "--port", "0", *flags],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -97,9 +98,9 @@ class Emulator:
 
 
 @contextmanager
-def emulate(folder: Path, *flags: str) -> Iterator[Emulator]:
+def emulate(folder: Path, *flags: str, start: Sequence[str] = START) -> Iterator[Emulator]:
     """An emulator that is gone afterwards, whatever happens."""
-    running = Emulator(folder, *flags)
+    running = Emulator(folder, *flags, start=start)
     try:
         yield running
     finally:

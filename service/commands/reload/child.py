@@ -6,10 +6,11 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+
+from ...names import fresh_command
 
 LOADED, SERVES, ENDED = b"L", b"S", b"E"
 """What a child tells: its module is imported, and it wants the socket; it serves; it is gone."""
@@ -31,7 +32,7 @@ class Child:
             # twice within one would be served as it was before.
             environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service", *kept, f"--control={theirs.fileno()}"],
+                fresh_command(*kept, f"--control={theirs.fileno()}"),
                 pass_fds=[theirs.fileno()],
                 env=environ,
             )

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from ...names import place_on_path
 from ...protocol import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
@@ -59,10 +60,12 @@ def environment(
     no more than LANG and, unless the file has a PATH, that.
 
     FC_EMULATOR_ENDPOINT, which the platform has not, says where the API is: the instance's keys are
-    good for it.
+    good for it. This service comes last on PYTHONPATH: what the bundle has in /code/python is not
+    on the desk.
     """
     own = os.environ if desk is None else desk
     keys = account.issue()
+    packages = function.environment.get("PYTHONPATH", "").split(os.pathsep)
     version = "FC_VER_ID" if function.runtime in OLD_IMAGES else "FC_FUNCTION_VERSION"
     return {
         "HOME": home,
@@ -71,6 +74,7 @@ def environment(
         **_user_packages(),
         **function.environment,
         "PATH": path_of(function.environment.get("PATH", ""), own.get("PATH") or os.defpath),
+        "PYTHONPATH": os.pathsep.join([*filter(None, packages), place_on_path()]),
         "ALIBABA_CLOUD_ACCESS_KEY_ID": keys.key_id,
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": keys.secret,
         "ALIBABA_CLOUD_SECURITY_TOKEN": keys.token,
