@@ -1,6 +1,6 @@
 # The commands of this project. `make` lists them.
 .PHONY: help run emulate dev test test-all coverage proof load soak bench profile instructions bench-emulator bench-attribution conformance \
-	reliability lock sbom audit bundle zip image settings map clean
+	reliability parse-spec lock sbom audit bundle zip image settings map clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
 
@@ -80,6 +80,10 @@ conformance: .venv-bench/stamp ## what RFC 9110 and 9112 ask of us and of the pe
 
 reliability: .venv-bench/stamp ## what is lost, hung, leaked and mixed, here and in the peers; ARGS="--quick" for a trial
 	.venv-bench/bin/python -m benchmarks.faults $(ARGS)
+
+parse-spec: .venv/dev.stamp ## Serverless Devs' parser into build/parse-spec, and tests/cases/parsed.json anew; needs npm
+	npm install --silent --no-fund --no-audit --prefix build/parse-spec @serverless-devs/parse-spec@0.0.29
+	.venv/bin/python -m tests.parse_spec
 
 lock: build/uv/bin/uv ## resolve the lock files again; ARGS=--upgrade moves to newer versions
 	$(COMPILE) pyproject.toml --output-file requirements.lock $(ARGS)

@@ -87,8 +87,9 @@ class References:
 
     def _text(self, text: str, place: Place, *, again: bool = True) -> Any:
         before = self.met
-        if whole := _REFERENCE.fullmatch(text):
-            value = self._reference(whole[1], place)
+        first = _REFERENCE.match(text)
+        if first and first.end() == len(text):
+            value = self._reference(first[1], place)
         else:
             value = _REFERENCE.sub(lambda found: self._within_text(found[1], place), text)
         is_new = self.met == before and value != text
@@ -118,10 +119,10 @@ class References:
 
     def _later(self, code: str, place: Place) -> Any:
         """What a deployment brings: the props tell it, or it stays as it is written."""
-        root, name, _, *keys = code.strip().split(".")
+        root, name, *keys = code.strip().split(".")
         props = section(self._document, root, name, "props")
-        if root == "resources" and len(keys) == 1 and keys[0] in props:
-            return self._follow(code, (root, name, "props", keys[0]), place)
+        if root == "resources" and len(keys) == 2 and keys[1] in props:
+            return self._follow(code, (root, name, "props", keys[1]))
         self.warnings[place] = (
             f"${{{code}}} is known after a deployment only: it stays as it is written"
         )
@@ -149,7 +150,7 @@ class References:
         if root == "this" and steps:
             return self._this(shown, steps, place)
         if root in ("vars", "resources") and steps:
-            return self._follow(shown, named.steps, place)
+            return self._follow(shown, named.steps)
         raise ValueError(shown)
 
     def _this(self, shown: str, steps: list[str], place: Place) -> Any:
@@ -158,10 +159,10 @@ class References:
         if steps == ["name"]:
             return place[1]
         if steps == ["access"]:
-            return self._follow(shown, ("access",), place)
-        return self._follow(shown, (*place[:2], *steps), place)
+            return self._follow(shown, ("access",))
+        return self._follow(shown, (*place[:2], *steps))
 
-    def _follow(self, shown: str, target: Place, place: Place) -> Any:
+    def _follow(self, shown: str, target: Place) -> Any:
         """The value at `target`, by way of the references that it is made of."""
         value: Any = self._document
         there: Place = ()
