@@ -91,13 +91,13 @@ def _service(props: Mapping[str, Any]) -> Launch:
     hooks = section(props, "instanceLifecycleConfig")
     initializer, pre_stop = section(hooks, "initializer"), section(hooks, "preStop")
     given = {
-        "SERVICE_CONCURRENCY": str(int(props.get("instanceConcurrency", 1))),
-        "SERVICE_INITIALIZER": initializer.get("handler"),
+        "SERVICE_CONCURRENCY": int(props.get("instanceConcurrency", 1)),
+        "SERVICE_INITIALIZER": initializer.get("handler") or "none",
         "SERVICE_INITIALIZE_TIMEOUT": _a_little_less(initializer.get("timeout", 3)),
-        "SERVICE_PRE_STOP": pre_stop.get("handler"),
+        "SERVICE_PRE_STOP": pre_stop.get("handler") or "none",
         "SERVICE_DRAIN_TIMEOUT": _a_little_less(pre_stop.get("timeout", 3)),
     }
-    variables = {name: value for name, value in given.items() if value}
+    variables = {name: str(value) for name, value in given.items()}
     own = section(props, "environmentVariables")
     if str(ROOT) not in site.getsitepackages():  # a copy of the project, or an editable one
         paths = [own.get("PYTHONPATH", ""), str(ROOT)]
