@@ -18,10 +18,8 @@ from .document import Place, section
 CUSTOM, CONTAINER, PYTHON = "custom", "custom-container", "python"
 """Kinds of runtimes that are played."""
 
-PACKAGE = __name__.partition(".")[0]
-"""The name under which this service is imported."""
-ROOT = Path(__file__).parents[3]
-"""The folder that holds its package."""
+PACKAGE, ROOT = Path(__file__).parents[2].name, Path(__file__).parents[3]
+"""The name of this service's package, and the folder in which it is."""
 
 _PYTHON = re.compile(r"python3(\.\d+)?")
 _CODE = re.compile(r"(?<![\w./~-])/code(?![\w.-])")
