@@ -46,8 +46,8 @@ def load(names: Sequence[str], folder: Path, **hooks: str) -> Handlers:
     """Import the first of `names` that resolves, from `folder` before anything else on the path.
 
     `hooks` are the names of those in HOOKS, "" for one that is not named: it is looked for in the
-    handler's module. Raises StartError with one line that says what is wrong, with file and line,
-    and what to do.
+    handler's module; "none" for one that is not to run. Raises StartError with one line that says
+    what is wrong, with file and line, and what to do.
     """
     if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))
@@ -179,6 +179,8 @@ def _check_handler(wanted: Wanted, found: Any, home: ModuleType) -> Function:
 def _hook(
     module: ModuleType, wanted: Wanted, defaults: tuple[str, ...], folder: Path
 ) -> Function | None:
+    if wanted.name == "none":
+        return None
     if wanted.name:
         found = _find(wanted, folder)[1]
     else:

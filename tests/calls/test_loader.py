@@ -414,6 +414,13 @@ def test_the_initializer_has_the_platforms_name_too(folder: Path, write: Write) 
     assert bare == Handlers(bare.handler)
 
 
+def test_a_hook_can_be_turned_off(folder: Path, write: Write) -> None:
+    """The word none says that a function of the hook's name is no hook."""
+    write(PLAIN + "\n    def initialize(url): pass\n    def pre_stop(context): pass\n")
+    handlers = load(["index.handler"], folder, initializer="none", pre_stop="none")
+    assert (handlers.initializer, handlers.pre_stop) == (None, None)
+
+
 def test_hooks_can_be_named(folder: Path, write: Write) -> None:
     """A named hook wins over the default, and may stand in another module."""
     write(PLAIN + "\n    def initialize(context): pass\n")
