@@ -53,10 +53,11 @@ PARTS = {
     "figures": "calls",
     "instances": "spec failures account calls log",
     "queue": "spec texts calls",
-    "api": "queue instances spec texts account calls",
+    "api": "queue spec failures texts account calls",
     "disagreements": "instances spec account",
     "local": "api queue instances spec figures account calls log",
-    "__init__": "local calls",
+    "testing": "local queue instances spec figures calls log",
+    "__init__": "testing local calls",
     "command": "local disagreements instances spec figures log",
 }
 

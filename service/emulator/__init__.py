@@ -7,6 +7,14 @@ documents leave open.
 """
 
 from .calls import Invocation, Outcome, PlatformError
-from .local import FunctionCompute, emulator
+from .local import FunctionCompute
+from .testing import BlockingFunctionCompute, emulator
 
-__all__ = ["FunctionCompute", "Invocation", "Outcome", "PlatformError", "emulator"]
+__all__ = [
+    "BlockingFunctionCompute",
+    "FunctionCompute",
+    "Invocation",
+    "Outcome",
+    "PlatformError",
+    "emulator",
+]

@@ -38,6 +38,34 @@ class Outcome:
     """The last 4 KB of the call's log, where they were asked for and are the call's alone."""
 
 
+class InstanceView(Protocol):
+    """One instance, as those see it who ask which there are; `created` is in Unix seconds."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def state(self) -> str:
+        """`starting`, `running`, `unhealthy`, `stopping` or `stopped`."""
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its processes are stopped where they are."""
+
+    @property
+    def created(self) -> float:
+        """When its start began."""
+
+    @property
+    def in_flight(self) -> int:
+        """The calls that it has."""
+
+    @property
+    def provisioned(self) -> bool:
+        """Whether it is there without a call having asked for it."""
+
+
 class PlatformError(Exception):
     """What the API answers where no function could: `code` and `status` are the platform's."""
 

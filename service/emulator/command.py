@@ -55,6 +55,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="check callers' signatures with it; otherwise any is accepted",
     )
     parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name under which the API may be asked for, host.docker.internal for example"
+        " (may be there several times)",
+    )
+    parser.add_argument(
         "--state",
         metavar="FILE",
         help=f"where asynchronous calls are kept [default: {STATE}, beside the spec]",
@@ -144,6 +152,7 @@ async def _emulate(
         host=flags.host,
         port=flags.port,
         access_key=key,
+        hosts=flags.allow_host,
     )
 
     def say(line: str) -> None:

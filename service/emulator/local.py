@@ -5,19 +5,20 @@ of asynchronous calls and the timers, started and stopped together.
 from __future__ import annotations
 
 import asyncio
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
 from ..errors import StartError
 from ..protocol import new_request_id
 from .account import Account
+from .api.access import Hosts
+from .api.platform import EmulatedPlatform
 from .api.routes import create_app, create_runner
+from .api.signature import Verifier
 from .calls import Invocation, Outcome
 from .figures import CallFigures, Counted
 from .instances.descriptors import raise_limit
@@ -30,10 +31,22 @@ from .queue.store import Store, StoreError
 from .queue.task import AsyncTask
 from .queue.timers import Timers
 from .spec.model import Spec
-from .spec.read import read, read_mapping
 
 BACKLOG = 1024
 """Callers that may connect at once."""
+
+Event = bytes | bytearray | memoryview | str
+
+
+def event_bytes(event: Event) -> bytes:
+    """Return an event as it is sent. Raises TypeError, which says what to do."""
+    if isinstance(event, str):
+        return event.encode()
+    if isinstance(event, bytes | bytearray | memoryview):
+        return bytes(event)
+    raise TypeError(
+        f"an event is bytes or text, not {type(event).__name__}: json.dumps(...) makes text of it"
+    )
 
 
 class FunctionCompute:
@@ -54,7 +67,9 @@ class FunctionCompute:
         host: str = "127.0.0.1",
         port: int = 0,
         access_key: tuple[str, str] | None = None,
+        hosts: Iterable[str] = (),
     ) -> None:
+        """`hosts` are further names under which the API may be asked for."""
         self.spec = spec
         self.url = ""
         self.faults = Faults()
@@ -72,6 +87,7 @@ class FunctionCompute:
         self._state = state
         self._address = (host, port)
         self._access_key = access_key
+        self._hosts = Hosts((*hosts, host))
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
@@ -86,8 +102,7 @@ class FunctionCompute:
             store = self._open_store()
             parts.callback(store.close)
             self._tasks = Dispatcher(store, functions, self._counted, self._log.line)
-            app = create_app(functions, self._counted, self._tasks, access_key=self._access_key)
-            runner = create_runner(app)
+            runner = create_runner(create_app(self._platform()))
             await runner.setup()
             parts.push_async_callback(runner.cleanup)
             parts.push_async_callback(self._end_calls)
@@ -101,6 +116,18 @@ class FunctionCompute:
             parts.push_async_callback(timers.stop)
             self._running = parts.pop_all()
 
+    def _platform(self) -> EmulatedPlatform:
+        key = self._access_key
+        return EmulatedPlatform(
+            self.spec.functions,
+            self._counted,
+            self._tasks,
+            self.instances,
+            None if key is None else Verifier(key, account=self._account),
+            self._hosts,
+            time.time(),
+        )
+
     async def stop(self) -> None:
         """Fire and take no further calls, then stop every instance by the book."""
         await self._running.aclose()
@@ -111,18 +138,23 @@ class FunctionCompute:
             for instance in pool.instances:
                 instance.kill("the emulator was told twice to stop")
 
-    async def invoke(self, function: str, event: bytes = b"{}", *, tail: bool = False) -> Outcome:
-        """Call a function and wait for its answer, as the API does.
+    async def invoke(self, function: str, event: Event = b"{}", *, tail: bool = False) -> Outcome:
+        """Call a function and wait for its answer, as the API does; a text is sent as UTF-8.
 
-        Raises PlatformError for what the API would refuse, and KeyError for a function that the
-        file does not have.
+        Raises PlatformError for what the API would refuse, KeyError for a function that the file
+        does not have, and TypeError for an event that is neither bytes nor text.
         """
-        call = Invocation(function, event, new_request_id(), tail=tail)
+        call = Invocation(function, event_bytes(event), new_request_id(), tail=tail)
         return await self._counted[function].invoke(call)
 
-    async def submit(self, function: str, event: bytes = b"{}", task_id: str = "") -> AsyncTask:
-        """Queue an asynchronous call. Raises PlatformError."""
-        return await self._tasks.submit(function, event, task_id)
+    async def submit(
+        self, function: str, event: Event = b"{}", task_id: str = "", *, delay: float = 0.0
+    ) -> AsyncTask:
+        """Queue an asynchronous call, which is run in `delay` seconds at the earliest.
+
+        Raises PlatformError, and TypeError for an event that is neither bytes nor text.
+        """
+        return await self._tasks.submit(function, event_bytes(event), task_id, delay=delay)
 
     def task(self, function: str, task_id: str) -> AsyncTask | None:
         """Return what became of an asynchronous call, None for one that is not known."""
@@ -163,45 +195,3 @@ class FunctionCompute:
         self.url = f"http://{host}:{port}"
         self._account.endpoint = f"{host}:{port}"
         return site
-
-
-@asynccontextmanager
-async def emulator(
-    spec: Path | str | Mapping[str, Any],
-    *,
-    code: Path | str | None = None,
-    state: Path | None = None,
-    access_key: tuple[str, str] | None = None,
-    log: Log | None = None,
-    **options: Any,
-) -> AsyncIterator[FunctionCompute]:
-    """Play Function Compute for a test: `async with emulator("s.yaml", code=".") as fc`.
-
-    `spec` is the path of the file, or what it would hold; `code` overrides each function's code
-    directory; `options` are those of `pool.Options`. Asynchronous calls are kept in the file
-    `state`, or for this test only. The log goes to stderr unless `log` is given. Raises UsageError
-    for a file with mistakes, StartError.
-    """
-    where = None if code is None else Path(code)
-    if isinstance(spec, Mapping):
-        found = read_mapping(spec, folder=Path.cwd(), code=where)
-    else:
-        found = read(Path(spec), code=where)
-    with tempfile.TemporaryDirectory(prefix="fc-emulator-") as folder:
-        played = FunctionCompute(
-            found,
-            log=log or Log(_to_stderr),
-            state=state or Path(folder) / "tasks.db",
-            options=Options(**options),
-            access_key=access_key,
-        )
-        await played.start()
-        try:
-            yield played
-        finally:
-            await played.stop()
-
-
-def _to_stderr(lines: bytes) -> None:
-    # Asked for each time: pytest puts its own in the place of sys.stderr.
-    sys.stderr.write(lines.decode(errors="replace"))

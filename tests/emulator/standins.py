@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +12,10 @@ from typing import Any
 
 from aiohttp import web
 
+from service.emulator.api.platform import EmulatedPlatform
 from service.emulator.api.routes import create_app, create_runner
-from service.emulator.calls import Invocation, Invoker, Outcome
+from service.emulator.api.signature import Verifier
+from service.emulator.calls import InstanceView, Invocation, Invoker, Outcome
 from service.emulator.queue.dispatcher import Dispatcher
 from service.emulator.queue.store import Store
 from service.emulator.queue.task import AsyncTask
@@ -175,13 +177,21 @@ async def desk(
     pools: Mapping[str, Invoker],
     functions: Mapping[str, Function] | None = None,
     access_key: tuple[str, str] | None = None,
+    instances: Callable[[str], Sequence[InstanceView]] | None = None,
 ) -> AsyncIterator[Desk]:
     """An API on a port of its own, for functions of the pools' names."""
     functions = functions or {name: function(name) for name in pools}
     store = Store(path / "async.db")
     log: list[str] = []
     tasks = Dispatcher(store, functions, pools, log.append)
-    runner = create_runner(create_app(functions, pools, tasks, access_key=access_key))
+    platform = EmulatedPlatform(
+        functions,
+        pools,
+        tasks,
+        instances or (lambda name: ()),
+        Verifier(access_key) if access_key else None,
+    )
+    runner = create_runner(create_app(platform))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

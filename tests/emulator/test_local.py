@@ -19,9 +19,10 @@ from alibabacloud_fc20230330.client import Client
 from alibabacloud_tea_openapi.utils_models import Config
 from darabonba.runtime import RuntimeOptions
 
+from service.emulator import emulator
 from service.emulator.calls import Outcome, PlatformError
 from service.emulator.instances.processes import process_table
-from service.emulator.local import FunctionCompute, emulator
+from service.emulator.local import FunctionCompute
 from service.emulator.log import Log
 from service.emulator.queue.task import AsyncTask
 from service.errors import StartError

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from service.emulator.local import emulator
+from service.emulator import emulator
 from service.emulator.log import Log
 from tests.parse_spec import copied
 

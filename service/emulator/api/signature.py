@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from ..account import Account
 from ..calls import PlatformError
 
 ALGORITHM = "ACS3-HMAC-SHA256"
@@ -52,9 +53,17 @@ class Head:
 class Verifier:
     """Knows one access key, and which nonces were used with it lately."""
 
-    def __init__(self, access_key: tuple[str, str], clock: Callable[[], float] = time.time) -> None:
-        """`access_key` is the id and the secret; `clock` gives the Unix time in seconds."""
+    def __init__(
+        self,
+        access_key: tuple[str, str],
+        clock: Callable[[], float] = time.time,
+        account: Account | None = None,
+    ) -> None:
+        """`access_key` is the id and the secret; `clock` gives the Unix time in seconds. The keys
+        that `account` gave to functions are good, too.
+        """
         self._id, self._secret = access_key
+        self._account = account
         self._clock = clock
         self._nonces: set[str] = set()
         self._used: deque[tuple[float, str]] = deque()
@@ -71,15 +80,21 @@ class Verifier:
                 text = f"required HTTP header {name} was not specified"
                 raise PlatformError(400, "MissingRequiredHeader", text)
         key_id, signed, signature = _authorization(_value(head, "authorization"))
-        if key_id != self._id:
+        secret = self._secret_of(key_id)
+        if secret is None:
             text = f"invalid access key ID '{key_id}'"
             raise PlatformError(403, "InvalidAccessKeyID", text)
-        expected = signature_of(head, signed, self._secret)
+        expected = signature_of(head, signed, secret)
         if not hmac.compare_digest(expected, signature) or not _signs_enough(head, signed):
             raise mismatch()
         self._check_date(_value(head, DATE))
         self._use(_value(head, NONCE))
         return _value(head, CONTENT_HASH)
+
+    def _secret_of(self, key_id: str) -> str | None:
+        if key_id == self._id:
+            return self._secret
+        return None if self._account is None else self._account.secret_of(key_id)
 
     def _check_date(self, text: str) -> None:
         try:

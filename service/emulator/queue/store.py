@@ -22,6 +22,11 @@ from .task import AsyncTask, Status, Step, TaskQuery
 KEPT = 10_000
 """Finished calls that are kept for the task list; beyond it, those that ended first are removed."""
 
+NO_ACCESS = frozenset(
+    {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL}
+)
+"""What SQLite says of a file, or a folder or a disk, which another file would not change."""
+
 FORMAT = 1
 APPLICATION = 0x46435134
 """SQLite's `application_id` of our files, "FCQ4"."""
@@ -212,7 +217,7 @@ def _opened(path: str | Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=0.0)
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}") from None
+        raise StoreError(_reason(path, error)) from None
     try:
         # One process has the file. Its lock ends with the process, however that ends.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -227,6 +232,10 @@ def _opened(path: str | Path) -> sqlite3.Connection:
 def _reason(path: str | Path, error: sqlite3.Error) -> str:
     if "locked" in str(error):
         return f"{path} is in use by another emulator: stop that one, or name another file"
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its details
+    if code in NO_ACCESS:
+        told = "cannot be written" if code == sqlite3.SQLITE_READONLY else str(error)
+        return f"{path}: {told}: give this user the right to it, or name another file"
     return f"{path} is not a file of asynchronous calls, or is broken ({error}): move it away"
 
 
