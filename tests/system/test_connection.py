@@ -548,6 +548,36 @@ async def test_100_continue_is_sent_where_the_body_will_be_read(echo: ServerProc
         assert is_refusal(await client.ask(large + b"\r\n\r\n"), 413, "PayloadTooLarge")
 
 
+@pytest.mark.parametrize("path", ["/initialize", "/pre-stop", "/pre-freeze", "/health"])
+@pytest.mark.parametrize("data", [b"", b"{}"], ids=["no-body", "body"])
+async def test_100_continue_is_understood_on_every_path(
+    serve: Serve, path: str, data: bytes
+) -> None:
+    """F11: a client that waits to be asked for a body that no path but /invoke reads gets its
+    answer, and the hooks run.
+    """
+    source = """
+        def initialize(context):
+            print("initialized")
+
+        def pre_stop(context):
+            print("pre_stop ran")
+
+        def pre_freeze(context):
+            print("pre_freeze ran")
+
+        def handler(event, context):
+            return event
+    """
+    server = serve(source)
+    method = "GET" if path == "/health" else "POST"
+    sent = request(data, path=path, method=method, Expect="100-continue")
+    assert (await server.ask(sent.removesuffix(data))).status == 200
+    ran = {"/pre-stop": "pre_stop ran", "/pre-freeze": "pre_freeze ran"}
+    if path in ran:
+        await asyncio.to_thread(server.wait_for, ran[path])
+
+
 async def test_an_unknown_expectation_is_417(echo: ServerProcess) -> None:
     """F11: what is expected beyond 100-continue is refused with the error JSON."""
     answer = await echo.ask(request(Expect="a-miracle"))
@@ -952,6 +982,23 @@ async def test_pipelined_calls_are_answered_in_order(echo: ServerProcess) -> Non
         for number in range(300):
             assert (await client.answer()).body == b"%d" % number
     await at_rest(echo)
+
+
+async def test_calls_behind_one_in_two_packets_are_all_answered(
+    serve: Serve, loop_kind: str
+) -> None:
+    """F20: one call in two packets, then forty in one, and half a head: forty-one answers, then 408
+    for what does not come.
+    """
+    server = serve(ECHO, "--header-timeout", "0.3", "--loop", loop_kind)
+    async with server.client() as client, server.client() as beside:
+        whole = request(b"first")
+        await in_pieces(client, beside, whole[:-2], whole[-2:])
+        await client.send(b"".join(request(b"%d" % number) for number in range(40)) + whole[:20])
+        bodies = [(await client.answer()).body for _ in range(41)]
+        assert bodies == [b"first", *(b"%d" % number for number in range(40))]
+        assert is_refusal(await client.answer(), 408, "RequestTimeout")
+        assert await client.ended()
 
 
 async def test_http_1_0_is_served(echo: ServerProcess) -> None:
