@@ -25,7 +25,7 @@ WINGS = {
     "names": "",
     "protocol": "",
     "errors": "",
-    "events": "",
+    "events": "errors",
     "context": "protocol",
     "calls": "context errors protocol names",
     "logs": "context protocol",

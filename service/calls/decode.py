@@ -1,32 +1,36 @@
-"""What a handler's annotation asks for, made of an event's bytes."""
+"""Makes of an event's bytes what the handler's annotation asks for."""
 
 from __future__ import annotations
 
 import importlib.util
 import inspect
-import re
-import types
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Final, Literal, cast, get_args, get_origin
 
 import msgspec
-import orjson
 
 from ..errors import InvalidEvent
+from .annotations import (
+    bare_annotation,
+    decodes_itself,
+    is_pydantics,
+    name_of,
+    parts_of,
+    takes_none,
+    union_members,
+    with_arguments,
+)
+from .reasons import UNREADABLE, tell_reason
+from .shapes import decode_by_shape, has_shape
 
 Decode = Callable[[bytes], Any]
 
-
-UNREADABLE: Final = (ValueError, msgspec.DecodeError)
-"""Before msgspec 0.21 its errors are no ValueError."""
-
-
 BOM: Final = b"\xef\xbb\xbf"
-
 
 SHOWN: Final = 300
 """How many characters of a reason are told: a name in it may come from the body."""
-
 
 ALLOWED: Final = (
     "allowed are bytes, str, dict, list, Any, a dataclass, a TypedDict, a msgspec.Struct,"
@@ -35,35 +39,35 @@ ALLOWED: Final = (
 
 
 def decoder(annotation: Any) -> Decode:
-    """What turns a body into the value `annotation` asks for; InvalidEvent when it does not fit.
+    """Return what turns a body into the value that an annotation asks for, or raises InvalidEvent.
 
     A class can decode itself: its classmethod `__from_event__(cls, body: bytes) -> Self` gets the
     body as it came, and a ValueError of it becomes InvalidEvent. The modules it needs stand in its
-    `__event_needs__`, a tuple of names. An annotation that nothing can decode is a TypeError here,
-    at load, never at a call.
+    `__event_needs__`, a tuple of names. Raises TypeError for an annotation that nothing can decode,
+    or of which something would not be checked: at load, never at a call.
     """
     kind = bare_annotation(annotation)
-    if kind in (inspect.Parameter.empty, bytes):
+    if kind is inspect.Parameter.empty:
         return bytes
-    if kind is str:
-        return _text
-    if kind in (bytearray, memoryview):
-        return cast(Decode, kind)
-    if isinstance(kind, type) and hasattr(kind, "__from_event__"):
-        return _guarded(_own(kind))
-    if hasattr(annotation, "__pydantic_validator__"):
-        return _guarded(_model(annotation))
-    return _guarded(_built(annotation))
+    if kind in (bytes, str, bytearray, memoryview):
+        return _raw(annotation, kind)
+    return _guarded(_reader(annotation), optional=takes_none(annotation))
 
 
-def bare_annotation(annotation: Any) -> Any:
-    """What bytes, str and self-decoding classes are called beneath `Annotated` and `| None`."""
-    if get_origin(annotation) is Annotated:
-        return bare_annotation(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        kinds = [kind for kind in get_args(annotation) if kind is not types.NoneType]
-        return bare_annotation(kinds[0]) if len(kinds) == 1 else annotation
-    return annotation
+def _raw(annotation: Any, kind: Any) -> Decode:
+    """Return a decoder that leaves the body as it is, as bytes or text."""
+    read: Decode = _text if kind is str else kind
+    if get_origin(annotation) is not Annotated:
+        return read
+    check = _check(annotation)
+    return _guarded(lambda body: check(read(body)))
+
+
+def _check(annotation: Any) -> Callable[[Any], Any]:
+    """Return what holds a value against the constraints in `Annotated`."""
+    if any(is_pydantics(part) for _, part in parts_of(annotation)):
+        return cast("Callable[[Any], Any]", _validator(annotation).validate_python)
+    return lambda value: msgspec.convert(value, annotation)
 
 
 def _text(body: bytes) -> str:
@@ -74,32 +78,77 @@ def _text(body: bytes) -> str:
     raise InvalidEvent(f"not UTF-8 text: byte {at} does not fit")
 
 
-def _own(kind: Any) -> Decode:
-    for module in getattr(kind, "__event_needs__", ()):
-        if importlib.util.find_spec(module) is None:
-            name = kind.__name__
-            raise TypeError(f"{name} needs {module}, which is missing: pip install {module}")
-    return cast(Decode, kind.__from_event__)
-
-
-def _model(kind: Any) -> Decode:
+def _reader(annotation: Any) -> Decode:
+    """Return a decoder that raises what its library raises."""
+    kind = bare_annotation(annotation)
+    if decodes_itself(kind):
+        return _own(kind)
+    members = union_members(kind)
+    if any(decodes_itself(member) or has_shape(member) for member in members):
+        return _by_shape(members)
+    parts = [part for _, part in parts_of(annotation)]
+    if any(map(is_pydantics, parts)) and not any(map(_is_msgspecs, parts)):
+        return cast(Decode, _validator(annotation).validate_json)
     try:
-        return cast(Decode, kind.__pydantic_validator__.validate_json)
-    except RuntimeError as error:
-        # A model whose annotations name something that does not exist.
-        raise TypeError(f"an event cannot become {kind.__name__}: {error}") from error
+        return _built(annotation)
+    except TypeError:
+        if len(members) < 2:
+            raise
+    return _by_shape(members)
+
+
+def _is_msgspecs(part: Any) -> bool:
+    """Say whether pydantic cannot decode something."""
+    kind = get_origin(part) or part
+    return decodes_itself(kind) or (isinstance(kind, type) and issubclass(kind, msgspec.Struct))
+
+
+def _by_shape(members: Iterable[Any]) -> Decode:
+    # Text is a JSON string there, as beside a single class; only alone it is the body itself.
+    readers = ((each, _guarded(_built(each)) if each is str else decoder(each)) for each in members)
+    return decode_by_shape(list(readers))
+
+
+def _own(kind: Any) -> Decode:
+    origin = get_origin(kind) or kind
+    for module in getattr(origin, "__event_needs__", ()):
+        if importlib.util.find_spec(module) is None:
+            name = origin.__name__
+            raise TypeError(f"{name} needs {module}, which is missing: pip install {module}")
+    if hasattr(origin, "__event_decoder__"):
+        return cast(Decode, origin.__event_decoder__(kind, decoder, _built))
+    return cast(Decode, origin.__from_event__)
+
+
+def _validator(annotation: Any) -> Any:
+    """Return pydantic's validator: it decodes all of an annotation that has something of its."""
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None:
+        raise TypeError(
+            f"an event cannot become {name_of(annotation)}: its constraints are checked by pydantic"
+            " alone; add it to dependencies, or say msgspec.Meta(...)"
+        )
+    try:
+        validator = pydantic.TypeAdapter(annotation).validator
+        validator.validate_json  # noqa: B018 - fails if the model is not complete
+        return validator
+    except (RuntimeError, NameError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise TypeError(f"an event cannot become {name_of(annotation)}: {reason}") from error
 
 
 def _built(annotation: Any) -> Decode:
-    """A decoder that validates while it parses.
+    """Return a decoder of msgspec's, which validates while it parses.
 
     Also for dict, list and Any: orjson makes floats of ints over 64 bits, and looking for such ints
     first costs more time than msgspec does, which keeps them.
     """
-    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    name = name_of(annotation)
     try:
-        unknown = _unknown(msgspec.inspect.type_info(annotation), set())
-        built = msgspec.json.Decoder(annotation, dec_hook=_nested_model)
+        held = _with_holders(annotation)
+        _refuse_unchecked(held)
+        unknown = _unknown(msgspec.inspect.type_info(held), set())
+        built = msgspec.json.Decoder(held, dec_hook=_decode_part)
     except (TypeError, NameError) as error:
         raise TypeError(f"an event cannot become {name}: {error}; {ALLOWED}") from error
     if unknown is not None:
@@ -107,10 +156,104 @@ def _built(annotation: Any) -> Decode:
     return built.decode
 
 
+def _with_holders(annotation: Any) -> Any:
+    """Replace in an annotation's arguments what msgspec cannot decode by classes that can."""
+    if hasattr(annotation, "__value__"):
+        return _with_holders(annotation.__value__)
+    arguments = get_args(annotation)
+    if not arguments or get_origin(annotation) is Literal:
+        return annotation
+    if get_origin(annotation) is Annotated:
+        arguments = arguments[:1]
+    held = tuple(map(_held, arguments))
+    if all(new is old for new, old in zip(held, arguments, strict=True)):
+        return annotation
+    return with_arguments(annotation, held)
+
+
+def _held(part: Any) -> Any:
+    said = getattr(part, "__metadata__", ())
+    members = union_members(part)
+    if decodes_itself(part) or any(map(is_pydantics, (part, *said))):
+        return _holder(part)
+    if len(members) < 2:
+        return _with_holders(part)
+    try:
+        msgspec.json.Decoder(part)
+    except TypeError:
+        return _holder(part)
+    return part if _with_holders(part) is part else _holder(part)
+
+
+class _Holder(type):
+    """A class that msgspec takes for one it does not know: `_decode_part` decodes it."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return True  # msgspec asks whether it was decoded: it is what stands behind the holder
+
+
+def _holder(part: Any) -> type:
+    return _Holder(name_of(part), (), {"__event_part__": staticmethod(decoder(part))})
+
+
+def _decode_part(kind: Any, value: Any) -> Any:
+    """Decode what msgspec does not know; as JSON, since a strict model takes more from JSON."""
+    if kind is object:
+        return value
+    try:
+        body = msgspec.json.encode(value)
+    except OverflowError:  # an int over 64 bits
+        body = json.dumps(value).encode()
+    try:
+        if hasattr(kind, "__event_part__"):
+            return kind.__event_part__(body)
+        return _validator(kind).validate_json(body)
+    except InvalidEvent as error:
+        reason = str(error)
+    except ValueError as error:
+        reason = tell_reason(error, b"")
+    raise ValueError(reason)
+
+
+def _refuse_unchecked(annotation: Any) -> None:
+    """Raise TypeError for what msgspec would decode without the checks that are asked for."""
+    for where, part in parts_of(annotation):
+        shown = f"{where}: " if where else ""
+        if isinstance(part, type):
+            if hasattr(part, "__pydantic_validator__") and hasattr(part, "__dataclass_fields__"):
+                raise TypeError(
+                    f"{shown}a dataclass of pydantic's is not checked within a class of another"
+                    f" kind: make {part.__name__} a pydantic.BaseModel"
+                )
+            _refuse_attributes(part)
+        elif is_pydantics(part):
+            raise TypeError(
+                f"{shown}{type(part).__name__} is checked by pydantic alone: say msgspec.Meta(...),"
+                " or make the class a pydantic.BaseModel"
+            )
+
+
+def _refuse_attributes(kind: type) -> None:
+    """Raise TypeError for a class of attrs' with what is not heeded here."""
+    for attribute in getattr(kind, "__attrs_attrs__", ()):
+        if attribute.converter is not None:
+            what = "converter"
+        elif attribute.alias not in (None, attribute.name.lstrip("_")):
+            what = "alias"
+        else:
+            continue
+        raise TypeError(
+            f"{kind.__name__}.{attribute.name}: the {what} of attrs' is not heeded: use a"
+            " msgspec.Struct or a pydantic model"
+        )
+
+
 def _unknown(info: Any, seen: set[int]) -> str | None:
-    """The class within a type that nothing can decode: msgspec would notice at the first event."""
+    """Return the class within a type that nothing can decode: msgspec would notice at the first
+    event.
+    """
     if isinstance(info, msgspec.inspect.CustomType):
-        known = info.cls is object or hasattr(info.cls, "model_validate_json")
+        known = info.cls is object or hasattr(info.cls, "__event_part__") or is_pydantics(info.cls)
         return None if known else str(getattr(info.cls, "__name__", info.cls))
     parts: Iterable[Any] = info if isinstance(info, tuple) else ()
     if isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field) and id(info) not in seen:
@@ -120,19 +263,8 @@ def _unknown(info: Any, seen: set[int]) -> str | None:
     return next(filter(None, (_unknown(part, seen) for part in parts)), None)
 
 
-def _nested_model(kind: Any, value: Any) -> Any:
-    """A pydantic model within another type; as JSON, since a strict model takes more from JSON."""
-    if kind is object:
-        return value
-    try:
-        return kind.model_validate_json(msgspec.json.encode(value))
-    except ValueError as error:
-        reason = _reason(error, b"")
-    raise ValueError(reason)
-
-
-def _guarded(read: Decode) -> Decode:
-    """`read`, whose failures are InvalidEvent.
+def _guarded(read: Decode, *, optional: bool = False) -> Decode:
+    """Return `read`, whose failures are InvalidEvent; an empty body is None if it is `optional`.
 
     It is raised outside of the `except`: the original may quote the body, and a log shows contexts.
     """
@@ -140,52 +272,19 @@ def _guarded(read: Decode) -> Decode:
     def decode(body: bytes, bom: bytes = BOM) -> Any:
         try:
             return read(body)
+        except InvalidEvent as error:
+            reason = str(error)
         except RecursionError:
             reason = "$: nested too deeply"
         except UNREADABLE as error:
-            reason = _reason(error, body)
+            reason = tell_reason(error, body)
         # RFC 8259 section 8.1 lets a reader ignore it; json.loads(event) does.
         if bom and body.startswith(bom):
             return decode(body[len(bom) :], b"")
+        if optional and body.strip() in (b"", b"null"):
+            return None
         if not body.strip():
             reason = "the body is empty"
         raise InvalidEvent(reason[:SHOWN])
 
     return decode
-
-
-def _reason(error: Exception, body: bytes) -> str:
-    """The JSON path and what is wrong there, without a value of the body."""
-    if hasattr(error, "errors") and hasattr(error, "error_count"):
-        return _model_reason(error.errors(include_url=False, include_input=False))
-    if isinstance(error, msgspec.DecodeError) and not isinstance(error, msgspec.ValidationError):
-        return _malformed(error, body)
-    if isinstance(error, UnicodeDecodeError):
-        return _malformed(ValueError("a string is not UTF-8"), body)
-    found = re.fullmatch(r"(?s)(.*) - at (?:`(key)` in )?`(\$[^`]*)`", str(error))
-    reason, key, path = found.groups() if found else (str(error), None, "$")
-    if key:
-        path += " (a key)"
-    if reason.startswith("$"):
-        return path + reason[1:]
-    return f"{path}: " + re.sub(r"(?s)^(Invalid (?:enum )?value) .*", r"\1", reason)
-
-
-def _model_reason(errors: list[Mapping[str, Any]]) -> str:
-    reasons = []
-    for error in errors[:3]:
-        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in error["loc"])
-        # The one message of pydantic's own that quotes the input.
-        reason = re.sub(r"(?s)^Input tag .* found using", "Input tag of", error["msg"])
-        reasons.append(f"${''.join(steps)}: {reason}")
-    more = len(errors) - len(reasons)
-    return "; ".join(reasons) + (f"; and {more} more" if more else "")
-
-
-def _malformed(error: Exception, body: bytes) -> str:
-    """Where the JSON breaks: orjson knows line, column and cause, also of a lone surrogate."""
-    try:
-        orjson.loads(body)
-    except orjson.JSONDecodeError as found:
-        return f"not JSON: {found.msg} (line {found.lineno}, column {found.colno})"
-    return str(error)

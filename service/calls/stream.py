@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeVar, overload
 
 from ..errors import BadFraming, CallerError, ClientGone, InvalidEvent, PayloadTooLarge
 from .admission import Budget
-from .decode import bare_annotation, decoder
+from .annotations import bare_annotation
+from .decode import decoder
 
 T = TypeVar("T")
 

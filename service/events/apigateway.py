@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from msgspec import Struct
 
 from .http import HttpAnswer, content
+from .lenient import Text, Texts, read_fields
 
 
 class ApiGatewayEvent(Struct, frozen=True, rename="camel"):
     """What API Gateway sends."""
 
+    __event_marks__: ClassVar[tuple[str, ...]] = ("httpMethod",)
+
     path: str
     http_method: str
-    headers: dict[str, str] = {}
-    query_parameters: dict[str, str] = {}
-    path_parameters: dict[str, str] = {}
-    body: str = ""
+    headers: Texts = {}
+    query_parameters: Texts = {}
+    path_parameters: Texts = {}
+    body: Text = ""
     is_base64_encoded: bool = False
+
+    def __post_init__(self) -> None:
+        mappings = ("headers", "query_parameters", "path_parameters")
+        read_fields(self, texts=("body",), mappings=mappings)
 
     def content(self) -> bytes:
         """The body's bytes, decoded when the gateway sends base64."""

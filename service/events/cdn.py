@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
+
+from .lenient import Moment, Text, read_fields
 
 
 class CdnResource(Struct, frozen=True):
@@ -25,16 +26,21 @@ class CdnRecord(Struct, frozen=True, rename="camel"):
 
     event_name: str
     event_parameter: dict[str, Any] = {}
-    event_source: str = ""
-    event_time: datetime | None = None
-    event_version: str = ""
-    region: str = ""
+    event_source: Text = ""
+    event_time: Moment = None
+    event_version: Text = ""
+    region: Text = ""
     resource: CdnResource = CdnResource()
-    trace_id: str = ""
+    trace_id: Text = ""
     user_identity: CdnUserIdentity = CdnUserIdentity()
+
+    def __post_init__(self) -> None:
+        read_fields(self, ("event_source", "event_version", "region", "trace_id"), ("event_time",))
 
 
 class CdnEvent(Struct, frozen=True):
     """What the CDN trigger sends."""
+
+    __event_marks__: ClassVar[tuple[str, ...]] = ("events.eventParameter",)
 
     events: list[CdnRecord]

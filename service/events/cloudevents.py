@@ -2,33 +2,124 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from functools import cache
-from typing import Any, Generic, Self, TypeVar, get_args
+import base64
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
+
+from ..errors import InvalidEvent
+from .lenient import Moment, Text, read_fields
 
 T = TypeVar("T")
+Decode = Callable[[bytes], Any]
+DecoderOf = Callable[[Any], Decode]
+
+BOM: Final = b"\xef\xbb\xbf"
+TEXTS: Final = (
+    "subject",
+    "spec_version",
+    "data_content_type",
+    "data_schema",
+    "account_id",
+    "original_account_id",
+    "event_bus_name",
+    "publish_addr",
+    "region_id",
+)
 
 
 class CloudEvent(Struct, Generic[T], frozen=True, kw_only=True):
-    """One event; `data` is what the source sends, `CloudEvent[Order]` says what that is."""
+    """One event; `data` is what the source sends, `CloudEvent[Order]` says what that is.
+
+    Data that comes as `data_base64` is decoded; without any, `data` is None if the type allows it.
+    Attributes that are not known here are `extensions`, by their names. A time that cannot be read
+    is text.
+    """
+
+    __event_marks__: ClassVar[tuple[str, ...]] = ("id", "source", "type")
 
     id: str
     source: str
     type: str
-    data: T
-    subject: str = ""
-    time: datetime | None = None
-    spec_version: str = field(default="1.0", name="specversion")
-    data_content_type: str = field(default="", name="datacontenttype")
-    account_id: str = field(default="", name="aliyunaccountid")
-    original_account_id: str = field(default="", name="aliyunoriginalaccountid")
-    event_bus_name: str = field(default="", name="aliyuneventbusname")
-    publish_time: datetime | None = field(default=None, name="aliyunpublishtime")
-    publish_addr: str = field(default="", name="aliyunpublishaddr")
-    region_id: str = field(default="", name="aliyunregionid")
+    data: T = None  # type: ignore[assignment] # `__event_decoder__` refuses it where T does
+    subject: Text = ""
+    time: Moment = None
+    spec_version: Text = field(default="1.0", name="specversion")
+    data_content_type: Text = field(default="", name="datacontenttype")
+    data_schema: Text = field(default="", name="dataschema")
+    account_id: Text = field(default="", name="aliyunaccountid")
+    original_account_id: Text = field(default="", name="aliyunoriginalaccountid")
+    event_bus_name: Text = field(default="", name="aliyuneventbusname")
+    publish_time: Moment = field(default=None, name="aliyunpublishtime")
+    publish_addr: Text = field(default="", name="aliyunpublishaddr")
+    region_id: Text = field(default="", name="aliyunregionid")
+    extensions: dict[str, Any] = field(default={}, name="")
+
+    def __post_init__(self) -> None:
+        read_fields(self, TEXTS, ("time", "publish_time"))
+
+    @classmethod
+    def __event_decoder__(cls, kind: Any, decoder: DecoderOf, fields: DecoderOf) -> Decode:
+        """Return what decodes the body of one event.
+
+        `decoder` makes such for the data alone, `fields` for the fields that have a name here.
+        """
+        read, data = fields(kind), argument_of(kind, CloudEvent)
+        optional = _takes_none(data)
+        read_data = bytes if data is Any else decoder(data)
+        known = {*cls.__struct_encode_fields__} - {""}
+
+        def decode(body: bytes) -> Any:
+            event = read(body)
+            parts = _PARTS.decode(body)
+            encoded = parts.pop("data_base64", None)
+            if "data" not in parts:
+                if encoded is not None:
+                    force_setattr(event, "data", read_data(_from_base64(encoded)))
+                elif not optional:
+                    raise ValueError("Object missing required field `data`")
+            if more := parts.keys() - known:
+                extensions = {name: msgspec.json.decode(parts[name]) for name in sorted(more)}
+                force_setattr(event, "extensions", extensions)
+            return event
+
+        return decode
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the event as EventBridge sends it."""
+        names = zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True)
+        sent = {encoded: getattr(self, name) for name, encoded in names}
+        return {**sent.pop(""), **sent}
+
+
+_PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _from_base64(encoded: msgspec.Raw) -> bytes:
+    try:
+        return base64.b64decode(msgspec.json.decode(encoded, type=str), validate=True)
+    except ValueError:
+        reason = "Invalid base64 encoded string"
+    raise ValueError(f"{reason} - at `$.data_base64`")
+
+
+def argument_of(kind: Any, generic: type) -> Any:
+    """Return what a class or an alias says for the type variable of `generic`, Any if nothing."""
+    if get_origin(kind) is generic:
+        return get_args(kind)[0]
+    origin = get_origin(kind) or kind
+    for base in getattr(origin, "__orig_bases__", ()):
+        if issubclass(get_origin(base) or base, generic):
+            return argument_of(base, generic)
+    return Any
+
+
+def _takes_none(data: Any) -> bool:
+    return data in (Any, object, None) or type(None) in get_args(data)
 
 
 class EventBatch(list[T]):
@@ -39,28 +130,37 @@ class EventBatch(list[T]):
     """
 
     @classmethod
-    def __from_event__(cls, body: bytes) -> Self:
-        item = get_args(cls.__orig_bases__[0])[0]  # type: ignore[attr-defined] # set by the subclass
-        batch, one = _decoders(item)
-        found = batch.decode(body)
-        items = found if isinstance(found, list) else [found]
-        return cls(_from_text(one, at, item) for at, item in enumerate(items))
+    def __event_item__(cls, kind: Any) -> Any:
+        """Return the type of one event."""
+        return argument_of(kind, EventBatch)
+
+    @classmethod
+    def __event_decoder__(cls, kind: Any, decoder: DecoderOf, fields: DecoderOf) -> Decode:
+        """Return what decodes the body of a batch; `decoder` makes such for one event."""
+        one = decoder(cls.__event_item__(kind))
+
+        def decode(body: bytes) -> Any:
+            body = body.removeprefix(BOM).strip()
+            if not body.startswith(b"["):
+                return cls([one(body)])
+            found = enumerate(_ITEMS.decode(body))
+            return cls(_item(one, at, bytes(part)) for at, part in found)
+
+        return decode
 
 
-@cache
-def _decoders(item: Any) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
-    return msgspec.json.Decoder(list[item | str] | item), msgspec.json.Decoder(item)
-
-
-def _from_text(one: msgspec.json.Decoder[Any], at: int, item: Any) -> Any:
-    if not isinstance(item, str):
-        return item
+def _item(one: Decode, at: int, part: bytes) -> Any:
+    """Return one event of a batch; an event may be text that holds its JSON."""
+    if part.startswith(b'"'):
+        part = msgspec.json.decode(part, type=str).encode()
     try:
-        return one.decode(item)
-    except msgspec.DecodeError as error:
-        reason, _, path = str(error).partition(" - at `$")
-    raise ValueError(f"{reason} - at `$[{at}]{path or '`'}")
+        return one(part)
+    except InvalidEvent as error:
+        reason = str(error)
+    raise InvalidEvent(f"$[{at}]" + (reason[1:] if reason.startswith("$") else f": {reason}"))
 
 
 class CloudEvents(EventBatch[CloudEvent[Any]]):
     """CloudEvents of any source."""
+
+    __event_order__: ClassVar[int] = 2

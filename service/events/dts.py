@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
@@ -70,6 +70,8 @@ class DtsRecord(Struct, frozen=True, rename="camel"):
 
 class DtsEvent(CloudEvent[DtsRecord], frozen=True, kw_only=True):
     """A CloudEvent around one change."""
+
+    __event_marks__: ClassVar[tuple[str, ...]] = ("data.operationType",)
 
 
 class DtsEvents(EventBatch[DtsEvent]):

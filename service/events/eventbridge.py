@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .cloudevents import CloudEvent
 from .oss import OssRecord
@@ -11,6 +11,10 @@ from .oss import OssRecord
 class EventBridgeEvent(CloudEvent[Any], frozen=True, kw_only=True):
     """One event of any source."""
 
+    __event_order__: ClassVar[int] = 1
+
 
 class EventBridgeOssEvent(CloudEvent[OssRecord], frozen=True, kw_only=True):
     """One event of OSS: `data` is what a record of the OSS trigger is."""
+
+    __event_marks__: ClassVar[tuple[str, ...]] = ("data.oss",)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Self
+from typing import ClassVar, Final, Self
 
 from msgspec import Struct
+
+from .lenient import Moment, Text, Texts, read_fields
+
+HTTP_TEXTS: Final = ("account_id", "domain_name", "domain_prefix", "request_id", "time_epoch")
 
 
 class HttpRequest(Struct, frozen=True, rename="camel"):
@@ -24,24 +27,35 @@ class HttpRequestContext(Struct, frozen=True, rename="camel"):
     """What the platform knows about the request."""
 
     http: HttpRequest
-    account_id: str = ""
-    domain_name: str = ""
-    domain_prefix: str = ""
-    request_id: str = ""
-    time: datetime | None = None
-    time_epoch: str = ""
+    account_id: Text = ""
+    domain_name: Text = ""
+    domain_prefix: Text = ""
+    request_id: Text = ""
+    time: Moment = None
+    time_epoch: Text = ""
+
+    def __post_init__(self) -> None:
+        read_fields(self, HTTP_TEXTS, ("time",))
 
 
 class HttpEvent(Struct, frozen=True, rename="camel"):
     """What an HTTP trigger sends to an event function."""
 
+    __event_marks__: ClassVar[tuple[str, ...]] = (
+        "rawPath",
+        "requestContext",
+    )
+
     raw_path: str
     request_context: HttpRequestContext
-    version: str = ""
-    body: str = ""
+    version: Text = ""
+    body: Text = ""
     is_base64_encoded: bool = False
-    headers: dict[str, str] = {}
-    query_parameters: dict[str, str] = {}
+    headers: Texts = {}
+    query_parameters: Texts = {}
+
+    def __post_init__(self) -> None:
+        read_fields(self, ("version", "body"), mappings=("headers", "query_parameters"))
 
     def content(self) -> bytes:
         """The body's bytes, decoded when the platform sends base64."""

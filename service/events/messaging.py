@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
@@ -24,6 +24,12 @@ class KafkaData(Struct, frozen=True):
 class KafkaEvent(CloudEvent[KafkaData], frozen=True, kw_only=True):
     """A CloudEvent around one Kafka message."""
 
+    __event_marks__: ClassVar[tuple[str, ...]] = (
+        "data.topic",
+        "data.partition",
+        "data.offset",
+    )
+
 
 class KafkaEvents(EventBatch[KafkaEvent]):
     """What the Kafka trigger sends."""
@@ -41,6 +47,11 @@ class RocketMqData(Struct, frozen=True, rename="camel"):
 class RocketMqEvent(CloudEvent[RocketMqData], frozen=True, kw_only=True):
     """A CloudEvent around one RocketMQ message."""
 
+    __event_marks__: ClassVar[tuple[str, ...]] = (
+        "data.topic",
+        "data.systemProperties",
+    )
+
 
 class RocketMqEvents(EventBatch[RocketMqEvent]):
     """What the RocketMQ trigger sends."""
@@ -48,6 +59,11 @@ class RocketMqEvents(EventBatch[RocketMqEvent]):
 
 class RocketMqMessage(RocketMqData, frozen=True, rename="camel", kw_only=True):
     """One message of a self-managed RocketMQ, which comes without a CloudEvent around it."""
+
+    __event_marks__: ClassVar[tuple[str, ...]] = (
+        "msgId",
+        "topic",
+    )
 
     msg_id: str
 
@@ -76,6 +92,11 @@ class RabbitMqData(Struct, frozen=True):
 class RabbitMqEvent(CloudEvent[RabbitMqData], frozen=True, kw_only=True):
     """A CloudEvent around one RabbitMQ message."""
 
+    __event_marks__: ClassVar[tuple[str, ...]] = (
+        "data.envelope",
+        "data.body",
+    )
+
 
 class RabbitMqEvents(EventBatch[RabbitMqEvent]):
     """What the RabbitMQ trigger sends."""
@@ -91,6 +112,8 @@ class MqttProps(Struct, frozen=True, rename="camel"):
 
 class MqttMessage(Struct, frozen=True):
     """One MQTT message, which comes without a CloudEvent around it."""
+
+    __event_marks__: ClassVar[tuple[str, ...]] = ("props.firstTopic",)
 
     props: MqttProps
     body: Any = None

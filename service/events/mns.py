@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 from msgspec import Struct, field
@@ -12,6 +12,11 @@ from .cloudevents import CloudEvent, EventBatch
 
 class MnsTopicEvent(Struct, frozen=True, rename="pascal"):
     """A topic's message in the JSON format."""
+
+    __event_marks__: ClassVar[tuple[str, ...]] = (
+        "TopicName",
+        "Message",
+    )
 
     message: str
     topic_name: str = ""
@@ -41,6 +46,8 @@ class MnsTopicEvent(Struct, frozen=True, rename="pascal"):
 class MnsStreamEvent(Struct, frozen=True):
     """A topic's message in the STREAM format: the bare bytes, and the attributes if it has any."""
 
+    __event_order__: ClassVar[int] = 3
+
     body: bytes
     attrs: dict[str, Any] = {}
 
@@ -69,6 +76,8 @@ class MnsQueueData(Struct, frozen=True, rename="camel"):
 
 class MnsQueueEvent(CloudEvent[MnsQueueData], frozen=True, kw_only=True):
     """A CloudEvent around one message of a queue."""
+
+    __event_marks__: ClassVar[tuple[str, ...]] = ("data.messageBody",)
 
 
 class MnsQueueEvents(EventBatch[MnsQueueEvent]):

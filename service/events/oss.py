@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct, field
+
+from .lenient import Moment, Text, read_fields
 
 
 class OssBucket(Struct, frozen=True, rename="camel"):
@@ -54,16 +55,21 @@ class OssRecord(Struct, frozen=True, rename="camel"):
 
     event_name: str
     oss: OssInfo
-    event_source: str = ""
-    event_time: datetime | None = None
-    event_version: str = ""
-    region: str = ""
+    event_source: Text = ""
+    event_time: Moment = None
+    event_version: Text = ""
+    region: Text = ""
     request_parameters: OssRequestParameters = OssRequestParameters()
     response_elements: dict[str, Any] = {}
     user_identity: dict[str, Any] = {}
 
+    def __post_init__(self) -> None:
+        read_fields(self, ("event_source", "event_version", "region"), ("event_time",))
+
 
 class OssEvent(Struct, frozen=True):
     """What the OSS trigger sends."""
+
+    __event_marks__: ClassVar[tuple[str, ...]] = ("events.oss",)
 
     events: list[OssRecord]

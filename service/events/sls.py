@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
@@ -20,6 +20,8 @@ class SlsSource(Struct, frozen=True, rename="camel"):
 
 class SlsEvent(Struct, frozen=True, rename="camel"):
     """What the log trigger sends; the logs themselves are not in it."""
+
+    __event_marks__: ClassVar[tuple[str, ...]] = ("source.logstoreName",)
 
     source: SlsSource
     parameter: dict[str, Any] = {}

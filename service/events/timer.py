@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar
 
 from msgspec import Struct
+
+from .lenient import Text, read_fields
 
 
 class TimerEvent(Struct, frozen=True, rename="camel"):
     """What the timer sends; `payload` is always text, also when it holds JSON."""
 
+    __event_marks__: ClassVar[tuple[str, ...]] = (
+        "triggerTime",
+        "triggerName",
+    )
+
     trigger_time: datetime
     trigger_name: str
-    payload: str = ""
+    payload: Text = ""
+
+    def __post_init__(self) -> None:
+        read_fields(self, ("payload",))

@@ -7,6 +7,8 @@ import dataclasses
 import enum
 import inspect
 import json
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,15 +16,19 @@ from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self, TypedDict
 
+import annotated_types
+import attrs
 import msgspec
 import pydantic
 import pydantic.dataclasses
 import pytest
+import typing_extensions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.calls.decode import decoder
 from service.errors import InvalidEvent
+from service.events import CloudEvent, EventBatch, MnsTopicEvent, TablestoreEvent
 
 SECRET = "hunter2"
 
@@ -146,6 +152,57 @@ def refusal(annotation: Any, body: bytes) -> str:
     return str(caught.value)
 
 
+class Doubtful(msgspec.Struct):
+    item: Item | Tree
+
+
+class Crate(msgspec.Struct):
+    parcel: Parcel
+
+
+class Bounded(msgspec.Struct):
+    size: Annotated[int, pydantic.Field(gt=0)]
+
+
+@attrs.define
+class Plainest:
+    size: int
+    _note: str = ""
+
+
+@attrs.define
+class Converted:
+    size: int = attrs.field(converter=int)
+
+
+@attrs.define
+class Aliased:
+    size: int = attrs.field(alias="width")
+
+
+@dataclasses.dataclass
+class Delivery:
+    parcel: Parcel
+    at: str = ""
+
+
+class Route(TypedDict):
+    parcels: list[Parcel]
+
+
+class Labelled(pydantic.BaseModel):
+    size: int = pydantic.Field(alias="theSize")
+
+
+@pydantic.dataclasses.dataclass
+class Tag:
+    name: str = pydantic.Field(alias="tagName")
+
+
+Positive = Annotated[int, pydantic.Field(gt=0)]
+Short = Annotated[str, msgspec.Meta(max_length=3)]
+
+
 DECODED: dict[str, tuple[Any, bytes, Any]] = {
     "no-annotation": (inspect.Parameter.empty, b"\xff{", b"\xff{"),
     "bytes": (bytes, b"\xff{", b"\xff{"),
@@ -186,6 +243,46 @@ DECODED: dict[str, tuple[Any, bytes, Any]] = {
     "list-of-pydantic": (list[Model], b'[{"a":1}]', [Model(a=1)]),
     "pydantic-in-a-struct": (Folder, b'{"models":[{"a":1}],"anything":3}', Folder([Model(a=1)], 3)),
     "pydantic-dataclass": (Parcel, b'{"weight":3}', Parcel(3)),
+    "optional-pydantic-dataclass": (Parcel | None, b'{"weight":3}', Parcel(3)),
+    "alias-of-a-pydantic-dataclass": (Tag | None, b'{"tagName":"a"}', Tag(tagName="a")),
+    "annotated-pydantic-dataclass": (Annotated[Tag, 1], b'{"tagName":"a"}', Tag(tagName="a")),
+    "list-of-pydantic-dataclasses": (list[Tag], b'[{"tagName":"a"}]', [Tag(tagName="a")]),
+    "pydantic-dataclass-in-a-field": (
+        Delivery,
+        b'{"parcel":{"weight":3}}',
+        Delivery(Parcel(3)),
+    ),
+    "pydantic-dataclass-in-a-typed-dict": (
+        Route,
+        b'{"parcels":[{"weight":3}]}',
+        {"parcels": [Parcel(3)]},
+    ),
+    "pydantic-constraint": (Positive, b"3", 3),
+    "pydantic-constraint-on-text": (
+        Annotated[str, pydantic.StringConstraints(to_upper=True)],
+        b"abc",
+        "ABC",
+    ),
+    "msgspec-constraint-on-text": (Short, b"abc", "abc"),
+    "attrs": (Plainest, b'{"size":3,"_note":"a"}', Plainest(3, "a")),
+    "self-decoding-in-a-list": (list[MnsTopicEvent], b'[{"Message":"a"}]', [MnsTopicEvent("a")]),
+    "struct-beside-pydantic": (
+        dict[str, Item | Parcel],
+        b'{"a":{"weight":3},"b":{"itemName":"x"}}',
+        {"a": Parcel(3), "b": Item("x")},
+    ),
+    "large-int-in-a-nested-model": (
+        Folder,
+        b'{"models":[{"a":%d}]}' % (2**80),
+        Folder([Model(a=2**80)]),
+    ),
+    "empty-for-an-optional-dict": (dict[str, int] | None, b"", None),
+    "spaces-for-an-optional-model": (Model | None, b" \n", None),
+    "empty-for-an-optional-struct": (Annotated[Item | None, 1], b"", None),
+    "empty-for-an-optional-event": (TablestoreEvent | None, b"", None),
+    "empty-for-optional-bytes": (bytes | None, b"", b""),
+    "empty-for-optional-text": (str | None, b"", ""),
+    "none-alone": (None, b"", None),
 }
 
 
@@ -262,6 +359,41 @@ REFUSED: dict[str, tuple[Any, bytes, str]] = {
         "$[1].a: Input should be a valid integer",
     ),
     "pydantic-dataclass": (Parcel, b'{"weight":0}', "$.weight: Input should be greater than 0"),
+    "pydantic-dataclass-in-a-list": (
+        list[Parcel],
+        b'[{"weight":0}]',
+        "$[0].weight: Input should be greater than 0",
+    ),
+    "pydantic-dataclass-of-an-optional": (
+        Parcel | None,
+        b'{"weight":0}',
+        "$.weight: Input should be greater than 0",
+    ),
+    "pydantic-dataclass-in-a-dataclass": (
+        Delivery,
+        b'{"parcel":{"weight":0}}',
+        "$.parcel.weight: Input should be greater than 0",
+    ),
+    "pydantic-dataclass-in-a-cloud-event": (
+        CloudEvent[Parcel],
+        b'{"id":"1","source":"s","type":"t","data":{"weight":0}}',
+        "$.data.weight: Input should be greater than 0",
+    ),
+    "pydantic-dataclass-in-a-batch": (
+        EventBatch[CloudEvent[Parcel]],
+        b'[{"id":"1","source":"s","type":"t","data":{"weight":0}}]',
+        "$[0].data.weight: Input should be greater than 0",
+    ),
+    "pydantic-constraint": (Positive, b"0", "$: Input should be greater than 0"),
+    "pydantic-constraint-on-text": (
+        Annotated[str, pydantic.StringConstraints(max_length=3)],
+        b"hunter2",
+        "$: String should have at most 3 characters",
+    ),
+    "msgspec-constraint-on-text": (Short, b"hunter2", "$: Expected `str` of length <= 3"),
+    "pydantic-constraint-in-a-list": (list[Positive], b"[1,0]", "$[1]: Input should be greater"),
+    "a-field-by-its-name": (list[Labelled], b'[{"size":1}]', "$[0].theSize: Field required"),
+    "self-decoding-in-a-list": (list[MnsTopicEvent], b'[{"Message":1}]', "$[0].Message: Expected"),
     "own-decoder": (Reversed, b"bad", "$: it is bad"),
     "own-decoder-of-text": (Reversed, b"[]", "a string is not UTF-8"),
 }
@@ -271,6 +403,40 @@ REFUSED: dict[str, tuple[Any, bytes, str]] = {
 def test_refused(annotation: Any, body: bytes, message: str) -> None:
     """A body that does not fit is InvalidEvent with the path and the reason, never the value."""
     assert refusal(annotation, body).startswith(message)
+
+
+def test_constraints_that_nothing_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A constraint of annotated_types is refused at load where there is no pydantic to check it."""
+    monkeypatch.delitem(sys.modules, "pydantic")
+    with pytest.raises(TypeError, match="its constraints are checked by pydantic alone; add it"):
+        decoder(Annotated[int, annotated_types.Gt(0)])
+
+
+def test_an_alias_of_a_type() -> None:
+    """An alias stands for what it names (`type Event = ...` of Python 3.12)."""
+    alias = typing_extensions.TypeAliasType("alias", Annotated[Item | None, 1])
+    assert decoder(alias)(b"") is None
+    assert decoder(list[alias])(b'[{"itemName":"x"}]') == [Item("x")]
+
+
+def test_nothing_of_others_is_imported() -> None:
+    """Types that have nothing of pydantic's, attrs' or numpy's bring none of these."""
+    code = (
+        "import sys, dataclasses\n"
+        "from service.calls.decode import decoder\n"
+        "from service.calls.encode import encode\n"
+        "from service.events import CloudEvent, OssEvent, TimerEvent\n"
+        "A = dataclasses.make_dataclass('A', [('a', int)])\n"
+        "B = dataclasses.make_dataclass('B', [('b', int)])\n"
+        "decoder(A | B), decoder(OssEvent | TimerEvent), decoder(CloudEvent[A])\n"
+        "encode([A(1), {1, 2} and 1.5])\n"
+        "print({'pydantic', 'numpy', 'annotated_types'} & {*sys.modules})"
+    )
+    # No environment: a tracer in it would import modules of its own.
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
 
 
 def test_long_reason() -> None:
@@ -293,7 +459,17 @@ UNDECODABLE: dict[str, tuple[Any, str]] = {
     "a-callable": (Callable[[], int], "is unknown"),
     "a-number": (3, "an event cannot become 3: "),
     "a-name": ("dict", "an event cannot become dict: "),
-    "two-untagged-structs": (Item | Tree, "an event cannot become .*Item.*: .*must be tagged"),
+    "two-untagged-structs-in-a-field": (Doubtful, "cannot become Doubtful: .*must be tagged"),
+    "pydantics-dataclass-in-a-struct": (
+        Crate,
+        "Crate.parcel: a dataclass of pydantic's is not checked .* make Parcel a pydantic.BaseMod",
+    ),
+    "pydantics-constraint-in-a-struct": (
+        list[Bounded],
+        r"Bounded.size: FieldInfo is checked by pydantic alone: say msgspec.Meta\(...\)",
+    ),
+    "a-converter-of-attrs": (Converted, r"Converted.size: the converter of attrs' is not heeded"),
+    "an-alias-of-attrs": (list[Aliased], r"Aliased.size: the alias of attrs' is not heeded"),
     "a-field-of-nowhere": (Unresolved, "an event cannot become Unresolved: .*Nowhere"),
     "a-pydantic-field-of-nowhere": (Unready, "an event cannot become Unready: .*not fully defined"),
     "a-missing-module": (
@@ -328,7 +504,23 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(TEXT
 built = cache(decoder)
 
 
-ANNOTATIONS = [str, dict, list, Any, int, Tree, Cat | Dog, Order, Row, Model, list[Model], Folder]
+ANNOTATIONS = [
+    str,
+    dict,
+    list,
+    Any,
+    int,
+    Tree,
+    Cat | Dog,
+    Order,
+    Row,
+    Model,
+    list[Model],
+    Folder,
+    Parcel | None,
+    CloudEvent[Parcel],
+    Item | Tree | Row,
+]
 
 
 @pytest.mark.parametrize("annotation", ANNOTATIONS, ids=lambda a: getattr(a, "__name__", str(a)))

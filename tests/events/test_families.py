@@ -15,6 +15,7 @@ from service.errors import InvalidEvent
 from service.events import (
     ApiGatewayAnswer,
     ApiGatewayEvent,
+    CdnEvent,
     CloudEvent,
     DtsEvents,
     EventBatch,
@@ -22,8 +23,10 @@ from service.events import (
     KafkaEvents,
     MnsStreamEvent,
     MnsTopicEvent,
+    OssEvent,
     RocketMqEvents,
     TablestoreEvent,
+    TimerEvent,
 )
 from service.events.dts import DtsField, DtsImage, DtsSchema, DtsValue
 from service.events.sample import sample
@@ -52,7 +55,7 @@ def test_batch_of_own() -> None:
 TEXTS = {
     "a-field": (json.dumps(order("x")), "$[1].data.number: Expected `int`, got `str`"),
     "the-whole": ("[]", "$[1]: Expected `object`, got `array`"),
-    "not-json": ("{hunter2", "$[1]: JSON is malformed"),
+    "not-json": ("{hunter2", "$[1]: not JSON: unexpected character"),
 }
 
 
@@ -166,3 +169,23 @@ def test_without_cbor2(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(TypeError, match=r"TablestoreEvent needs cbor2, .* pip install cbor2"):
         decoder(TablestoreEvent)
+
+
+NULLS = {
+    "apigateway-get": (ApiGatewayEvent, "apigateway", {"body": "null", "queryParameters": "null"}),
+    "http-get": (HttpEvent, "http", {"body": "null", "headers": "null", "version": "null"}),
+    "http-time": (HttpEvent, "http", {"requestContext.time": "soon"}),
+    "oss-time": (OssEvent, "oss.put", {"events.0.eventTime": "2026-3-11T08:22:17PRC"}),
+    "oss-nulls": (OssEvent, "oss.put", {"events.0.region": "null", "events.0.eventTime": "null"}),
+    "cdn-time": (CdnEvent, "cdn.log", {"events.0.eventTime": "soon", "events.0.traceId": "7"}),
+    "timer-payload": (TimerEvent, "timer", {"payload": "null"}),
+}
+
+
+@pytest.mark.parametrize(("annotation", "name", "changes"), NULLS.values(), ids=NULLS)
+def test_what_nobody_asked_for(annotation: Any, name: str, changes: dict[str, str]) -> None:
+    """Metadata that is null, of another type, or no time, never refuses an event."""
+    event = decoder(annotation)(sample(name, changes))
+    if annotation in (ApiGatewayEvent, HttpEvent):
+        assert event.content() in (b"", b"Hi")
+    assert encode(event)

@@ -1,0 +1,70 @@
+"""Fields that nobody may have asked for: whatever they hold, they never refuse an event."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
+Text = str
+"""Text; "" if it is absent or null."""
+Moment = datetime | str | None
+"""A time; None if it is absent, text if it cannot be read."""
+Texts = dict[str, str]
+"""Texts by their names; {} if they are absent or null."""
+
+# What these are when a handler has the event. What msgspec lets in is more: `read_fields` sees to
+# the rest.
+globals().update(Text=Any, Moment=Any, Texts=dict[str, str] | None)
+
+_TIME = re.compile(
+    r"(\d{4})-(\d\d?)-(\d\d?)[T ](\d\d?):(\d\d?)(?::(\d\d?)(?:[.,](\d{1,9}))?)?\s*(\S*)", re.ASCII
+)
+_ZONES = {
+    "": "",
+    "z": "+00:00",
+    "utc": "+00:00",
+    "gmt": "+00:00",
+    "prc": "+08:00",
+    "cst": "+08:00",
+}
+"""What the platform writes after a time; PRC is China's, and CST is there."""
+
+
+def read_moment(value: Any) -> Any:
+    """Return the time that a text tells, or the value as it is if it tells none."""
+    found = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    *whole, fraction, zone = found.groups()
+    year, month, day, hour, minute, second = (int(number or 0) for number in whole)
+    micro = (fraction or "0").ljust(6, "0")[:6]
+    offset = _ZONES.get(zone.lower(), zone)
+    date = f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro}{offset}"
+    try:
+        return datetime.fromisoformat(date)
+    except ValueError:
+        return value
+
+
+def read_fields(
+    event: Struct,
+    texts: tuple[str, ...] = (),
+    moments: tuple[str, ...] = (),
+    mappings: tuple[str, ...] = (),
+) -> None:
+    """Make what came in fields of Text, Moment and Texts what these names promise."""
+    for name in texts:
+        value = getattr(event, name)
+        if type(value) is not str:
+            force_setattr(event, name, "" if value is None else str(value))
+    for name in moments:
+        value = getattr(event, name)
+        if value.__class__ is not datetime:
+            force_setattr(event, name, read_moment(value))
+    for name in mappings:
+        if getattr(event, name) is None:
+            force_setattr(event, name, {})
