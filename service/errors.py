@@ -190,6 +190,10 @@ class UnserializableResult(FunctionFault):
     code = "UnserializableResult"
 
 
+class StopAsked(BaseException):
+    """A stop of the process was asked for: not a failure of what it interrupts."""
+
+
 class StartError(Exception):
     """The service cannot start. The message is one line for stderr: what is wrong, where, and what
     to do.

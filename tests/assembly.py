@@ -118,7 +118,7 @@ def assembled(
 
 def handlers_of(call: Callable[..., Any], **hooks: Callable[..., Any]) -> handler.Handlers:
     """What the loader makes of a module."""
-    found = {name: function(hook, f"index.{name}") for name, hook in hooks.items()}
+    found: dict[str, Any] = {n: function(hook, f"index.{n}") for n, hook in hooks.items()}
     return handler.Handlers(function(call), **found)
 
 

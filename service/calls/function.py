@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import HandlerFailed, ServiceError, UnserializableResult
@@ -38,9 +38,11 @@ class Handlers:
     initializer: Function | None = None
     pre_stop: Function | None = None
     pre_freeze: Function | None = None
+    likely_initializer: str = ""
+    """A function that looks like an initializer, if none was named or found."""
 
 
-HOOKS = tuple(each.name for each in fields(Handlers) if each.name != "handler")
+HOOKS = ("initializer", "pre_stop", "pre_freeze")
 """The hooks' names: of their settings, too."""
 
 

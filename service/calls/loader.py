@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import inspect
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
-from ..errors import StartError, text_of
+from ..errors import StartError
 from ..names import give_way
 from ..protocol import SERVICE_LOGGER
-from . import tracebacks
 from .callables import awaits, check_takes, event_annotation, judge_kind, place_of
 from .decode import decoder
 from .function import HOOKS, Function, Handlers
 from .hidden import hidden
+from .imports import Wanted, import_module, module_exists
 from .stream import takes_stream
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
-
-class Wanted(NamedTuple):
-    """What is looked for: `what` is the setting that names it."""
-
-    what: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.name!r}"
-
-    @property
-    def parts(self) -> tuple[str, str]:
-        """The module's name, and the attribute's within it; either is "" when the name has none."""
-        module, _, attribute = (
-            self.name.partition(":") if ":" in self.name else self.name.rpartition(".")
-        )
-        return module, attribute
+NONE = "none"
+"""Names no function: the hook is not looked for either."""
 
 
 def load(names: Sequence[str], folder: Path, **hooks: str) -> Handlers:
     """Import the first of `names` that resolves, from `folder` before anything else on the path.
 
-    `hooks` are the names of those in HOOKS, "" for one that is not named: it is looked for in the
-    handler's module; "none" for one that is not to run. Raises StartError with one line that says
-    what is wrong, with file and line, and what to do.
+    `hooks` are the names of those in HOOKS, NONE for one that there is not, "" for one that is not
+    named: it is looked for in the handler's module.
+
+    Raises StartError with one line that says what is wrong, with file and line, and what to do.
     """
     if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))
@@ -55,14 +40,13 @@ def load(names: Sequence[str], folder: Path, **hooks: str) -> Handlers:
     for line in hidden(folder):
         _log.warning("%s", line)
     wanted = _first_that_resolves(names, folder)
-    module, found = _find(wanted, folder)
-    return Handlers(
-        handler=_check_handler(wanted, found, module),
-        **{
-            what: _hook(module, Wanted(what, hooks.get(what, "")), defaults_of(what), folder)
-            for what in HOOKS
-        },
-    )
+    module, handler = _find(wanted, folder)
+    checked = _check_handler(wanted, handler, module)
+    found = {what: _hook(module, Wanted(what, hooks.get(what, "")), folder) for what in HOOKS}
+    likely = ""
+    if not found["initializer"] and not hooks.get("initializer"):
+        likely = _likely_initializer(module, folder)
+    return Handlers(handler=checked, **found, likely_initializer=likely)
 
 
 def defaults_of(hook: str) -> tuple[str, ...]:
@@ -79,8 +63,8 @@ def _first_that_resolves(names: Sequence[str], folder: Path) -> Wanted:
         module, attribute = wanted.parts
         if not (module and attribute):
             continue
-        if _exists(wanted, module, folder):
-            found = _import(wanted, module, folder)
+        if module_exists(wanted, module, folder):
+            found = import_module(wanted, module, folder)
             if hasattr(found, attribute.partition(".")[0]):
                 return wanted
             why = f"{found.__file__ or module} has no {attribute!r}"
@@ -90,23 +74,11 @@ def _first_that_resolves(names: Sequence[str], folder: Path) -> Wanted:
     return Wanted("handler", names[-1])
 
 
-def _exists(wanted: Wanted, module: str, folder: Path) -> bool:
-    parent = module.rpartition(".")[0]
-    if parent:
-        if not _exists(wanted, parent, folder):
-            return False
-        _import(wanted, parent, folder)  # find_spec would, and let its errors pass as they are
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
-
-
 def _find(wanted: Wanted, folder: Path) -> tuple[ModuleType, Any]:
     module_name, attribute = wanted.parts
     if not module_name or not attribute:
         raise StartError(f"{wanted}: write it as module.function, index.handler for example")
-    module = _import(wanted, module_name, folder)
+    module = import_module(wanted, module_name, folder)
     found: Any = module
     for part in attribute.split("."):
         found = getattr(found, part, None)
@@ -132,33 +104,6 @@ def _is_candidate(module: ModuleType, key: str, value: object) -> bool:
     return not key.startswith("_") and getattr(value, "__module__", "") == module.__name__
 
 
-def _import(wanted: Wanted, module_name: str, folder: Path) -> ModuleType:
-    try:
-        return importlib.import_module(module_name)
-    except SyntaxError as reason:
-        where = f"{reason.filename} line {reason.lineno}"
-        raise StartError(
-            f"{wanted}: {where}: syntax error: {reason.msg}; mend it and start again"
-        ) from reason
-    except ModuleNotFoundError as reason:
-        if reason.name and f"{module_name}.".startswith(f"{reason.name}."):
-            flag = wanted.what.replace("_", "-")
-            raise StartError(
-                f"{wanted}: there is no module {reason.name!r} in {folder};"
-                f" create it, or name another with --{flag}"
-            ) from reason
-        raise StartError(_broken(wanted, reason, "install it or remove the import")) from reason
-    except (Exception, SystemExit) as reason:  # a signal's own exception passes
-        raise StartError(_broken(wanted, reason, "mend it and start again")) from reason
-
-
-def _broken(wanted: Wanted, reason: BaseException, advice: str) -> str:
-    places = tracebacks.of_failure(reason)
-    where = f"{places[-1].file} line {places[-1].line}: " if places else ""
-    text = " ".join(text_of(reason).split())
-    return f"{wanted}: {where}the import failed: {type(reason).__name__}: {text}; {advice}"
-
-
 def _check_handler(wanted: Wanted, found: Any, home: ModuleType) -> Function:
     kind = judge_kind(wanted, found, home)
     check_takes(wanted, found, "(event, context)", home)
@@ -176,23 +121,42 @@ def _check_handler(wanted: Wanted, found: Any, home: ModuleType) -> Function:
         raise StartError(f"{wanted}: {place_of(found, home)}: {reason}") from reason
 
 
-def _hook(
-    module: ModuleType, wanted: Wanted, defaults: tuple[str, ...], folder: Path
-) -> Function | None:
-    if wanted.name == "none":
+def _hook(module: ModuleType, wanted: Wanted, folder: Path) -> Function | None:
+    """Return a hook: the one that is named, or else one that the handler's module seems to have."""
+    if wanted.name == NONE:
         return None
     if wanted.name:
         found = _find(wanted, folder)[1]
-    else:
-        present = [key for key in defaults if callable(getattr(module, key, None))]
-        if not present:
-            return None
-        if home := _library_of(getattr(module, present[0]), folder):
-            what = f"{home}'s {present[0]!r} is not taken for the function's {wanted.what}"
-            _log.warning("%s; name it in the settings if it is", what)
-            return None
-        wanted = Wanted(wanted.what, f"{module.__name__}.{present[0]}")
-        found = getattr(module, present[0])
+        return _checked_hook(wanted, found, module)
+    present = [key for key in defaults_of(wanted.what) if callable(getattr(module, key, None))]
+    if not present:
+        return None
+    found = getattr(module, present[0])
+    named = Wanted(wanted.what, f"{module.__name__}.{present[0]}")
+    if home := _library_of(found, folder):
+        _leave_alone(f"{home}'s {present[0]!r}", named)
+        return None
+    try:
+        return _checked_hook(named, found, module)
+    except StartError as reason:
+        _leave_alone(str(reason), named)
+        return None
+
+
+def _leave_alone(what: str, wanted: Wanted) -> None:
+    """Tell of a function that has a hook's name and was not named: it may be a helper."""
+    flag = wanted.what.replace("_", "-")
+    _log.warning(
+        "%s: is not taken for the function's %s; if it is, name it with --%s, and if it is not, say"
+        " --%s none",
+        what,
+        wanted.what,
+        flag,
+        flag,
+    )
+
+
+def _checked_hook(wanted: Wanted, found: Any, module: ModuleType) -> Function:
     kind = judge_kind(wanted, found, module)
     if kind == "stream":
         raise StartError(
@@ -200,6 +164,27 @@ def _hook(
         )
     check_takes(wanted, found, "(context)", module)
     return Function(wanted.name, found, kind)
+
+
+def _likely_initializer(module: ModuleType, folder: Path) -> str:
+    """Return the name of a function that looks like an initializer and is named by nobody, or "".
+
+    The built-in runtimes run the one that the function's configuration names.
+    """
+    for key, value in vars(module).items():
+        if "init" not in key.lower() or key.startswith("__") or not inspect.isfunction(value):
+            continue
+        required = [
+            each for each in inspect.signature(value).parameters.values() if _is_asked(each)
+        ]
+        if len(required) == 1 and not _library_of(value, folder):
+            return f"{module.__name__}.{key}"
+    return ""
+
+
+def _is_asked(parameter: inspect.Parameter) -> bool:
+    plain = (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    return parameter.kind in plain and parameter.default is parameter.empty
 
 
 def _library_of(found: Any, folder: Path) -> str:

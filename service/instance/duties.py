@@ -6,6 +6,7 @@ the platform's is a row here, a setting, and its name in `Handlers`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ import orjson
 from .. import protocol
 from ..calls.lifecycle import ANSWERED
 from ..http.answers import Answer
-from ..protocol import Operation
+from ..protocol import SERVICE_LOGGER, Operation
 from ..settings.table import Settings
 from .assembly import Service
 from .health import health_of, summed
@@ -27,6 +28,8 @@ SLACK = 10.0
 
 HEALTH_TIME = 0.5
 """Seconds in which a worker tells its figures: the platform waits 1 s for all of them."""
+
+_log = logging.getLogger(SERVICE_LOGGER)
 
 Work = Callable[[], Awaitable[Any]]
 
@@ -95,11 +98,28 @@ def _health(said: Sequence[Any]) -> Answer:
     return Answer(body, 200 if state["healthy"] else 503)
 
 
+def _initialized_for_request(service: Service) -> Work:
+    """Warn if the platform has an initializer to run and nothing here names it. The built-in
+    runtimes run the one that the function's configuration names, which custom runtimes are not
+    told (docs/platform.md section 1).
+    """
+    if service.handlers.likely_initializer:
+        name = service.handlers.likely_initializer
+        _log.warning(
+            "/initialize was asked for and there is no initializer: if %s is meant, set"
+            " SERVICE_INITIALIZER=%s, and if there is none, SERVICE_INITIALIZER=none",
+            name,
+            name,
+        )
+    return service.lifecycle.initialized
+
+
 DUTIES = (
     # Answered once the initializer has succeeded; it starts with the service.
     Duty(
         protocol.INITIALIZE,
         work=lambda service: service.lifecycle.initialized,
+        work_for_request=_initialized_for_request,
         seconds=lambda settings: settings.initialize_timeout + SLACK,
         is_done_at_end=False,
     ),

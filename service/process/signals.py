@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
+from ..errors import StopAsked
 from ..protocol import SERVICE_LOGGER
 
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -45,7 +46,7 @@ def nothing(_number: signal.Signals) -> None:
     """Stand in for what is called at a second signal."""
 
 
-class Stopped(BaseException):
+class Stopped(StopAsked):
     """A stop was asked for: what has begun is left, by way of its `finally`."""
 
     def __init__(self, number: signal.Signals) -> None:
