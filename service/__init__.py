@@ -30,6 +30,11 @@ else:
     _ours = _started.removeprefix("-m") in ("service", __name__)
     _folder = sys.path[:1] if _ours and not sys.flags.safe_path else []
     del sys.path[: len(_folder)]
+    from .first.begin import begin as _begin
+    from .first.begin import is_program as _is_program
+
+    if _is_program():
+        _begin()  # at once: a signal that process 1 has no handler for is dropped
     try:
         from .calls.stream import EventStream
         from .context import Context, current_context

@@ -4,6 +4,10 @@ import gc
 
 gc.disable()  # what is made during the imports stays: to look through it again and again is in vain
 
+from .first.begin import begin  # noqa: E402
+
+begin()
+
 from .process.lazy_import import defer  # noqa: E402
 
 defer("aiohttp")  # before all that imports it

@@ -22,6 +22,7 @@ from tests.wings import (
 
 # Read it from the top: a wing may import those above it that its line names, and itself.
 WINGS = {
+    "first": "",
     "names": "",
     "protocol": "",
     "errors": "",
@@ -30,7 +31,7 @@ WINGS = {
     "calls": "context errors protocol names",
     "logs": "context protocol",
     "settings": "context errors protocol",
-    "__init__": "calls context errors names",
+    "__init__": "first calls context errors names",
     "http": "calls logs context errors protocol",
     "instance": "http calls logs settings context errors protocol",
     "app": "instance http calls logs settings context errors protocol",
@@ -39,7 +40,7 @@ WINGS = {
     "emulator": "__init__ logs settings errors protocol events names",
     "commands": "__init__ emulator workers process app instance http calls logs settings events"
     " context errors protocol names",
-    "__main__": "commands process",
+    "__main__": "first commands process",
 }
 
 # The same within the emulator, for its folders and the modules beside them.
@@ -74,7 +75,7 @@ LATE = {
     "emulator": "jsonschema uvloop yaml",
     "events": "cbor2 pydantic",
     "process.loop": "uvloop",
-    "__init__": "calls context errors names",  # within a `try`
+    "__init__": "first calls context errors names",  # within a `try`
 }
 OPTIONAL = {"uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml"}
 PURE = ("protocol", "http.chunked", "http.heads", "http.wire")

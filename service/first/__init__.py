@@ -1,0 +1,1 @@
+"""What the service's process does before anything is imported."""

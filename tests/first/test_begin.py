@@ -1,0 +1,37 @@
+"""Whether this is the service's own process, and the streams that it begins with."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from service.first.begin import begin, is_program, open_missing_streams
+
+
+@pytest.mark.parametrize(
+    ("argv", "orig", "is_ours"),
+    [
+        (["-m", "--port", "1"], ["python", "-m", "service", "--port", "1"], True),
+        (["-m"], ["python", "-P", "-mfc_event_service"], True),
+        (["/usr/bin/fc-event-service"], ["python", "/usr/bin/fc-event-service"], True),
+        (["-m", "service"], ["python", "-m", "app", "service"], False),
+        (["pytest"], ["python", "-m", "pytest"], False),
+        ([], ["python"], False),
+    ],
+)
+def test_only_the_services_own_process_begins_so(
+    monkeypatch: pytest.MonkeyPatch, argv: list[str], orig: list[str], is_ours: bool
+) -> None:
+    """A program that imports the package, for its event types say, is left as it is."""
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "orig_argv", orig)
+    assert is_program() is is_ours
+
+
+def test_streams_that_are_there_are_left_alone() -> None:
+    """Nothing is opened, and it can be done twice."""
+    before = sys.stdin, sys.stdout, sys.stderr
+    begin()
+    open_missing_streams()
+    assert (sys.stdin, sys.stdout, sys.stderr) == before
