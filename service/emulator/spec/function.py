@@ -69,10 +69,7 @@ def function(
 
 
 def _environment(props: Mapping[str, Any], code: Path, start: Launch) -> dict[str, str]:
-    own = section(props, "environmentVariables")
-    merged = {**start.variables, **own}
-    if "PYTHONPATH" in start.variables:  # the file's own is in it
-        merged["PYTHONPATH"] = start.variables["PYTHONPATH"]
+    merged = {**start.variables, **section(props, "environmentVariables")}
     return {name: here(value, code) for name, value in merged.items()}
 
 

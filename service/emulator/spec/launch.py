@@ -6,20 +6,17 @@ from __future__ import annotations
 
 import json
 import re
-import site
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...names import NAME
 from .document import Place, section
 
 CUSTOM, CONTAINER, PYTHON = "custom", "custom-container", "python"
 """Kinds of runtimes that are played."""
-
-PACKAGE, ROOT = Path(__file__).parents[2].name, Path(__file__).parents[3]
-"""The name of this service's package, and the folder in which it is."""
 
 _PYTHON = re.compile(r"python3(\.\d+)?")
 _CODE = re.compile(r"(?<![\w./~-])/code(?![\w.-])")
@@ -84,24 +81,22 @@ def launch(props: Mapping[str, Any], code: Path, tell: Tell) -> Launch:
 def _service(props: Mapping[str, Any]) -> Launch:
     """This service, with settings that agree with the function's configuration.
 
-    The platform runs a hook only if the configuration names it.
+    A built-in runtime runs a hook only if the configuration names it; of an image's hooks the name
+    has no meaning.
     """
     hooks = section(props, "instanceLifecycleConfig")
     initializer, pre_stop = section(hooks, "initializer"), section(hooks, "preStop")
     given = {
         "SERVICE_CONCURRENCY": int(props.get("instanceConcurrency", 1)),
-        "SERVICE_INITIALIZER": initializer.get("handler") or "none",
         "SERVICE_INITIALIZE_TIMEOUT": _a_little_less(initializer.get("timeout", 3)),
-        "SERVICE_PRE_STOP": pre_stop.get("handler") or "none",
         "SERVICE_DRAIN_TIMEOUT": _a_little_less(pre_stop.get("timeout", 3)),
     }
+    if kind_of(props) == PYTHON:
+        given["SERVICE_INITIALIZER"] = initializer.get("handler") or "none"
+        given["SERVICE_PRE_STOP"] = pre_stop.get("handler") or "none"
     variables = {name: str(value) for name, value in given.items()}
-    own = section(props, "environmentVariables")
-    if str(ROOT) not in site.getsitepackages():  # a copy of the project, or an editable one
-        paths = [own.get("PYTHONPATH", ""), str(ROOT)]
-        variables["PYTHONPATH"] = ":".join(filter(None, paths))
     # -P: a file beside the handler never runs in place of the service.
-    return Launch((sys.executable, "-P", "-m", PACKAGE), variables)
+    return Launch((sys.executable, "-P", "-m", NAME), variables)
 
 
 def _a_little_less(seconds: float) -> str:
