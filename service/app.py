@@ -66,6 +66,8 @@ async def run_event(
             else:
                 argument = function.decode(await event.read())
         left = left_behind.track()
+        if service.inherited.values:
+            service.inherited.enter()
         try:
             result = await run(function, service.threads, call, argument, context)
         finally:

@@ -39,12 +39,12 @@ class EventStream:
     """The event's bytes as they arrive: iterate over chunks, `lines()` or `json_lines(T)`, or
     `await read()`.
 
-    The event can be read once. Reading raises PayloadTooLarge over the limit, RequestTimeout when
-    the body stops arriving, BadRequest when it is not sound HTTP, ClientGone when the sender has
-    left.
+    The event can be read once, until the handler returns. Reading raises PayloadTooLarge over the
+    limit, RequestTimeout when the body stops arriving, BadRequest when it is not sound HTTP,
+    ClientGone when the sender has left, RuntimeError after the handler has returned.
     """
 
-    __slots__ = ("_begin", "_budget", "_limit", "_reserved", "_source", "size", "total")
+    __slots__ = ("_begin", "_budget", "_is_over", "_limit", "_reserved", "_source", "size", "total")
 
     def __init__(
         self,
@@ -63,10 +63,12 @@ class EventStream:
         self._budget = budget
         self._begin = begin
         self._reserved = 0
+        self._is_over = False
         self.size = size
         self.total = 0
 
     async def _next(self) -> bytes:
+        self._check_open()
         if self._begin is not None:
             self._begin()
             self._begin = None
@@ -80,10 +82,18 @@ class EventStream:
             # aiohttp's payload errors quote the bytes they could not read: they stay out of the
             # message
             raise BadFraming("the body is not sound HTTP/1.1") from reason
+        self._check_open()  # it may be answered since
         self.total += len(chunk)
         if self.total > self._limit:
             raise too_large(self._limit)
         return chunk
+
+    def _check_open(self) -> None:
+        if self._is_over:
+            raise RuntimeError(
+                "the call of this event is answered, and its body is gone: read it before the"
+                " handler returns"
+            )
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the body in chunks, as it arrives."""
@@ -95,9 +105,12 @@ class EventStream:
         left = (self._limit if self.size is None else self.size) - self.total
         if left <= 0:
             return await self._next()
+        self._check_open()
         if not self._budget.take(left):
             await self._budget.reserve(left)
         self._reserved += left
+        if self._is_over:  # answered while it waited
+            self.close()
         whole = await self._next()
         if len(whole) < left:
             # The first chunk is not kept here while the others come: that would be a second copy.
@@ -127,7 +140,10 @@ class EventStream:
         return buffer.getvalue()
 
     def close(self) -> None:
-        """Give the body's share of the budget back, at the end of the call."""
+        """Give the body's share of the budget back, at the end of the call; nothing is read any
+        more.
+        """
+        self._is_over = True
         if self._reserved:
             self._budget.release(self._reserved)
             self._reserved = 0

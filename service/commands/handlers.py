@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ..calls.function import HOOKS, Handlers
 from ..calls.loader import load
+from ..logs.capture import unbuffer_wrappers
 from ..logs.log import Logs
 from ..logs.pipe import Sink
-from ..process.patches import install
+from ..process.patches import check_threads, install
 from ..process.signals import SIGNALS
 from ..protocol import SERVICE_LOGGER
 from ..settings.load import Loaded
@@ -46,5 +47,7 @@ def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
         )
     hooks = {what: getattr(wanted, what) or "" for what in HOOKS}
     handlers = load(wanted.handlers, cwd, **hooks)
+    check_threads()
+    unbuffer_wrappers()
     SIGNALS.check()
     return handlers

@@ -13,6 +13,7 @@ from ..calls.deadline import Calls
 from ..calls.function import Handlers
 from ..calls.lifecycle import Lifecycle
 from ..calls.threads import ThreadPool
+from ..calls.variables import Inherited
 from ..calls.watchdog import Watchdog
 from ..context import Platform
 from ..logs.lines import NOWHERE
@@ -36,6 +37,7 @@ class Service:
     admission: Admission
     budget: Budget
     threads: ThreadPool
+    inherited: Inherited
     lifecycle: Lifecycle
     watchdog: Watchdog
     started: float
@@ -48,6 +50,8 @@ def assemble(settings: Settings, platform: Platform, handlers: Handlers, logs: L
     """Return what serves `handlers`. Nothing of it runs yet."""
     calls = Calls()
     lifecycle = Lifecycle(drain_timeout=settings.drain_timeout, hurry=calls.cut_all)
+    inherited = Inherited()
+    handlers = inherited.by_hooks(handlers)
     lifecycle.initialize = hook(handlers.initializer, calls, platform, settings.initialize_timeout)
     last = max(settings.drain_timeout, SHORTEST_HOOK)
     lifecycle.pre_stop = hook(handlers.pre_stop, calls, platform, last)
@@ -60,6 +64,7 @@ def assemble(settings: Settings, platform: Platform, handlers: Handlers, logs: L
         admission=Admission(settings.concurrency, settings.queue),
         budget=Budget(settings.body_budget),
         threads=ThreadPool(settings.concurrency),
+        inherited=inherited,
         lifecycle=lifecycle,
         watchdog=_watchdog(settings, lifecycle, logs),
         started=time.monotonic(),

@@ -6,6 +6,7 @@ other modules hold the parts that are put in here, and change nothing by themsel
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import concurrent.futures
 import contextlib
@@ -21,6 +22,7 @@ from typing import Any
 
 from ..calls.left_behind import function_tasks
 from ..calls.threads import mark_copies
+from ..errors import StartError
 from ..logs import capture
 from ..logs.attribution import leave_call_in_pools, starting, submitting
 from ..logs.log import FUNCTIONS, Logs, begin_anew
@@ -28,6 +30,9 @@ from ..protocol import SERVICE_LOGGER
 from .signals import SIGNALS
 
 Undo = Callable[[], None]
+
+_THREADS = (_thread.allocate_lock, _thread.get_ident)
+"""What threads are made of. A debugger may patch the start of one, and not these."""
 
 
 def install(logs: Logs, level: str) -> Undo:
@@ -68,6 +73,19 @@ def route(logs: Logs, level: str) -> Undo:
     _replace(changes, logging.getLogger(FUNCTIONS), "__class__", capture.Kept)
     _replace(changes, service, "__class__", capture.KeptService)
     return changes.close
+
+
+def check_threads() -> None:
+    """Raise StartError if a module has put something else in the place of Python's threads, as
+    `gevent.monkey.patch_all()` does: an event loop cannot run beside it.
+    """
+    if (_thread.allocate_lock, _thread.get_ident) != _THREADS:
+        by = getattr(_thread.allocate_lock, "__module__", "a module").partition(".")[0]
+        raise StartError(
+            f"the function's module makes green threads of Python's ({by} patches `threading`), and"
+            " the service cannot run on these: take the patch out; plain handlers have threads, and"
+            " calls run at the same time without it"
+        )
 
 
 def _replace(changes: ExitStack, owner: Any, name: str, value: Any) -> None:

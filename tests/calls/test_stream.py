@@ -260,3 +260,59 @@ async def test_a_body_is_never_twice_in_memory(announced: bool) -> None:
         tracemalloc.stop()
     assert len(whole) == size
     assert peak < 1.5 * size
+
+
+# --- after the call
+
+
+READS: dict[str, Callable[[EventStream], Any]] = {
+    "read": lambda event: event.read(),
+    "chunks": lambda event: anext(event.__aiter__()),
+    "lines": lambda event: anext(event.lines()),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+async def test_reading_after_the_call_says_why_it_fails(
+    read: Callable[[EventStream], Any],
+) -> None:
+    """A task that outlives its call gets an error, not an empty body."""
+    budget = Budget(LIMIT)
+    event = stream(b"12345", size=5, budget=budget)
+    event.close()
+    with pytest.raises(RuntimeError, match=r"call of this event is answered.*before the handler"):
+        await read(event)
+    assert budget.used == 0
+
+
+async def test_reading_when_the_call_ends_says_so_too() -> None:
+    """A read that waits for bytes at that moment gets no part of a body, and holds no budget."""
+    gate, budget = asyncio.Event(), Budget(LIMIT)
+
+    class Late:
+        async def readany(self) -> bytes:
+            await gate.wait()
+            return b""
+
+    event = EventStream(Late(), size=10, limit=LIMIT, budget=budget)
+    reading = asyncio.ensure_future(event.read())
+    await asyncio.sleep(0)
+    event.close()
+    gate.set()
+    with pytest.raises(RuntimeError, match="is answered"):
+        await reading
+    assert budget.used == 0
+
+
+async def test_reading_that_gets_its_memory_too_late_gives_it_back() -> None:
+    """A read that waits for the budget when the call ends takes nothing of it."""
+    budget = Budget(LIMIT)
+    assert budget.take(LIMIT)
+    event = stream(b"12345", size=5, budget=budget)
+    reading = asyncio.ensure_future(event.read())
+    await asyncio.sleep(0)
+    event.close()
+    budget.release(LIMIT)
+    with pytest.raises(RuntimeError, match="is answered"):
+        await reading
+    assert budget.used == 0

@@ -6,6 +6,7 @@ is allowed.
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from pathlib import Path
 
@@ -95,3 +96,26 @@ async def test_an_instance_starts_without_leftovers(serve: Serve) -> None:
     """The same instance serves once nothing is left over, on the C parser with all limits kept."""
     server = serve(SOURCE, environ=INSTANCE)
     assert (await server.ask(request(b"event"))).body == b"event"
+
+
+GREEN = """
+    import _thread
+
+    def allocate_lock():
+        return lock()
+
+    lock, _thread.allocate_lock = _thread.allocate_lock, allocate_lock
+"""
+
+
+@pytest.mark.parametrize("command", ["serve", "invoke"])
+async def test_green_threads_are_refused_in_one_line(serve: Serve, command: str) -> None:
+    """gevent and its like patch `threading` such that an event loop hangs beside it."""
+    source = GREEN + "    def handler(event, context):\n        return event\n"
+    line = [sys.executable, "-m", "service", command]
+    server = serve(source, command=line)
+    assert await server.ends() == 3
+    assert server.lines == []
+    (told,) = server.errors
+    assert "index patches `threading`" in told
+    assert "take the patch out" in told
