@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 from collections import Counter
+from contextvars import Context
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -139,7 +140,7 @@ def test_a_small_event_calls_few_functions(tmp_path: Path) -> None:
         loop = new_loop("auto")
         loop.set_task_factory(task_factory)
         try:
-            calls = loop.run_until_complete(count(Sink(file.fileno())))
+            calls = Context().run(loop.run_until_complete, count(Sink(file.fileno())))
         finally:
             loop.close()
     each = sum(calls.values()) / 100

@@ -22,11 +22,9 @@ class Inherited:
     """The context variables that calls and hooks begin with."""
 
     def __init__(self) -> None:
-        """Begin with what the import has left here. The loop's tasks have a copy of this context:
-        it lacks nothing but copies of what is changed in place.
-        """
+        """Begin with those that are set here, as the import has left them."""
         self.values: dict[ContextVar[Any], Callable[[], Any]] = {}
-        self._take(copy_context())
+        self._take(Context())
 
     def enter(self) -> None:
         """Let the call that begins here have them."""
