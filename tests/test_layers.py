@@ -67,7 +67,7 @@ LATE = {
     "calls.allocator": "ctypes",
     "calls.decode": "pydantic",
     "calls.encode": "pydantic",
-    "commands.client": "aiohttp",
+    "commands.client": "aiohttp emulator",
     "commands.event_source": "events",
     "commands.main": "commands emulator",
     "commands.reload.supervise": "watchfiles",

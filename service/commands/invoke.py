@@ -5,6 +5,7 @@ through the platform's API as a client does.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from contextlib import suppress
@@ -23,7 +24,7 @@ from ..instance.assembly import SERVICE, Service
 from ..process.signals import SIGNALS, Stopped
 from ..settings.load import Loaded
 from .cancellable import run_cancellable
-from .client import EMULATOR, call_function, call_service
+from .client import ANY_KEY, EMULATOR, call_function, call_service
 from .event_source import event_bytes
 from .handlers import load_handlers, logged
 from .parser import add_settings
@@ -60,6 +61,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tail", action="store_true", help="with --function: the call's log, on stderr"
     )
+    parser.add_argument(
+        "--access-key",
+        metavar="ID:SECRET",
+        help="with --function: sign the call with it [default: ALIBABA_CLOUD_ACCESS_KEY_ID and"
+        " _SECRET, or any]",
+    )
     add_settings(parser)
 
 
@@ -90,11 +97,28 @@ def invoke(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
 def _through_api(flags: argparse.Namespace, event: bytes) -> int:
     address = flags.url or EMULATOR
     answer = call_function(
-        address, flags.function, event, asynchronous=flags.asynchronous, tail=flags.tail
+        address,
+        flags.function,
+        event,
+        asynchronous=flags.asynchronous,
+        tail=flags.tail,
+        access_key=_access_key(flags.access_key),
     )
     sys.stderr.write(answer.told)
     write_result(answer.body)
     return 1 if answer.failed else 0
+
+
+def _access_key(text: str | None) -> tuple[str, str]:
+    """Return the key to sign with: of the flag, of the variables that SDKs read, or any."""
+    if text is not None:
+        key_id, _, secret = text.partition(":")
+        if not (key_id and secret):
+            raise UsageError("--access-key must be ID:SECRET")
+        return key_id, secret
+    names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
+    key_id, secret = (os.environ.get(name, "") for name in names)
+    return (key_id, secret) if key_id and secret else ANY_KEY
 
 
 def _called(loaded: Loaded, flags: argparse.Namespace, event: bytes, cwd: Path) -> int:

@@ -64,9 +64,10 @@ def check_parser(settings: Settings) -> None:
 
 def check_leftovers(environ: Mapping[str, str], *flags: str) -> None:
     """Refuse, on an instance of the platform, what is for work at a desk: `flags`, and modes of
-    Python. An instance is known by its id (docs/platform.md section 5).
+    Python. An instance is known by its id (docs/platform.md section 5); one that knows of an
+    emulator is at a desk.
     """
-    if not environ.get("FC_INSTANCE_ID"):
+    if not environ.get("FC_INSTANCE_ID") or environ.get("FC_EMULATOR_ENDPOINT"):
         return
     modes = {
         "PYTHONASYNCIODEBUG": bool(environ.get("PYTHONASYNCIODEBUG")),

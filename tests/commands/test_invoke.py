@@ -18,6 +18,7 @@ from aiohttp.test_utils import TestServer
 from service.commands import client, invoke
 from service.commands.event_source import event_bytes
 from service.context import Context
+from service.emulator.api.signature import Head, Verifier, check_body
 from service.errors import UsageError
 from service.events.sample import sample
 from service.instance.assembly import SERVICE
@@ -262,7 +263,20 @@ async def test_a_call_through_the_api_is_as_a_client_sends_it(
         return web.Response(body=b"got " + body)
 
     answer = await called(reply, asynchronous=asynchronous, tail=tail)
-    assert answer == client.ApiAnswer(b"got event", failed=False, told="")
+    told = client.NO_LOG if tail and not asynchronous else ""
+    assert answer == client.ApiAnswer(b"got event", failed=False, told=told)
+
+
+async def test_a_call_is_signed() -> None:
+    """With the key that is given, so that an emulator which checks keys takes it."""
+
+    def reply(request: web.Request, body: bytes) -> web.Response:
+        headers = {name.lower(): [value] for name, value in request.headers.items()}
+        verifier = Verifier(client.ANY_KEY)
+        check_body(body, verifier.check(Head("POST", request.raw_path, "", headers)))
+        return web.Response(body=b"signed")
+
+    assert (await called(reply)).body == b"signed"
 
 
 async def test_a_tail_is_told_as_it_is() -> None:

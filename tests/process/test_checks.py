@@ -137,6 +137,11 @@ def test_an_instance_without_leftovers_starts() -> None:
     check_leftovers(INSTANCE)
 
 
+def test_an_instance_of_the_emulator_is_at_a_desk() -> None:
+    """So `--reload` works there, too."""
+    check_leftovers({**INSTANCE, "FC_EMULATOR_ENDPOINT": "127.0.0.1:8000"}, "--reload")
+
+
 def test_all_leftovers_are_named_at_once() -> None:
     """What has to be removed is told in one line."""
     with pytest.raises(StartError, match=r"^--reload, PYTHONASYNCIODEBUG is set on an instance"):

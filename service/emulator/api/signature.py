@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -116,6 +117,25 @@ class Verifier:
             raise PlatformError(400, "SignatureNonceUsed", told)
         self._nonces.add(nonce)
         self._used.append((now, nonce))
+
+
+def sign(
+    method: str, path: str, host: str, body: bytes, access_key: tuple[str, str], now: float
+) -> dict[str, str]:
+    """Return the headers with which a request without a query is signed, at the Unix time `now`."""
+    headers = {
+        "host": host,
+        DATE: datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        NONCE: secrets.token_hex(16),
+        CONTENT_HASH: hashlib.sha256(body).hexdigest(),
+    }
+    head = Head(method, path, "", {name: [value] for name, value in headers.items()})
+    signature = signature_of(head, REQUIRED, access_key[1])
+    headers["authorization"] = (
+        f"{ALGORITHM} Credential={access_key[0]},SignedHeaders={';'.join(REQUIRED)},"
+        f"Signature={signature}"
+    )
+    return headers
 
 
 def check_body(body: bytes, content_hash: str) -> None:

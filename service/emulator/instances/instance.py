@@ -294,9 +294,9 @@ class Instance:
         code = ""
         try:
             self.thaw()
-            await self._tried(how())
+            await self._tried(how)
             if self.processes is not None:
-                await self._tried(self.processes.kill())
+                await self._tried(self.processes.kill)
                 if self.processes.ended.done():
                     code = f" with code {self.processes.ended.result()}"
         finally:
@@ -309,10 +309,10 @@ class Instance:
             self._write(f"has ended{code}")
             self._on_change(self)
 
-    async def _tried(self, step: Awaitable[None]) -> None:
+    async def _tried(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do a step of the end; what goes wrong in it is told, and keeps nothing else from it."""
         try:
-            await step
+            await step()
         except Exception as reason:
             self._write(f"could not be ended as it should: {type(reason).__name__}: {reason}")
 

@@ -43,7 +43,7 @@ async def test_an_instance_has_the_platforms_environment_and_nothing_of_the_desk
     assert variables.pop("FC_FUNC_CODE_PATH") == str(FUNCTIONS)
     assert variables.pop("FC_FUNCTION_MEMORY_SIZE") == "1024"
     given = {name for name in variables if not name.startswith(("FC_", "ALIBABA_CLOUD_"))}
-    assert given <= {"HOME", "LANG", "TMPDIR", "LC_CTYPE", "PYTHONUSERBASE"}
+    assert given <= {"HOME", "LANG", "TMPDIR", "LC_CTYPE", "PYTHONPATH", "PYTHONUSERBASE"}
 
 
 async def test_each_instance_has_a_port_of_its_own() -> None:
