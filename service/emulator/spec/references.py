@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...errors import UsageError
 from .document import Place, at, section
 from .expressions import Call, Expression, Literal, Named, parse
 from .yaml12 import loader, written
@@ -38,6 +39,10 @@ _LATER = re.compile(r"(?:resources|components)\.[^.]+\.(?:output|info)(?:\.|$)|(
 """What Serverless Devs leaves as it is until it deploys."""
 
 
+MOST = 100_000
+"""Values of a file at most: a few aliases of aliases can stand for more than memory holds."""
+
+
 class ReferenceFault(Exception):
     """What is wrong with a reference."""
 
@@ -60,6 +65,7 @@ class References:
         self.warnings: dict[Place, str] = {}
         self.met = 0
         """How often a faulty reference was met: what was resolved meanwhile is not whole."""
+        self._values = 0
         self._document = document
         self._environ = environ
         self._folder_of = folder_of
@@ -68,8 +74,11 @@ class References:
     def resolve(self, value: Any, place: Place) -> Any:
         """Return the value that stands at `place`, with its references replaced.
 
-        Keys and items that have nothing are left out.
+        Keys and items that have nothing are left out. Raises UsageError if it has no end.
         """
+        self._values += 1
+        if self._values > MOST:
+            raise UsageError(f"{at(place[:2])}: stands for more than {MOST:,} values")
         if isinstance(value, Mapping):
             pairs = ((key, self.resolve(each, (*place, key))) for key, each in value.items())
             return {key: each for key, each in pairs if each is not None}
