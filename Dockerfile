@@ -1,19 +1,24 @@
 # The service and the function in index.py as an image: for Function Compute's custom containers, or anywhere.
 # docs/deployment.md tells how to build, run and deploy it.
 
-FROM python:3.13-slim-bookworm AS build
-WORKDIR /code
+FROM python:3.14-slim-bookworm AS build
+WORKDIR /build
 COPY requirements.lock ./
 # Into a folder of its own, so that the result holds these packages and nothing that installed them.
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore --no-compile \
     --no-deps --require-hashes --only-binary :all: --target /packages --requirement requirements.lock
-# What .dockerignore lets through: the service, config/, and your files.
-COPY . ./
+# The service is one of the packages, so that a `service` of your function's own is not in its way.
+COPY service /packages/fc_event_service
+COPY installed/service /packages/service
+# Your function: what .dockerignore lets through of this folder, without the service, or all of another folder.
+ARG FUNCTION=.
+COPY ${FUNCTION} /code
+RUN cd /code && if [ -L installed/fc_event_service ]; then rm -r service installed; fi
 # The root may be read-only and the user may write nowhere: byte code is made here, and not checked by time.
 # The user is not root: files that only their owner may read here are readable there.
 RUN python -m compileall -q --invalidation-mode unchecked-hash /packages /code && chmod -R a+rX /packages /code
 
-FROM python:3.13-slim-bookworm
+FROM python:3.14-slim-bookworm
 COPY --from=build /packages /packages
 COPY --from=build /code /code
 # PYTHONFAULTHANDLER: a crash in C code leaves a traceback in the log.
@@ -24,4 +29,4 @@ WORKDIR /code
 # nobody: no name, home or right of this user is needed.
 USER 65534:65534
 EXPOSE 9000
-CMD ["python", "-m", "service"]
+CMD ["python", "-P", "-m", "fc_event_service"]

@@ -1,5 +1,5 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run emulate dev test test-all coverage proof load soak bench profile instructions bench-emulator bench-attribution conformance \
+.PHONY: help run emulate dev test test-all pythons coverage proof load soak bench profile instructions bench-emulator bench-attribution conformance \
 	reliability parse-spec lock sbom audit bundle zip image settings map clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
@@ -10,23 +10,23 @@ comma := ,
 python = $(shell for p in python$(1) python3 "$$HOME"/.pyenv/versions/$(1).*/bin/python; do \
 	"$$p" -c 'import sys, ssl, ensurepip; sys.exit(sys.version_info[:2] != ($(subst .,$(comma),$(1))))' \
 	2>/dev/null && echo "$$p" && break; done)
-SUPPORTED = 3.13 3.12 3.11
-PYTHON = $(or $(firstword $(foreach v,$(SUPPORTED),$(call python,$(v)))),$(error No Python 3.11, 3.12 or 3.13 \
+SUPPORTED = 3.15 3.14 3.13 3.12 3.11
+PYTHON = $(or $(firstword $(foreach v,$(SUPPORTED),$(call python,$(v)))),$(error No Python 3.11 to 3.15 \
 	that can make an environment was found. Install one (on Debian with python3-venv), or say make PYTHON=...))
 
 # $(call environment,.venv): make it where it is not there; end with one line where its Python is not a supported one.
 environment = $(if $(wildcard $(1)/bin/python),$(call check,$(1)/bin/python),$(call check,$(PYTHON)) && $(PYTHON) -m venv $(1))
-check = $(1) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
-	echo "$(1) is not a Python 3.11, 3.12 or 3.13: 'make clean' removes .venv; PYTHON=... names another Python" >&2; exit 1; }
+check = $(1) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 16))' 2>/dev/null || { \
+	echo "$(1) is not a Python 3.11 to 3.15: 'make clean' removes .venv; PYTHON=... names another Python" >&2; exit 1; }
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
 
 run: $(if $(findstring --reload,$(ARGS)),.venv/dev.stamp,.venv/run.stamp) ## serve index.py; ARGS="--port 9001" is passed on
-	@exec .venv/bin/python -m service $(ARGS)
+	@exec .venv/bin/fc-event-service $(ARGS)
 
 emulate: .venv/dev.stamp ## Function Compute on this machine, for s.yaml; ARGS="--json" is passed on
-	@exec .venv/bin/python -m service emulate --code . $(ARGS)
+	@exec .venv/bin/fc-event-service emulate --code . $(ARGS)
 
 dev: .venv/dev.stamp ## make the environment for work on the project
 
@@ -41,7 +41,10 @@ coverage: .venv/dev.stamp ## which lines and branches of the service the tests r
 	.venv/bin/python -m pytest -n 4 -m "not alone and not long" --cov $(ARGS)
 
 test-all: ## the tests on each supported Python of this machine
-	@$(MAKE) $(or $(strip $(foreach v,3.11 3.12 3.13,$(if $(call python,$(v)),test-$(v)))),$(error No Python 3.11 to 3.13))
+	@$(MAKE) $(or $(strip $(foreach v,$(sort $(SUPPORTED)),$(if $(call python,$(v)),test-$(v)))),$(error No Python 3.11 to 3.15))
+
+pythons:
+	@echo $(foreach v,$(sort $(SUPPORTED)),$(if $(call python,$(v)),$(v)))
 
 test-%: .venv-%/dev.stamp
 	@echo "== Python $*"
@@ -101,12 +104,13 @@ audit: build/audit/bin/pip-audit ## known vulnerabilities of what is deployed; L
 	else echo "$$said" | tail -n 1; echo "NOT AUDITED: the database of known vulnerabilities did not answer," \
 		"so nothing is known of $(LOCK). Try again where it can be reached."; exit 2; fi
 
-bundle: build/uv/bin/uv ## build/code for s.yaml: the function, the service, and their dependencies
+bundle: build/uv/bin/uv ## build/code for s.yaml: the function (FUNCTION=DIR), and in python/ the service and all packages
 	rm -rf build/code && mkdir -p build/code
 	cp -R $(CODE) build/code
 	build/uv/bin/uv pip install --quiet --require-hashes --only-binary :all: --link-mode copy --target build/code/python \
 		--python-version $(BUNDLE) --python-platform x86_64-manylinux_2_28 --requirements requirements.lock
 	rm -rf build/code/python/.lock build/code/python/bin
+	cp -RL installed/fc_event_service installed/service build/code/python
 	find build/code -name __pycache__ -prune -exec rm -r {} +
 	@# A zip keeps a file's time in steps of two seconds: byte code that is checked by time would be made again.
 	$(or $(call python,$(BUNDLE)),true) -m compileall -q --invalidation-mode unchecked-hash build/code
@@ -114,8 +118,8 @@ bundle: build/uv/bin/uv ## build/code for s.yaml: the function, the service, and
 zip: bundle ## build/code.zip for the console
 	cd build/code && rm -f ../code.zip && $(abspath build/uv)/bin/python -m zipfile -c ../code.zip *
 
-image: ## build the Dockerfile; BUILD="podman build -t TAG" for another tool
-	$(BUILD) .
+image: ## build the Dockerfile (FUNCTION=DIR below this folder); BUILD="podman build -t TAG" for another tool
+	$(BUILD) --build-arg FUNCTION=$(FUNCTION) .
 
 settings: .venv/dev.stamp ## write config/service.toml and the table of docs/settings.md anew
 	.venv/bin/python -m tests.settings.test_table
@@ -124,13 +128,18 @@ map: .venv/dev.stamp ## draw the map of the wings in docs/how-a-call-flows.md an
 	.venv/bin/python -m tests.wings
 
 clean: ## remove what these commands made
-	rm -rf .venv .venv-3.* .venv-bench build dist reports *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-bench build dist reports *.egg-info installed/*.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 BUILD = docker build -t fc-event-service
-# The Python of the runtime in s.yaml, and what is not part of a function: virtual environments, too.
+# The Python of the runtime in s.yaml; the function's folder, and what in it is part of the function: no virtual
+# environment, and in a clone not the service, which lies among the packages.
 BUNDLE = 3.11
-CODE = $(filter-out tests docs benchmarks build dist reports node_modules %.egg-info %.md %.lock s.yaml \
-	Dockerfile Makefile LICENSE pyproject.toml $(patsubst %/pyvenv.cfg,%,$(wildcard */pyvenv.cfg)),$(wildcard *))
+FUNCTION = .
+ALL = $(notdir $(wildcard $(FUNCTION)/*))
+OURS = $(and $(wildcard $(FUNCTION)/installed),service installed)
+CODE = $(addprefix $(FUNCTION)/,$(filter-out $(OURS) tests docs benchmarks build dist reports node_modules %.egg-info %.md \
+	%.lock s.yaml Dockerfile Makefile LICENSE pyproject.toml \
+	$(patsubst $(FUNCTION)/%/pyvenv.cfg,%,$(wildcard $(FUNCTION)/*/pyvenv.cfg)),$(ALL)))
 # Strict: a package that the database does not know is not called sound.
 AUDIT = build/audit/bin/pip-audit --require-hashes --disable-pip --strict --progress-spinner off --timeout 15
 LOCK = requirements.lock

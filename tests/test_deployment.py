@@ -112,7 +112,8 @@ class TestSpec:
     def test_starts_this_service(self, props: dict[str, Any], told: Loaded) -> None:
         """The runtime's own Python runs the service on the default port."""
         runtime = props["customRuntimeConfig"]
-        assert runtime["command"] + runtime["args"] == ["python3", "-m", "service"]
+        started = ["python3", "-P", "-m", "fc_event_service"]
+        assert runtime["command"] + runtime["args"] == started
         assert runtime["port"] == told.settings.port == Settings().port
         assert told.settings.host == "0.0.0.0"
 
@@ -178,10 +179,10 @@ class TestImage:
         return [part.strip().splitlines() for part in re.split(r"^FROM ", joined, flags=re.M)[1:]]
 
     def test_is_built_in_two_stages_of_one_base(self, stages: list[list[str]]) -> None:
-        """Both stages begin with the slim image of the newest supported Python."""
+        """Both stages begin with the slim image of a Python that all packages have wheels for."""
         assert [stage[0] for stage in stages] == [
-            "python:3.13-slim-bookworm AS build",
-            "python:3.13-slim-bookworm",
+            "python:3.14-slim-bookworm AS build",
+            "python:3.14-slim-bookworm",
         ]
 
     def test_result_runs_nothing_while_it_is_built(self, stages: list[list[str]]) -> None:
@@ -208,7 +209,16 @@ class TestImage:
         assert "USER 65534:65534" in stages[1]
         assert "WORKDIR /code" in stages[1]
         assert f"EXPOSE {Settings().port}" in stages[1]
-        assert 'CMD ["python", "-m", "service"]' in stages[1]
+        assert 'CMD ["python", "-P", "-m", "fc_event_service"]' in stages[1]
+
+    def test_has_the_service_among_the_packages(self, stages: list[list[str]]) -> None:
+        """Its code lies in no folder that the function's files are in."""
+        copies = [line.split()[1:] for line in stages[0] if line.startswith("COPY")]
+        assert copies[-3:] == [
+            ["service", "/packages/fc_event_service"],
+            ["installed/service", "/packages/service"],
+            ["${FUNCTION}", "/code"],
+        ]
 
     def test_leaves_the_tooling_out(self) -> None:
         """Hidden files, tests and papers stay out of the image; the function's parts do not."""
@@ -255,7 +265,7 @@ class TestMakefile:
         old = self.interpreter(folder / "old")
         done = self.make(folder, "run", f"PYTHON={old}")
         first, _from_make = done.stderr.splitlines()
-        assert first.startswith(f"{old} is not a Python 3.11, 3.12 or 3.13: ")
+        assert first.startswith(f"{old} is not a Python 3.11 to 3.15: ")
         assert done.returncode == 2
         assert not (folder / ".venv").exists()
 
@@ -264,7 +274,7 @@ class TestMakefile:
         self.interpreter(folder / ".venv" / "bin" / "python")
         done = self.make(folder, "run")
         first, _from_make = done.stderr.splitlines()
-        assert first.startswith(".venv/bin/python is not a Python 3.11, 3.12 or 3.13: 'make clean'")
+        assert first.startswith(".venv/bin/python is not a Python 3.11 to 3.15: 'make clean'")
         assert done.returncode == 2
 
     def test_what_is_installed_beside_the_code_is_not_bundled(self, folder: Path) -> None:
@@ -276,8 +286,45 @@ class TestMakefile:
             (folder / name).touch()
         (folder / "index.py").touch()
         lines = self.make(folder, "-n", "bundle", f"PYTHON={sys.executable}").stdout.splitlines()
-        (copy,) = (line for line in lines if line.startswith("cp -R"))
-        assert set(copy.split()[2:-1]) == {"environ", "index.py"}
+        (copy,) = (line for line in lines if line.startswith("cp -R "))
+        assert set(copy.split()[2:-1]) == {"./environ", "./index.py"}
+
+    @pytest.mark.parametrize("file", ["service.py", "service/__init__.py", "service/orders.py"])
+    def test_a_function_with_a_service_of_its_own_is_bundled(
+        self, folder: Path, tmp_path_factory: pytest.TempPathFactory, file: str
+    ) -> None:
+        """The bundle has the function's own `service` beside its handler and ours among the
+        packages; the command of s.yaml runs it there.
+        """
+        for name in ("service", "installed"):
+            shutil.copytree(ROOT / name, folder / name, symlinks=True)
+        uv = folder / "build" / "uv" / "bin" / "uv"
+        uv.parent.mkdir(parents=True)
+        uv.write_text("#!/bin/sh\nmkdir -p build/code/python\n")  # the packages are the tests' own
+        uv.chmod(0o755)
+        shop = tmp_path_factory.mktemp("shop")
+        (shop / file).parent.mkdir(exist_ok=True)
+        (shop / file).write_text("PRICE = 7")
+        module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        (shop / "index.py").write_text(
+            f"import fc_event_service\nfrom {module} import PRICE\n"
+            "def handler(event, context): return [PRICE, fc_event_service.__file__]\n"
+        )
+        bundled = self.make(folder, "bundle", f"FUNCTION={shop}", "-o", "build/uv/bin/uv")
+        assert bundled.returncode == 0, bundled.stderr
+        code = folder / "build" / "code"
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "fc_event_service", "invoke"],
+            cwd=code,
+            env={**os.environ, "PYTHONPATH": str(code / "python")},
+            capture_output=True,
+            timeout=60,
+        )
+        ours = str(code / "python" / "fc_event_service" / "__init__.py")
+        assert json.loads(done.stdout) == [7, ours], done.stderr
+        assert {each.name for each in code.iterdir()} - {"__pycache__"} == {
+            *("index.py", "python", file.split("/")[0])
+        }
 
 
 class TestLocks:

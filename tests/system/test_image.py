@@ -35,7 +35,7 @@ REQUEST_ID = "1-6922c5d1-150c1267-000000000001"
 
 pytestmark = [
     pytest.mark.skipif(
-        sys.platform != "linux" or not Path(IMAGE, "code/service").is_dir(),
+        sys.platform != "linux" or not Path(IMAGE, "packages/fc_event_service").is_dir(),
         reason="IMAGE_ROOT names no folder with the image's files",
     ),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may imitate a container"),
@@ -49,10 +49,10 @@ mount --make-rprivate / && mount --bind "$1" "$1" && mount -o remount,bind,ro "$
 exec setpriv --no-new-privs chroot --userspec=65534:65534 --groups= "$1" /bin/sh -c "$2"
 """
 INSIDE = """
-for folder in / /tmp /var/tmp /code /code/service /packages /home /run; do
+for folder in / /tmp /var/tmp /code /packages /packages/fc_event_service /home /run; do
     touch $folder/written 2>/dev/null && echo "writable: $folder"
 done
-cd /code && exec env -i {environ} python -m service --host 127.0.0.1 --port {port}
+cd /code && exec env -i {environ} python -P -m fc_event_service --host 127.0.0.1 --port {port}
 """
 
 
@@ -116,3 +116,4 @@ def test_the_image_has_no_compiler_and_no_installer_of_ours() -> None:
         assert not found
     assert not Path(IMAGE, "code/tests").exists()
     assert not [*Path(IMAGE, "packages").glob("pip*")]
+    assert not Path(IMAGE, "code/service").exists()

@@ -912,7 +912,7 @@ def test_our_own_file_is_read_without_a_warning() -> None:
     spec = read(ROOT / "s.yaml", code=ROOT, environ={})
     assert spec.warnings == ()
     (found,) = spec.functions.values()
-    assert found.command == ("python3", "-m", "service")
+    assert found.command == ("python3", "-P", "-m", "fc_event_service")
     assert found.environment["PYTHONPATH"] == f"{ROOT}/python"
     assert (found.concurrency, found.port, found.timeout) == (100, 9000, 60.0)
 
