@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from _thread import start_new_thread
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .assembly import Service
@@ -15,8 +16,23 @@ ANY = {"draining"}
 """What is true of the instance as soon as it is true of one worker; all else must be of all."""
 
 
-async def health_of(service: Service, asking: int = 0) -> Health:
-    """Return what `/health` tells of this worker; `asking` requests are not counted."""
+def can_start_thread() -> bool:
+    """Return whether this process can have one more thread: one is started. If it cannot, there are
+    as many threads and processes as there may be, or there is no memory for one.
+    """
+    try:
+        start_new_thread(lambda: None, ())
+    except RuntimeError:
+        return False
+    return True
+
+
+async def health_of(
+    service: Service, asking: int = 0, can_start: Callable[[], bool] = can_start_thread
+) -> Health:
+    """Return what `/health` tells of this worker; `asking` requests are not counted. One that can
+    start neither threads nor processes is not healthy.
+    """
     began = time.monotonic()
     await asyncio.sleep(0)
     now = time.monotonic()
@@ -25,7 +41,8 @@ async def health_of(service: Service, asking: int = 0) -> Health:
         "ready": service.lifecycle.ready,
         "healthy": service.lifecycle.ready
         and not service.lifecycle.refusing
-        and lost <= threads // 2,
+        and lost <= threads // 2
+        and can_start(),
         "draining": service.lifecycle.draining.is_set(),
         "inFlight": max(0, service.lifecycle.in_flight - asking),
         "running": service.admission.running,

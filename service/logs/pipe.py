@@ -301,16 +301,19 @@ def _open(descriptor: int) -> tuple[int, int | None]:
     """Return a descriptor to write to without blocking, and how many bytes at a time it takes
     (None: any).
 
-    A pipe can be opened again with O_NONBLOCK for ourselves alone. Where that is not allowed, a
-    pipe that polls as writable has room for PIPE_BUF bytes. Setting O_NONBLOCK on the descriptor we
-    were given would change it for every process that shares it, the user's shell among them.
+    A pipe or a terminal can be opened again with O_NONBLOCK for ourselves alone. Where that is not
+    allowed, a pipe that polls as writable has room for PIPE_BUF bytes, and a terminal for one.
+    Setting O_NONBLOCK on the descriptor we were given would change it for every process that shares
+    it, the user's shell among them.
     """
     mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(descriptor)):
+    is_terminal = os.isatty(descriptor)
+    if stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not is_terminal):
         return os.dup(descriptor), None  # a file or /dev/null: nobody reads it, slowly or not
-    if stat.S_ISFIFO(mode):
+    if stat.S_ISFIFO(mode) or is_terminal:
+        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
         try:
-            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK), None
-        except OSError:
+            return os.open(f"/proc/self/fd/{descriptor}", flags), None
+        except OSError:  # after `su` the terminal is another user's
             pass
-    return os.dup(descriptor), select.PIPE_BUF
+    return os.dup(descriptor), 1 if is_terminal else select.PIPE_BUF

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from service.instance.health import summed
+from service.app import create_app
+from service.context import Platform
+from service.instance.assembly import SERVICE
+from service.instance.health import can_start_thread, health_of, summed
+from service.settings.table import Settings
+from tests.assembly import handlers_of, logged
 
 
 def figures(**changed: Any) -> dict[str, Any]:
@@ -18,6 +23,28 @@ def figures(**changed: Any) -> dict[str, Any]:
         "running": 2,
         "uptimeSeconds": 1.5,
     } | changed
+
+
+async def test_a_worker_that_can_start_no_thread_is_not_healthy() -> None:
+    """As many threads and processes as there may be: most functions fail then."""
+    with logged() as (logs, _):
+        service = create_app(Settings(), Platform(), handlers_of(lambda event: event), logs)[
+            SERVICE
+        ]
+        await service.lifecycle.initialized()
+        assert (await health_of(service))["healthy"] is True
+        assert (await health_of(service, can_start=lambda: False))["healthy"] is False
+
+
+def test_a_thread_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python raises RuntimeError for it."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    assert can_start_thread() is True
+    monkeypatch.setattr("service.instance.health.start_new_thread", fail)
+    assert can_start_thread() is False
 
 
 def test_one_workers_figures_are_the_instances() -> None:

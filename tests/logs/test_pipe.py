@@ -7,6 +7,7 @@ import os
 import select
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -428,3 +429,38 @@ def test_a_print_in_the_middle_of_a_line_comes_after_it(
         pipe.sink.write(b"outer\n")
     assert pipe.sink.flush()
     assert (text + pipe.read()).removeprefix(before) == b"outer\ninner\n"
+
+
+@pytest.mark.parametrize("may_open", [True, False], ids=["its own", "another user's"])
+def test_a_terminal_that_nobody_reads_blocks_nothing(
+    monkeypatch: pytest.MonkeyPatch, may_open: bool
+) -> None:
+    """Its lines are dropped and counted; the terminal stays as it is for whoever shares it."""
+    open_file = os.open
+
+    def refuse(path: str, *more: int) -> int:
+        if str(path).startswith("/proc/self/fd/"):
+            raise PermissionError
+        return open_file(path, *more)
+
+    reader, terminal = os.openpty()
+    os.set_blocking(reader, False)
+    if not may_open:
+        monkeypatch.setattr(os, "open", refuse)
+    sink = Sink(terminal, capacity=10_000)
+    line = b"x" * 99 + b"\n"
+    written = 0
+    while not sink.lost:
+        sink.write(line)
+        written += 1
+    assert written > 50
+    assert os.get_blocking(terminal)
+    text = b""
+    while b"log lines were lost" not in text:
+        with suppress(BlockingIOError):
+            text += os.read(reader, 65536)
+        sink.write(b"")
+    assert text.startswith(b"x" * 99 + b"\r\n")
+    sink.close()
+    os.close(reader)
+    os.close(terminal)
