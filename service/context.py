@@ -4,274 +4,30 @@ here.
 
 from __future__ import annotations
 
-import base64
 import copy
-import json
 import logging
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn, Self, cast
+from typing import Any, Self, cast
 
-from .protocol import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN
+from .context_parts import (
+    Credentials,
+    DeployedFunction,
+    DeployedService,
+    HeaderView,
+    Platform,
+    Tracing,
+    set_once,
+)
+
+__all__ = ["LOGGER", "RUNNING", "Context", "Platform", "current_context", "sent_headers"]
+
+NO_PLATFORM = Platform()
 
 LOGGER = logging.getLogger("fc")
 """The logger that handlers get as `context.logger`; its lines carry the running call's request id.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """What the instance's environment says, for the fields that no header brings (docs/platform.md
-    section 5).
-    """
-
-    instance_id: str = ""
-    access_key_id: str = field(default="", repr=False)
-    access_key_secret: str = field(default="", repr=False)
-    security_token: str = field(default="", repr=False)
-
-
-class Frozen:
-    """A value whose fields are set once, in `__init__`, and that never leaves the process by
-    pickle.
-    """
-
-    __slots__ = ()
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__}.{name} cannot be set")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted")
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} is not pickled: it may hold credentials")
-
-
-_set = object.__setattr__
-
-
-class HeaderView(Frozen):
-    """Fields that are read from the request's headers when they are asked for."""
-
-    __slots__ = ("_headers",)
-    _headers: Mapping[str, str]
-    _fields: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        _set(self, "_headers", headers)
-
-    def __copy__(self) -> Self:
-        return self  # it cannot be changed
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
-
-    @property
-    def __dict__(self) -> dict[str, Any]:  # type: ignore[override] # read by vars()
-        """The fields, as `vars()` shows those of the built-in runtime's plain object."""
-        return {name: getattr(self, name) for name in self._fields}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as the built-in runtimes name them in JSON."""
-        return {_camel(name): getattr(self, name) for name in self._fields}
-
-    def _text(self, name: str) -> str:
-        return self._headers.get(name, "")
-
-    def _number(self, name: str) -> int | None:
-        text = self._headers.get(name, "")
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
-        return f"{type(self).__name__}({fields})"
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(map(str.title, others))
-
-
-class DeployedFunction(HeaderView):
-    """`context.function`: the function as it is deployed. Absent text is "", an absent number
-    None.
-    """
-
-    __slots__ = ()
-    _fields = ("name", "handler", "memory", "timeout", "version_id", "qualifier")
-
-    @property
-    def name(self) -> str:
-        """The function's name."""
-        return self._text("x-fc-function-name")
-
-    @property
-    def handler(self) -> str:
-        """The handler as it stands in the function's configuration."""
-        return self._text("x-fc-function-handler")
-
-    @property
-    def memory(self) -> int | None:
-        """The memory size in MB."""
-        return self._number("x-fc-function-memory")
-
-    @property
-    def timeout(self) -> int | None:
-        """The time limit of a call in seconds."""
-        return self._number("x-fc-function-timeout")
-
-    @property
-    def version_id(self) -> str:
-        """The published version, "" for LATEST."""
-        return self._text("x-fc-version-id")
-
-    versionId = version_id
-
-    @property
-    def qualifier(self) -> str:
-        """The version or alias that was called."""
-        return self._text("x-fc-qualifier")
-
-
-class DeployedService(HeaderView):
-    """`context.service`: Function Compute 2's service and the log store. Absent text is ""."""
-
-    __slots__ = ()
-    _fields = ("name", "log_project", "log_store", "qualifier", "version_id")
-
-    @property
-    def name(self) -> str:
-        """The service's name, "" on Function Compute 3."""
-        return self._text("x-fc-service-name")
-
-    @property
-    def log_project(self) -> str:
-        """The log project, "" when no log store is configured."""
-        return self._text("x-fc-service-logproject")
-
-    logProject = log_project
-
-    @property
-    def log_store(self) -> str:
-        """The log store, "" when none is configured."""
-        return self._text("x-fc-service-logstore")
-
-    logStore = log_store
-
-    @property
-    def qualifier(self) -> str:
-        """The version or alias that was called."""
-        return self._text("x-fc-qualifier")
-
-    @property
-    def version_id(self) -> str:
-        """The published version, "" for LATEST."""
-        return self._text("x-fc-version-id")
-
-    versionId = version_id
-
-
-class Tracing(HeaderView):
-    """`context.tracing`: the platform's OpenTracing fields."""
-
-    __slots__ = ()
-    _fields = ("span_context", "span_baggages", "jaeger_endpoint")
-
-    @property
-    def span_context(self) -> str:
-        """The span this call belongs to."""
-        return self._text("x-fc-tracing-opentracing-span-context")
-
-    spanContext = span_context
-
-    @property
-    def span_baggages(self) -> dict[str, Any]:
-        """The baggage, decoded from base64 JSON; empty when absent or not readable."""
-        text = self._text("x-fc-tracing-opentracing-span-baggages")
-        try:
-            value = json.loads(base64.b64decode(text, validate=True)) if text else {}
-        except (ValueError, RecursionError):
-            return {}
-        return value if isinstance(value, dict) else {}
-
-    spanBaggages = span_baggages
-
-    @property
-    def jaeger_endpoint(self) -> str:
-        """Where spans are sent."""
-        return self._text("x-fc-tracing-jaeger-endpoint")
-
-    jaegerEndpoint = jaeger_endpoint
-
-
-class MaskedKeys(dict[str, str]):
-    """The credentials as JSON has them: whole as a value, and not shown as text."""
-
-    def __repr__(self) -> str:
-        return "{***}"
-
-
-class Credentials(HeaderView):
-    """`context.credentials`: the role's temporary credentials, of this call's own headers.
-
-    If the platform sends none (docs/platform.md section 2: custom.debian11), the ALIBABA_CLOUD_*
-    variables serve. The values are never part of `repr`, and the object cannot be pickled.
-    """
-
-    __slots__ = ("_platform",)
-    _platform: Platform
-    _fields = ("access_key_id", "access_key_secret", "security_token")
-
-    def __init__(self, headers: Mapping[str, str], platform: Platform) -> None:
-        super().__init__(headers)
-        _set(self, "_platform", platform)
-
-    @property
-    def _sent(self) -> bool:
-        """True when this call's headers bring a key: then nothing is mixed in from the
-        environment.
-        """
-        return bool(self._headers.get(ACCESS_KEY_ID))
-
-    @property
-    def access_key_id(self) -> str:
-        """The access key id."""
-        return self._text(ACCESS_KEY_ID) or self._platform.access_key_id
-
-    accessKeyId = access_key_id
-
-    @property
-    def access_key_secret(self) -> str:
-        """The access key secret."""
-        if self._sent:
-            return self._text(ACCESS_KEY_SECRET)
-        return self._platform.access_key_secret
-
-    accessKeySecret = access_key_secret
-
-    @property
-    def security_token(self) -> str:
-        """The STS token that belongs to the key."""
-        if self._sent:
-            return self._text(SECURITY_TOKEN)
-        return self._platform.security_token
-
-    securityToken = security_token
-
-    @property
-    def __dict__(self) -> dict[str, Any]:  # type: ignore[override] # read by vars()
-        """The fields in both spellings, whole as values and not shown as text."""
-        return MaskedKeys({**super().__dict__, **self.to_json()})
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the three values, which are not shown where the result is printed."""
-        return MaskedKeys(super().to_json())
-
-    def __repr__(self) -> str:
-        return "Credentials(***)"
 
 
 class Context(HeaderView):
@@ -304,13 +60,13 @@ class Context(HeaderView):
         headers: Mapping[str, str],
         request_id: str,
         deadline: float | None = None,
-        platform: Platform = Platform(),
+        platform: Platform = NO_PLATFORM,
     ) -> None:
-        _set(self, "_headers", headers)
-        _set(self, "request_id", request_id)
-        _set(self, "deadline", deadline)
-        _set(self, "_platform", platform)
-        _set(self, "_own", None)
+        set_once(self, "_headers", headers)
+        set_once(self, "request_id", request_id)
+        set_once(self, "deadline", deadline)
+        set_once(self, "_platform", platform)
+        set_once(self, "_own", None)
 
     def __getattr__(self, name: str) -> Any:
         own = self._own
@@ -334,7 +90,7 @@ class Context(HeaderView):
 
     def _kept(self) -> dict[str, Any]:
         if self._own is None:
-            _set(self, "_own", {})
+            set_once(self, "_own", {})
         return cast("dict[str, Any]", self._own)
 
     @property
@@ -357,13 +113,13 @@ class Context(HeaderView):
         """Return a context of the same call, whose own attributes are set apart from these."""
         copied = type(self)(self._headers, self.request_id, self.deadline, self._platform)
         if self._own is not None:
-            _set(copied, "_own", {**self._own})
+            set_once(copied, "_own", {**self._own})
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         copied = self.__copy__()
         if self._own is not None:
-            _set(copied, "_own", copy.deepcopy(self._own, memo))
+            set_once(copied, "_own", copy.deepcopy(self._own, memo))
         return copied
 
     @property
