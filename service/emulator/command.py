@@ -18,7 +18,7 @@ from .figures import summary
 from .instances.pool import Options
 from .local import FunctionCompute
 from .log import Log
-from .spec.model import Function, Spec
+from .spec.model import DeployedFunction, Spec
 from .spec.read import read
 
 STATE = Path(".emulator/tasks.db")
@@ -239,7 +239,7 @@ def banner(played: FunctionCompute, file: str) -> Iterator[str]:
     yield "  stop     Ctrl-C: every instance is stopped as the platform does it"
 
 
-def _terms(function: Function) -> str:
+def _terms(function: DeployedFunction) -> str:
     calls = "1 call" if function.concurrency == 1 else f"{function.concurrency} calls"
     terms = [
         " ".join(function.command),

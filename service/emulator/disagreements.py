@@ -15,12 +15,12 @@ from ..settings.load import Loaded, load
 from ..settings.table import ROWS, Settings
 from .account import Account
 from .instances.contract import environment
-from .spec.model import Function
+from .spec.model import DeployedFunction
 
 MB = 1024**2
 
 
-def disagreements(function: Function) -> Iterator[str]:
+def disagreements(function: DeployedFunction) -> Iterator[str]:
     """Yield a sentence for each, with both values and what happens.
 
     What the service has by default counts where the function's command runs the service. Behind
@@ -63,7 +63,7 @@ def _end_of_start(command: Sequence[str]) -> int | None:
     return None
 
 
-def _compared(function: Function, mine: Settings) -> Iterator[tuple[str, str, str]]:
+def _compared(function: DeployedFunction, mine: Settings) -> Iterator[tuple[str, str, str]]:
     """Yield setting, the platform's value in words, and what happens, where the two disagree."""
     calls = f"instanceConcurrency is {function.concurrency}"
     if mine.concurrency < function.concurrency:

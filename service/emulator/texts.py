@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .spec.model import Function
+from .spec.model import DeployedFunction
 from .spec.references import ACCOUNT
 
 
-def function_arn(function: Function) -> str:
+def function_arn(function: DeployedFunction) -> str:
     """Return the resource name of a function."""
     return f"acs:fc:{function.region}:{ACCOUNT}:functions/{function.name}"
 

@@ -17,7 +17,7 @@ from service.emulator.instances.instance import Instance
 from service.emulator.instances.pool import InstancePool, Options
 from service.emulator.instances.processes import process_table
 from service.emulator.log import Log
-from service.emulator.spec.model import Function
+from service.emulator.spec.model import DeployedFunction
 from service.protocol import new_request_id
 
 FUNCTIONS = Path(__file__).parent / "functions"
@@ -32,7 +32,7 @@ def free_port() -> int:
         return int(trial.getsockname()[1])
 
 
-def function(program: str = "bare.py", *arguments: str, **changes: Any) -> Function:
+def function(program: str = "bare.py", *arguments: str, **changes: Any) -> DeployedFunction:
     """A function whose start command runs a program of the folder `functions`."""
     fields: dict[str, Any] = {
         "name": "played",
@@ -43,7 +43,7 @@ def function(program: str = "bare.py", *arguments: str, **changes: Any) -> Funct
         "port": free_port(),
         "timeout": 30.0,
     }
-    return Function(**fields | changes)
+    return DeployedFunction(**fields | changes)
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Entries:
 class Play:
     """A pool that runs, and what its function and the emulator write."""
 
-    def __init__(self, played: Function, **options: Any) -> None:
+    def __init__(self, played: DeployedFunction, **options: Any) -> None:
         self.log = Entries()
         self.faults = Faults()
         self.pool = InstancePool(
@@ -121,7 +121,7 @@ class Play:
 
 
 @asynccontextmanager
-async def playing(played: Function | None = None, **options: Any) -> AsyncIterator[Play]:
+async def playing(played: DeployedFunction | None = None, **options: Any) -> AsyncIterator[Play]:
     """A pool that has been started. It is stopped, and no process of it is left."""
     play = Play(played or function(), **{"stop_grace": 5.0, "private_tmp": False} | options)
     async with asyncio.timeout(WITHIN):

@@ -19,17 +19,17 @@ from service.emulator.calls import InstanceView, Invocation, Invoker, Outcome
 from service.emulator.queue.dispatcher import Dispatcher
 from service.emulator.queue.store import Store
 from service.emulator.queue.task import AsyncTask
-from service.emulator.spec.model import AsyncConfig, Function
+from service.emulator.spec.model import AsyncConfig, DeployedFunction
 from tests.harness import ANSWERS_WITHIN, Answer, Client, request
 
 Play = Callable[[Invocation], Awaitable[Outcome]]
 FUNCTIONS = "/2023-03-30/functions"
 
 
-def function(name: str = "fn", **values: Any) -> Function:
+def function(name: str = "fn", **values: Any) -> DeployedFunction:
     """A function of a file, in task mode."""
     values = {"asynchronous": AsyncConfig(task=True)} | values
-    return Function(
+    return DeployedFunction(
         name=name,
         region="cn-hangzhou",
         runtime="custom.debian12",
@@ -138,7 +138,7 @@ class Desk:
     """A running API with stand-ins behind it."""
 
     port: int
-    functions: Mapping[str, Function]
+    functions: Mapping[str, DeployedFunction]
     store: Store
     tasks: Dispatcher
     log: list[str]
@@ -175,7 +175,7 @@ class Desk:
 async def desk(
     path: Path,
     pools: Mapping[str, Invoker],
-    functions: Mapping[str, Function] | None = None,
+    functions: Mapping[str, DeployedFunction] | None = None,
     access_key: tuple[str, str] | None = None,
     instances: Callable[[str], Sequence[InstanceView]] | None = None,
 ) -> AsyncIterator[Desk]:

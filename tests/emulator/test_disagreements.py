@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.emulator.disagreements import disagreements
-from service.emulator.spec.model import Function
+from service.emulator.spec.model import DeployedFunction
 from service.emulator.spec.read import read
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ def said(folder: Path, **changes: Any) -> list[str]:
         "command": OURS,
         "concurrency": 100,
     }
-    return list(disagreements(Function(**(given | changes))))
+    return list(disagreements(DeployedFunction(**(given | changes))))
 
 
 def test_our_own_file_agrees() -> None:

@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from ..calls import PlatformError
-from ..spec.model import Function
+from ..spec.model import DeployedFunction
 from ..spec.rules import triggers
 from .models import (
     async_config_model,
@@ -111,7 +111,7 @@ async def list_async_configs(request: web.Request) -> web.Response:
     """ListAsyncInvokeConfigs: those of the functions that have one in the file."""
     started = request.app[PLATFORM].started
 
-    def model(function: Function) -> dict[str, Any]:
+    def model(function: DeployedFunction) -> dict[str, Any]:
         return async_config_model(function, started)
 
     return _configs(request, "asyncInvokeConfig", "configs", model)
@@ -136,7 +136,7 @@ async def get_provision(request: web.Request) -> web.Response:
 async def list_provision(request: web.Request) -> web.Response:
     """ListProvisionConfigs: those of the functions that have one in the file."""
 
-    def model(function: Function) -> dict[str, Any]:
+    def model(function: DeployedFunction) -> dict[str, Any]:
         return provision_model(function, _running(request, function))
 
     return _configs(request, "provisionConfig", "provisionConfigs", model)
@@ -160,14 +160,14 @@ async def list_aliases(request: web.Request) -> web.Response:
     return json_answer({"aliases": []})
 
 
-def _running(request: web.Request, function: Function) -> int:
+def _running(request: web.Request, function: DeployedFunction) -> int:
     """Return how many provisioned instances serve."""
     there = request.app[PLATFORM].instances(function.name)
     return sum(each.provisioned and each.state == "running" for each in there)
 
 
 def _configs(
-    request: web.Request, key: str, name: str, model: Callable[[Function], dict[str, Any]]
+    request: web.Request, key: str, name: str, model: Callable[[DeployedFunction], dict[str, Any]]
 ) -> web.Response:
     """Return a page of the configurations of functions that have `key` in the file."""
     functions = request.app[PLATFORM].functions

@@ -14,7 +14,7 @@ import orjson
 from ..calls import InstanceView
 from ..queue.task import AsyncTask, Step
 from ..spec.document import section
-from ..spec.model import Function
+from ..spec.model import DeployedFunction
 from ..texts import _milliseconds, _text, function_arn
 
 OF_FUNCTION = frozenset(
@@ -31,7 +31,7 @@ OF_FUNCTION = frozenset(
 """Keys of the file that are the function's own; others are those of what belongs to it."""
 
 
-def function_model(function: Function, created: float) -> dict[str, Any]:
+def function_model(function: DeployedFunction, created: float) -> dict[str, Any]:
     """Return GetFunction's answer: what the file says, and the platform's defaults. `created` (Unix
     seconds) is when the emulator read the file.
 
@@ -56,7 +56,7 @@ def function_model(function: Function, created: float) -> dict[str, Any]:
     }
 
 
-def _runtime(function: Function) -> dict[str, Any]:
+def _runtime(function: DeployedFunction) -> dict[str, Any]:
     """Return the start command as it is played, for a file that leaves it to the platform."""
     if not function.runtime.startswith("custom") or function.runtime == "custom-container":
         return {}
@@ -75,7 +75,9 @@ def instance_model(instance: InstanceView, status: str) -> dict[str, Any]:
     }
 
 
-def trigger_model(function: Function, trigger: Mapping[str, Any], created: float) -> dict[str, Any]:
+def trigger_model(
+    function: DeployedFunction, trigger: Mapping[str, Any], created: float
+) -> dict[str, Any]:
     """Return GetTrigger's answer; the configuration is a text, as in the SDK."""
     config, time = trigger.get("triggerConfig", {}), _moment(created)
     model = {
@@ -92,7 +94,7 @@ def trigger_model(function: Function, trigger: Mapping[str, Any], created: float
     return model | {key: trigger[key] for key in kept if key in trigger}
 
 
-def async_config_model(function: Function, created: float) -> dict[str, Any]:
+def async_config_model(function: DeployedFunction, created: float) -> dict[str, Any]:
     """Return GetAsyncInvokeConfig's answer."""
     config, time = function.asynchronous, _moment(created)
     return {
@@ -106,12 +108,12 @@ def async_config_model(function: Function, created: float) -> dict[str, Any]:
     }
 
 
-def concurrency_model(function: Function) -> dict[str, Any]:
+def concurrency_model(function: DeployedFunction) -> dict[str, Any]:
     """Return GetConcurrencyConfig's answer."""
     return {"functionArn": function_arn(function), **section(function.props, "concurrencyConfig")}
 
 
-def provision_model(function: Function, current: int) -> dict[str, Any]:
+def provision_model(function: DeployedFunction, current: int) -> dict[str, Any]:
     """Return GetProvisionConfig's answer; `current` is how many instances there are."""
     return {
         "functionArn": function_arn(function),
@@ -122,7 +124,7 @@ def provision_model(function: Function, current: int) -> dict[str, Any]:
     }
 
 
-def scaling_model(function: Function, current: int) -> dict[str, Any]:
+def scaling_model(function: DeployedFunction, current: int) -> dict[str, Any]:
     """Return GetScalingConfig's answer; `current` is how many instances there are."""
     return {
         "functionArn": function_arn(function),
@@ -133,7 +135,7 @@ def scaling_model(function: Function, current: int) -> dict[str, Any]:
     }
 
 
-def task_model(task: AsyncTask, function: Function, *, payload: bool) -> dict[str, Any]:
+def task_model(task: AsyncTask, function: DeployedFunction, *, payload: bool) -> dict[str, Any]:
     """Return an AsyncTask: times in milliseconds, 0 for an end that has not come.
 
     `payload` says whether the event is told too.

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from ..calls import InstanceView, Invoker
 from ..queue.dispatcher import Dispatcher
-from ..spec.model import Function
+from ..spec.model import DeployedFunction
 from .access import Hosts
 from .signature import Verifier
 
@@ -25,7 +25,7 @@ class EmulatedPlatform:
     `instances` returns those of a function that are there now.
     """
 
-    functions: Mapping[str, Function]
+    functions: Mapping[str, DeployedFunction]
     invokers: Mapping[str, Invoker]
     tasks: Dispatcher
     instances: Callable[[str], Sequence[InstanceView]] = _no_instances

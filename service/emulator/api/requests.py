@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from ..calls import PlatformError
-from ..spec.model import Function
+from ..spec.model import DeployedFunction
 from .platform import CONTENT_HASH, PLATFORM
 from .signature import check_body
 
@@ -21,7 +21,7 @@ MAX_DELAY = 3600
 """Seconds that an asynchronous call may be put off."""
 
 
-def function_of(request: web.Request) -> Function:
+def function_of(request: web.Request) -> DeployedFunction:
     """Return the function that is asked for; a file has no versions and no aliases."""
     name = request.match_info["name"]
     function = request.app[PLATFORM].functions.get(name)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from ..calls import PlatformError
 from ..queue.task import AsyncTask, Status, TaskQuery
-from ..spec.model import Function
+from ..spec.model import DeployedFunction
 from .models import task_model
 from .platform import PLATFORM
 from .requests import MAX_PAGE, PAGE, function_of, json_answer, number_of
@@ -51,12 +51,12 @@ async def stop_async_task(request: web.Request) -> web.Response:
     return json_answer({})
 
 
-def _keeps_tasks(function: Function) -> bool:
+def _keeps_tasks(function: DeployedFunction) -> bool:
     """True where the platform keeps the state of asynchronous calls, "task mode"."""
     return function.asynchronous.task
 
 
-def _task(request: web.Request, function: Function) -> AsyncTask:
+def _task(request: web.Request, function: DeployedFunction) -> AsyncTask:
     task_id = request.match_info["task_id"]
     told = f"async task '{task_id}' of function '{function.name}' does not exist"
     if not _keeps_tasks(function):

@@ -23,7 +23,7 @@ from .. import failures
 from ..account import Account
 from ..calls import Invocation, Outcome, PlatformError
 from ..failures import INITIALIZATION, UNHANDLED, InitializationError
-from ..spec.model import Function
+from ..spec.model import DeployedFunction
 from .client import Connections, InstanceAnswer, Lost, OutOfFiles, Unreadable
 from .contract import Requests
 from .output import Output
@@ -82,7 +82,7 @@ class InstanceCalls:
 
     def __init__(
         self,
-        function: Function,
+        function: DeployedFunction,
         account: Account,
         life: Life,
         write: Callable[[str, str], None],

@@ -25,7 +25,7 @@ from ...protocol import (
     Operation,
 )
 from ..account import Account
-from ..spec.model import Function
+from ..spec.model import DeployedFunction
 from ..spec.references import ACCOUNT
 from .ports import HOST
 
@@ -47,7 +47,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def environment(
-    function: Function,
+    function: DeployedFunction,
     instance_id: str,
     port: int,
     account: Account,
@@ -121,7 +121,7 @@ def _user_packages() -> dict[str, str]:
 class Requests:
     """Writes the heads of the requests to one instance. What is the same in all is written once."""
 
-    def __init__(self, function: Function, account: Account) -> None:
+    def __init__(self, function: DeployedFunction, account: Account) -> None:
         self._account = account
         self._has_token = function.runtime != NO_TOKEN
         self._common = _fields(

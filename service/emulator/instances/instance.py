@@ -30,7 +30,7 @@ from .. import failures
 from ..account import Account
 from ..failures import InitializationError
 from ..log import Log
-from ..spec.model import Function
+from ..spec.model import DeployedFunction
 from .calling import InstanceCalls
 from .client import Lost, Unreadable
 from .contract import environment
@@ -60,7 +60,7 @@ class Conditions:
     it has a /tmp of its own.
     """
 
-    function: Function
+    function: DeployedFunction
     start_timeout: float
     stop_grace: float
     log: Log

@@ -32,7 +32,7 @@ from ..account import Account
 from ..calls import Invocation, Outcome, PlatformError
 from ..failures import InitializationError
 from ..log import Log
-from ..spec.model import Function
+from ..spec.model import DeployedFunction
 from .faults import Faults
 from .instance import Conditions, Instance
 from .private import base, may_mount
@@ -72,7 +72,7 @@ class InstancePool:
 
     def __init__(
         self,
-        function: Function,
+        function: DeployedFunction,
         options: Options,
         log: Log,
         faults: Faults,

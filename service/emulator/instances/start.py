@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .. import failures
-from ..spec.model import Function
+from ..spec.model import DeployedFunction
 from .descriptors import OUT_OF_MEANS
 from .output import Output
 from .ports import is_open
@@ -29,7 +29,7 @@ SILENCE = 3.0
 class Launch:
     """What an instance is started with; `cap` is how many of the function there may be."""
 
-    function: Function
+    function: DeployedFunction
     variables: Mapping[str, str]
     port: int
     output: Output

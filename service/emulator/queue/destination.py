@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import orjson
 
-from ..spec.model import Function
+from ..spec.model import DeployedFunction
 from ..texts import _milliseconds, _text, function_arn
 from .task import AsyncTask
 
 
-def destination_event(task: AsyncTask, function: Function, result: bytes) -> bytes:
+def destination_event(task: AsyncTask, function: DeployedFunction, result: bytes) -> bytes:
     """Return what a destination is sent about a task that has ended with `result`.
 
     The shape is that of the platform's page on result callbacks, which shows both payloads as

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from ...protocol import new_request_id
 from ..calls import Invoker, PlatformError
-from ..spec.model import Destination, Function
+from ..spec.model import DeployedFunction, Destination
 from .destination import destination_event
 from .function_queue import FunctionQueue, Surroundings
 from .store import Store, TaskExists
@@ -34,7 +34,7 @@ class Dispatcher:
     def __init__(
         self,
         store: Store,
-        functions: Mapping[str, Function],
+        functions: Mapping[str, DeployedFunction],
         invokers: Mapping[str, Invoker],
         log: Callable[[str], None],
         *,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..calls import Invocation, Invoker
-from ..spec.model import Function
+from ..spec.model import DeployedFunction
 from .outcomes import answered, detail_of, failure_of, refused
 from .schedule import Schedule, Waiting
 from .store import Store
@@ -40,7 +40,7 @@ class FunctionQueue:
     """The tasks of one function that wait, and the runs of those that do not."""
 
     def __init__(
-        self, function: Function, invoker: Invoker, shared: Surroundings, send_on: SendOn
+        self, function: DeployedFunction, invoker: Invoker, shared: Surroundings, send_on: SendOn
     ) -> None:
         self._function = function
         self._invoker = invoker

@@ -12,7 +12,7 @@ import orjson
 
 from ...protocol import SERVICE_LOGGER
 from ..spec.cron import parse
-from ..spec.model import Function, Timer
+from ..spec.model import DeployedFunction, Timer
 
 NAP = 15.0
 """Seconds after which the clock is read again. A sleep does not count the time in which the machine
@@ -66,7 +66,7 @@ class Timers:
     """
 
     def __init__(
-        self, functions: Iterable[Function], fire: Fire, clock: Clock | None = None
+        self, functions: Iterable[DeployedFunction], fire: Fire, clock: Clock | None = None
     ) -> None:
         """`fire` is awaited with a function's name and the event; what it raises is logged."""
         self._fire = fire

@@ -10,7 +10,7 @@ from .document import section
 from .doubts import REGION
 from .functions import DESTINATION, destinations
 from .launch import Launch, config_of, here
-from .model import AsyncConfig, Destination, Function, HealthCheck, Timer
+from .model import AsyncConfig, DeployedFunction, Destination, HealthCheck, Timer
 from .rules import triggers
 
 _GIVEN = {
@@ -34,7 +34,7 @@ _HOOK_TIMEOUT = 3.0
 
 def function(
     said: Mapping[str, Any], props: Mapping[str, Any], code: Path, start: Launch, names: set[str]
-) -> Function:
+) -> DeployedFunction:
     """Return a function: `props` in the platform's types, `said` as the file says them.
 
     `names` are those of the functions that can be sent results.
@@ -46,7 +46,7 @@ def function(
     provision, scaling = section(props, "provisionConfig"), section(props, "scalingConfig")
     provisioned = int(max(provision.get("defaultTarget", 0), scaling.get("minInstances", 0)))
     reserved = section(props, "concurrencyConfig").get("reservedConcurrency")
-    return Function(
+    return DeployedFunction(
         name=props["functionName"],
         region=str(props.get("region", REGION)),
         runtime=props["runtime"],

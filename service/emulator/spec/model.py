@@ -49,7 +49,7 @@ class Timer:
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class DeployedFunction:
     """One function of the file, with the platform's defaults filled in; times in seconds."""
 
     name: str
@@ -89,5 +89,5 @@ class Function:
 class Spec:
     """All functions of a file, and what of the file is not played, one sentence each."""
 
-    functions: Mapping[str, Function]
+    functions: Mapping[str, DeployedFunction]
     warnings: Sequence[str] = ()

@@ -13,7 +13,7 @@ from .extending import Sources
 from .function import function
 from .functions import Functions
 from .launch import launch
-from .model import Function, Spec
+from .model import DeployedFunction, Spec
 
 
 def read(path: Path, *, code: Path | None = None, environ: Mapping[str, str] | None = None) -> Spec:
@@ -70,7 +70,7 @@ def _told(name: str, sources: Sources, faults: Mapping[Place, str]) -> str:
     return "\n  ".join([f"{name} has {len(lines)} faults:", *lines])
 
 
-def _functions(found: Functions) -> list[Function]:
+def _functions(found: Functions) -> list[DeployedFunction]:
     names = {props["functionName"] for props in found.typed.values()}
     functions = []
     for place, props in found.typed.items():

@@ -18,7 +18,7 @@ from alibabacloud_fc20230330.client import Client
 from alibabacloud_tea_openapi.exceptions import ClientException
 from alibabacloud_tea_openapi.utils_models import Config
 
-from service.emulator.spec.model import Function
+from service.emulator.spec.model import DeployedFunction
 from service.emulator.spec.read import read_mapping
 from tests.emulator.standins import StandIn, desk
 
@@ -79,7 +79,7 @@ THERE = {
 }
 
 
-def functions(folder: Path) -> Mapping[str, Function]:
+def functions(folder: Path) -> Mapping[str, DeployedFunction]:
     """The functions of a file."""
     resources = {
         props["functionName"]: {"component": "fc3", "props": props} for props in (PROPS, BARE)

@@ -21,7 +21,7 @@ from service.emulator.calls import Invocation, Invoker, Outcome, PlatformError
 from service.emulator.queue.dispatcher import EVENT_LIMIT, Dispatcher
 from service.emulator.queue.store import Store
 from service.emulator.queue.task import AsyncTask, Status, TaskQuery
-from service.emulator.spec.model import AsyncConfig, Destination, Function
+from service.emulator.spec.model import AsyncConfig, DeployedFunction, Destination
 from tests.emulator.standins import Held, StandIn, Time, echo, failing, function, settled
 
 FULL = PlatformError(429, "ResourceExhausted", "all instances are full")
@@ -57,7 +57,7 @@ class Played:
 async def played(
     path: Path,
     pools: Mapping[str, Invoker],
-    functions: Mapping[str, Function] | None = None,
+    functions: Mapping[str, DeployedFunction] | None = None,
     time: Time | None = None,
 ) -> AsyncIterator[Played]:
     """A started dispatcher."""
@@ -75,7 +75,7 @@ async def played(
         store.close()
 
 
-def with_config(name: str = "fn", **config: Any) -> Function:
+def with_config(name: str = "fn", **config: Any) -> DeployedFunction:
     """A function with an `asyncInvokeConfig`."""
     return function(name, asynchronous=AsyncConfig(task=True, **config))
 
@@ -622,7 +622,7 @@ import asyncio, os, sys
 from pathlib import Path
 from service.emulator.calls import Outcome
 from service.emulator.queue.dispatcher import Dispatcher
-from service.emulator.spec.model import Function
+from service.emulator.spec.model import DeployedFunction
 from service.emulator.queue.store import Store
 
 folder, submissions, stands_after = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -644,7 +644,7 @@ class Place:
         return Outcome(call.request_id, b"")
 
 async def main():
-    fn = Function("fn", "cn-hangzhou", "custom", Path("."), ("x",))
+    fn = DeployedFunction("fn", "cn-hangzhou", "custom", Path("."), ("x",))
     store = Store(folder / "async.db")
     tasks = Dispatcher(store, {"fn": fn}, {"fn": Place()}, print)
     await tasks.start()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.emulator.queue.timers import NAP, Timers, WallClock, event
-from service.emulator.spec.model import Function, Timer
+from service.emulator.spec.model import DeployedFunction, Timer
 from service.events.sample import sample
 from service.events.timer import TimerEvent
 
@@ -84,9 +84,9 @@ class Sent:
         return [time for _, _, time in self.calls]
 
 
-def timed(name: str, *timers: Timer) -> Function:
+def timed(name: str, *timers: Timer) -> DeployedFunction:
     """A function with timers."""
-    return Function(name, "cn-hangzhou", "custom", Path(), (), timers=timers)
+    return DeployedFunction(name, "cn-hangzhou", "custom", Path(), (), timers=timers)
 
 
 def every(cron: str, name: str = "t", *, enabled: bool = True) -> Timer:
@@ -114,7 +114,7 @@ async def start(clock: Clock, sent: Sent) -> AsyncIterator[Start]:
     """Starts timers, and stops them after the test."""
     started: list[Timers] = []
 
-    def begin(*functions: Function, fire: object = sent) -> Timers:
+    def begin(*functions: DeployedFunction, fire: object = sent) -> Timers:
         started.append(Timers(functions, fire, clock))  # type: ignore[arg-type]
         started[-1].start()
         return started[-1]

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from service.emulator.spec import schema, unplayed
 from service.emulator.spec.document import load
-from service.emulator.spec.model import AsyncConfig, Destination, Function, HealthCheck, Spec, Timer
+from service.emulator.spec.model import (
+    AsyncConfig,
+    DeployedFunction,
+    Destination,
+    HealthCheck,
+    Spec,
+    Timer,
+)
 from service.emulator.spec.read import read, read_mapping
 from service.errors import UsageError
 from service.events.sample import names
@@ -68,7 +75,7 @@ def document(*functions: Mapping[str, Any], **top: Any) -> dict[str, Any]:
     return {"edition": "3.0.0", "name": "app", "resources": resources, **top}
 
 
-def function(folder: Path, **props: Any) -> Function:
+def function(folder: Path, **props: Any) -> DeployedFunction:
     """The function of a file with these props."""
     spec = read_mapping(document(props), folder=folder, environ={})
     (found,) = spec.functions.values()
@@ -102,7 +109,7 @@ def warned(folder: Path, **props: Any) -> list[str]:
 def test_the_least_that_a_function_needs_has_the_platforms_defaults(folder: Path) -> None:
     """What is not in the file is what the platform takes for it."""
     props = dict(LEAST)
-    assert function(folder) == Function(
+    assert function(folder) == DeployedFunction(
         name="fn",
         region="cn-hangzhou",
         runtime="custom.debian12",
