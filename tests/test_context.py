@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 from service.calls.encode import encode
 from service.calls.threads import ThreadPool
 from service.context import RUNNING, Context, Platform, current_context
+from service.errors import UnserializableResult
 
 BAGGAGE = base64.b64encode(b'{"tenant": "a"}').decode()
 HEADERS = {
@@ -203,12 +204,17 @@ JSON = {
 
 
 def test_a_context_becomes_json() -> None:
-    """`to_json()` has the built-in runtime's keys and whole values, as a result and for json."""
+    """`to_json()` has the built-in runtime's keys and whole values, as a result and for json; the
+    object itself is refused as a result, since it would tell the call's keys by mistake.
+    """
     call = context(HEADERS)
     assert call.to_json() == JSON
-    for body in (encode(call), encode(call.to_json()), json.dumps(call.to_json())):
+    for body in (encode(call.to_json()), json.dumps(call.to_json())):
         assert json.loads(body) == JSON
-    assert json.loads(encode(call.credentials)) == JSON["credentials"]
+    assert json.loads(encode(call.credentials.to_json())) == JSON["credentials"]
+    for value in (call, {"context": call}, [call.credentials]):
+        with pytest.raises(UnserializableResult, match=r"holds the call's keys: return the fields"):
+            encode(value)
 
 
 def test_vars_shows_the_fields_and_the_handlers_own() -> None:

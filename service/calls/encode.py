@@ -17,6 +17,7 @@ from uuid import UUID
 import msgspec
 import orjson
 
+from ..context import Context, Credentials
 from ..errors import UnserializableResult
 
 OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
@@ -36,6 +37,10 @@ HINTS: Final[Mapping[type, str]] = {
     types.CoroutineType: "await it",
     types.GeneratorType: "return a list",
 }
+
+
+BY_NAME = "return the fields that you mean, or to_json() if you mean these as well"
+"""Advice where a result would tell credentials, most likely by mistake."""
 
 
 class _Unfit(TypeError):
@@ -97,6 +102,8 @@ def _plain(value: Any) -> Any:
 def _form(value: Any) -> Any:
     if isinstance(value, type):
         return _refuse(value)
+    if isinstance(value, Context | Credentials):
+        raise _Unfit(f"{type(value).__name__} holds the call's keys: {BY_NAME}")
     if hasattr(value, "to_json"):
         return value.to_json()
     if hasattr(value, "model_dump_json"):
