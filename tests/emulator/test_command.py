@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from service.emulator.command import add_flags
 from service.emulator.instances.processes import process_table
 from tests.emulator.play import WITHIN, free_port
 
@@ -205,6 +207,52 @@ def test_a_file_that_is_not_there_is_told_with_the_flag_that_names_one(tmp_path:
     with emulate(tmp_path) as fc:
         fc.read_to(r"s\.yaml: there is no such file; --spec FILE names another one")
         assert fc.process.wait(WITHIN) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--port", "99999"), "--port: 99999 is not from 0 to 65,535"),
+        (("--max-instances", "-3"), "--max-instances: -3 is not from 1 to 10,000"),
+        (("--max-instances", "0"), "--max-instances: 0 is not from 1"),
+        (("--max-instances", "1.5"), "--max-instances: '1.5' is not a whole number"),
+        (("--idle-timeout", "nan"), "--idle-timeout: nan is not from 0.1 to 86,400"),
+        (("--start-timeout", "soon"), "--start-timeout: 'soon' is not a number"),
+    ],
+)
+def test_a_flag_out_of_range_is_told_with_the_range(
+    capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], told: str
+) -> None:
+    """Nothing is started with it."""
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(flags)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_terminal_that_is_closed_stops_the_instances_by_the_book(folder: Path) -> None:
+    """SIGHUP is a stop like the others: pre-stop runs."""
+    file = folder / "s.yaml"
+    hooks = "timeout: 30\n      instanceLifecycleConfig: {preStop: {handler: index.pre_stop}}"
+    file.write_text(file.read_text().replace("timeout: 30", hooks))
+    code = folder / "code" / "index.py"
+    code.write_text(code.read_text() + "\ndef pre_stop(context):\n    print('has stopped')\n")
+    with emulate(folder) as fc:
+        assert invoke(fc.url(), "1").returncode == 0
+        fc.process.send_signal(signal.SIGHUP)
+        fc.read_to("has stopped")
+        fc.read_to("has ended with code 0")
+        assert fc.process.wait(WITHIN) == 0
+
+
+def test_a_state_file_that_cannot_be_written_is_told_as_that(folder: Path) -> None:
+    """The advice is to name another one: moving it away changes nothing."""
+    (folder / "state").mkdir()
+    with emulate(folder, "--state", "state") as fc:
+        fc.read_to(r"state: .*name another file")
+        assert fc.process.wait(WITHIN) == 3
 
 
 def test_kill_9_of_the_emulator_leaves_no_instance(folder: Path) -> None:

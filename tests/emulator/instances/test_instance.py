@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from service.emulator.calls import PlatformError
+from service.emulator.failures import WantedPort, own_port, waits
+from service.emulator.instances import start
 from service.emulator.instances.faults import Faults
 from service.emulator.spec.model import HealthCheck
 from tests.emulator.play import (
@@ -186,6 +188,46 @@ async def test_a_server_that_listens_elsewhere_is_told_what_the_desk_needs() -> 
         f"\nThis instance was to listen on port {played.port}: on the desk each instance needs a"
         " port of its own. Read it from FC_CUSTOM_LISTEN_PORT, or run with --max-instances 1.",
     )
+
+
+async def test_a_start_that_takes_long_says_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After three seconds, and not only at the end of 120: where it listens, or not yet."""
+    assert start.SILENCE == 3.0
+    monkeypatch.setattr(start, "SILENCE", 0.0)
+    played = function(environment={"HOST": "127.0.0.1", "GATE": "/none"})
+    async with playing(played) as play:
+        call = play.begin()
+        await play.log.wait_for(f"waits for port {played.port} to open, for 120 seconds in all.")
+        await play.log.wait_for("It does not listen anywhere yet.")
+        play.instance.kill()
+        with pytest.raises(PlatformError):
+            await call
+
+
+def test_the_line_of_a_slow_start_says_where_the_server_listens() -> None:
+    """And what to do about it."""
+    port = WantedPort(9000, 9000, cap=10)
+    assert waits(port, 120.0, [("127.0.0.1", 9000)]) == (
+        "waits for port 9000 to open, for 120 seconds in all. It listens on 127.0.0.1:9000 only:"
+        " Function Compute needs 0.0.0.0."
+    )
+
+
+@pytest.mark.parametrize(
+    ("port", "advice"),
+    [
+        (WantedPort(9000, 9000, cap=10), "or run with --max-instances 1."),
+        (WantedPort(4711, 9000, cap=1), "port 9000 of the file is another program's"),
+        (WantedPort(9000, 9000, cap=1), "or change the file."),
+    ],
+    ids=["several", "taken", "one"],
+)
+def test_the_advice_on_a_port_is_not_what_was_done_already(port: WantedPort, advice: str) -> None:
+    """With one instance at most there is no use in saying so."""
+    assert advice in own_port(port)
+    assert ("--max-instances" in own_port(port)) == (port.cap > 1)
 
 
 async def test_a_second_server_on_the_same_port_is_told_what_the_desk_needs() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.emulator.instances.output import CHUNK, TAIL, Output
+from service.emulator.instances.output import CHUNK, TAIL, Output, tail
 from service.protocol import MAX_LOG_LINE, new_request_id
 
 Lines = list[tuple[str, str]]
@@ -161,3 +161,32 @@ async def test_an_instance_that_closes_its_output_is_let_be(output: Output) -> N
     output.catch_up()
     output.begin("1-a")
     assert output.end("1-a") is None
+
+
+@given(st.text(min_size=1, max_size=30), st.integers(0, 6))
+def test_a_tail_is_cut_between_characters(text: str, more: int) -> None:
+    """A text of UTF-8 stays one, at most three bytes shorter than the limit."""
+    data = (text * (TAIL // len(text.encode()) + 2)).encode("utf-8", "replace") + b"x" * more
+    found = tail(data)
+    found.decode()
+    assert data.endswith(found)
+    assert TAIL - 3 <= len(found) <= TAIL
+
+
+def test_a_tail_of_bytes_that_are_no_text_is_whole() -> None:
+    """Nothing tells where a character would begin."""
+    assert tail(b"\x80" * 5000) == b"\x80" * TAIL
+    assert tail(b"\x80 short") == b"\x80 short"
+
+
+async def test_a_long_line_is_cut_between_characters(output: Output, lines: Lines) -> None:
+    """What stands before the note is text."""
+    for shift in range(4):
+        line = b"x" * shift + "\N{GRINNING FACE}".encode() * (MAX_LOG_LINE // 4 + 10)
+        for start in range(0, len(line), CHUNK):
+            os.write(output.writer, line[start : start + CHUNK])
+            output.catch_up()
+        os.write(output.writer, b"\n")
+        output.catch_up()
+        assert "\ufffd" not in lines[-1][0]
+        assert len(lines[-1][0].encode()) <= MAX_LOG_LINE
