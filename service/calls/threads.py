@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
+from functools import wraps
 from typing import Any, NamedTuple, NoReturn
 
 
@@ -93,28 +94,34 @@ def _close(*descriptors: int) -> None:
         os.close(descriptor)
 
 
+GetLoop = Callable[[], asyncio.AbstractEventLoop]
+
 _here = threading.local()
 
 
-class HandlerLoops(asyncio.DefaultEventLoopPolicy):
-    """Gives a handler's thread an event loop when its code asks for one, as the main thread has,
-    which plain handlers of the built-in runtime run in.
+def giving_loops(get: GetLoop) -> GetLoop:
+    """Return an `asyncio.get_event_loop` that gives a handler's thread an event loop if its code
+    asks for one, as the main thread has one, which plain handlers of the built-in runtime run in.
+
+    A policy would do so, too: Python 3.14 warns of any, and 3.16 has none.
     """
 
-    def get_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the thread's loop."""
+    @wraps(get)
+    def get_event_loop() -> asyncio.AbstractEventLoop:
         is_handlers = getattr(_here, "is_handlers", False)
         try:
-            loop = super().get_event_loop()
+            loop = get()
         except RuntimeError:
             if not is_handlers:
                 raise
         else:
             if not (is_handlers and loop.is_closed()):
                 return loop
-        loop = self.new_event_loop()
-        self.set_event_loop(loop)
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
         return loop
+
+    return get_event_loop
 
 
 class ThreadPool:

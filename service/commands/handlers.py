@@ -12,6 +12,7 @@ from ..calls.loader import load
 from ..logs.capture import unbuffer_wrappers
 from ..logs.log import Logs
 from ..logs.pipe import Sink
+from ..process.loop import loop_class
 from ..process.patches import check_threads, install
 from ..process.signals import SIGNALS
 from ..protocol import SERVICE_LOGGER
@@ -45,6 +46,7 @@ def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
             "%s: no setting of the service has this name, so it is left to the function",
             ", ".join(loaded.unclaimed),
         )
+    loop_class(wanted.loop)
     hooks = {what: getattr(wanted, what) or "" for what in HOOKS}
     handlers = load(wanted.handlers, cwd, **hooks)
     check_threads()

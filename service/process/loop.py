@@ -14,7 +14,6 @@ from typing import Any
 from ..calls import tracebacks
 from ..calls.left_behind import every_task, track_on
 from ..calls.tasks import context_of
-from ..calls.threads import HandlerLoops
 from ..context import RUNNING, Context
 from ..errors import StartError
 from ..logs.log import log_rarely
@@ -25,16 +24,18 @@ _log = logging.getLogger(SERVICE_LOGGER)
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
-    """Return an event loop: uvloop's for `uvloop`, and for `auto` if it is installed. Handler
-    threads get their own if they ask for one. Raises StartError if there is no uvloop.
+    """Return an event loop: uvloop's for `uvloop`, and for `auto` if it is installed. Raises
+    StartError if it was asked for, and is not.
     """
-    loop = _new_loop(kind)
+    loop = _keeping_signals(loop_class(kind))
     track_on(loop)
     return loop
 
 
-def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
-    asyncio.set_event_loop_policy(HandlerLoops())
+def loop_class(kind: str) -> Any:
+    """Import the class of such a loop and return it: before the function's folder is on the path,
+    where a file could have uvloop's name. Raises StartError as `new_loop` does.
+    """
     if kind != "asyncio":
         try:
             import uvloop  # not on every platform
@@ -44,8 +45,8 @@ def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
                     "uvloop is not installed: install it, or start with --loop auto"
                 ) from reason
         else:
-            return _keeping_signals(uvloop.Loop)
-    return _keeping_signals(asyncio.SelectorEventLoop)
+            return uvloop.Loop
+    return asyncio.SelectorEventLoop
 
 
 class _KeepsSignals:

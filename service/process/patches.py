@@ -21,7 +21,7 @@ from functools import cache
 from typing import Any
 
 from ..calls.left_behind import function_tasks
-from ..calls.threads import mark_copies
+from ..calls.threads import giving_loops, mark_copies
 from ..errors import StartError
 from ..logs import capture
 from ..logs.attribution import leave_call_in_pools, starting, submitting
@@ -39,8 +39,9 @@ def install(logs: Logs, level: str) -> Undo:
     """Change what a function's code uses, so that each call keeps to itself; return what undoes it.
 
     Output and log records go to `logs`; threads and jobs of executors belong to the call that
-    starts them; `asyncio.all_tasks` knows no task of the service's; the stop signals stay with the
-    service. Forks are heeded from now on: that cannot be undone.
+    starts them; `asyncio.all_tasks` knows no task of the service's; a handler's thread has an event
+    loop once it asks; the stop signals stay with the service. Forks are heeded from now on: that
+    cannot be undone.
     """
     changes = ExitStack()
     changes.callback(route(logs, level))
@@ -49,6 +50,8 @@ def install(logs: Logs, level: str) -> Undo:
     _replace(changes, executor, "submit", submitting(executor.submit))
     for module in (asyncio, asyncio.tasks):
         _replace(changes, module, "all_tasks", function_tasks)
+    for module in (asyncio, asyncio.events):
+        _replace(changes, module, "get_event_loop", giving_loops(module.get_event_loop))
     for name in ("stdout", "stderr"):
         redirect = capture.redirecting(getattr(contextlib, f"redirect_{name}"), name)
         _replace(changes, contextlib, f"redirect_{name}", redirect)
