@@ -14,7 +14,7 @@ TEMPORARY = "STS.DESK"
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class IssuedKeys:
     """A key's id, its secret, and the token that a temporary key has."""
 
     key_id: str
@@ -32,10 +32,10 @@ class Account:
         self.endpoint = ""
         self._seed = secrets.token_bytes(32)
 
-    def issue(self) -> Credentials:
+    def issue(self) -> IssuedKeys:
         """Return credentials that were never given before."""
         key_id = TEMPORARY + secrets.token_hex(8)
-        return Credentials(key_id, self._secret(key_id), f"DESK{secrets.token_hex(25)}")
+        return IssuedKeys(key_id, self._secret(key_id), f"DESK{secrets.token_hex(25)}")
 
     def secret_of(self, key_id: str) -> str | None:
         """Return the secret of a key that a function was given, None for any other id."""

@@ -24,7 +24,7 @@ CANNOT_START = "The function cannot be started."
 SIGNALS = {int(number) for number in signal.Signals}
 
 
-class InitializationError(Exception):
+class InitializerFailed(Exception):
     """The initializer failed or took too long; the text says why."""
 
 

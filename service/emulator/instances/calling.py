@@ -22,9 +22,9 @@ from ...protocol import INVOKE, Operation, new_request_id
 from .. import failures
 from ..account import Account
 from ..calls import Invocation, Outcome, PlatformError
-from ..failures import INITIALIZATION, UNHANDLED, InitializationError
+from ..failures import INITIALIZATION, UNHANDLED, InitializerFailed
 from ..spec.model import DeployedFunction
-from .client import Connections, InstanceAnswer, Lost, OutOfFiles, Unreadable
+from .client import InstanceAnswer, InstanceConnections, Lost, OutOfFiles, Unreadable
 from .contract import Requests
 from .output import Output
 from .ports import HOST
@@ -89,7 +89,7 @@ class InstanceCalls:
     ) -> None:
         """`write` is given lines of the log, each with its request id."""
         self.in_flight = self.peak = self.served = 0
-        self.connections = Connections(HOST)
+        self.connections = InstanceConnections(HOST)
         self.output: Output | None = None
         self._function = function
         self._life = life
@@ -204,7 +204,7 @@ class InstanceCalls:
         self._life.sample()
         self._write(failures.cancelled(request_id, duration, self._life.memory), request_id)
 
-    def not_initialized(self, request_id: str, reason: InitializationError) -> Outcome:
+    def not_initialized(self, request_id: str, reason: InitializerFailed) -> Outcome:
         """Return what a call gets whose instance could not be initialised."""
         body = failures.body(str(reason), INITIALIZATION)
         life = self._life
@@ -215,7 +215,7 @@ class InstanceCalls:
     async def hook(self, operation: Operation, seconds: float) -> str:
         """Call a hook; return why it failed, "" if it succeeded.
 
-        Raises what `Connections.ask` raises.
+        Raises what `InstanceConnections.ask` raises.
         """
         request_id = new_request_id()
         self._begin(request_id)
@@ -230,7 +230,7 @@ class InstanceCalls:
         return _reason(answer) or f"{operation.name} failed with status {answer.status}"
 
     async def check(self, path: str, seconds: float) -> InstanceAnswer:
-        """Send a health check. Raises what `Connections.ask` raises."""
+        """Send a health check. Raises what `InstanceConnections.ask` raises."""
         return await self.connections.ask(self._requests.look(path), b"", seconds)
 
 

@@ -57,7 +57,7 @@ class ClientConnection(BaseProtocol):
 
     __slots__ = ("_answer", "_connections", "_has_more", "_message", "_payload")
 
-    def __init__(self, connections: Connections, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, connections: InstanceConnections, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._parser = HttpResponseParser(
             self,
@@ -158,7 +158,7 @@ class ClientConnection(BaseProtocol):
         self._fail(Lost())
 
 
-class Connections:
+class InstanceConnections:
     """All connections to one instance, as many as calls have been in it at once."""
 
     def __init__(self, host: str) -> None:

@@ -28,7 +28,7 @@ from typing import Literal
 from ...protocol import INITIALIZE, PRE_STOP
 from .. import failures
 from ..account import Account
-from ..failures import InitializationError
+from ..failures import InitializerFailed
 from ..log import Log
 from ..spec.model import DeployedFunction
 from .calling import InstanceCalls
@@ -38,10 +38,10 @@ from .faults import Faults
 from .freezer import Freezer
 from .health import Health
 from .output import Output
-from .ports import Port, claim
+from .ports import claim
 from .private import PrivateFolder
 from .processes import Processes, process_table
-from .start import Launch, launch, wait_for_port
+from .start import InstanceStart, launch, wait_for_port
 
 State = Literal["starting", "running", "unhealthy", "stopping", "stopped"]
 
@@ -142,7 +142,7 @@ class Instance:
     async def start(self) -> None:
         """Start the command; return once the instance may be called.
 
-        Raises PlatformError when it does not start, InitializationError when its initializer fails;
+        Raises PlatformError when it does not start, InitializerFailed when its initializer fails;
         the instance ends then.
         """
         began = time.monotonic()
@@ -179,10 +179,10 @@ class Instance:
                 path, output = self._health.check.path, opened.output.recent
                 raise failures.unhealthy(path, fault, output)
 
-    def _prepare(self) -> Launch:
+    def _prepare(self) -> InstanceStart:
         """Take what the instance needs: a port, a folder, a pipe. Raises OSError."""
         function, conditions = self._function, self._conditions
-        port: Port = claim(function.port)
+        port = claim(function.port)
         self._releases.append(port.release)
         self.calls.connections.port = port.number
         private = PrivateFolder(conditions.folder / self.name, mounted=conditions.mounted)
@@ -199,7 +199,7 @@ class Instance:
             temporary=private.temporary,
         )
         variables |= conditions.faults.environment()
-        return Launch(function, variables, port.number, output, private, conditions.cap)
+        return InstanceStart(function, variables, port.number, output, private, conditions.cap)
 
     async def _initialize(self, limit: float) -> None:
         began = time.monotonic()
@@ -212,7 +212,7 @@ class Instance:
         except (Lost, Unreadable) as fault:
             reason = str(self.calls.failure(fault, time.monotonic() - began))
         if reason:
-            raise InitializationError(reason)
+            raise InitializerFailed(reason)
 
     # --- freeze and thaw
 

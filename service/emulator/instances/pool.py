@@ -30,7 +30,7 @@ from pathlib import Path
 from .. import failures
 from ..account import Account
 from ..calls import Invocation, Outcome, PlatformError
-from ..failures import InitializationError
+from ..failures import InitializerFailed
 from ..log import Log
 from ..spec.model import DeployedFunction
 from .faults import Faults
@@ -181,7 +181,7 @@ class InstancePool:
             if instance.state == "starting":
                 try:
                     instance = await self._wait_for(instance, cold=cold)
-                except InitializationError as reason:
+                except InitializerFailed as reason:
                     return instance.calls.not_initialized(call.request_id, reason)
         except BaseException:
             self._leave()
@@ -369,6 +369,6 @@ def _anew(reason: BaseException) -> Exception:
     """
     if isinstance(reason, PlatformError):
         return PlatformError(reason.status, reason.code, str(reason))
-    if isinstance(reason, InitializationError):
-        return InitializationError(str(reason))
+    if isinstance(reason, InitializerFailed):
+        return InitializerFailed(str(reason))
     return failures.broke(reason)

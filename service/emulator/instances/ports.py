@@ -21,7 +21,7 @@ TRIES = 100
 """Ports that are tried, of those that the system names as free."""
 
 
-class Port:
+class ClaimedPort:
     """A TCP port that no other instance of this machine is given until `release`.
 
     The claim is a UDP socket on the same number: every emulator sees it, it ends with the process,
@@ -46,12 +46,12 @@ class Port:
         self._claim.close()
 
 
-def claim(wanted: int) -> Port:
+def claim(wanted: int) -> ClaimedPort:
     """Return the wanted port if it is free, else another one. Raises OSError if none can be had."""
     number = wanted
     for _ in range(TRIES):
         try:
-            return Port(number)
+            return ClaimedPort(number)
         except OSError as reason:
             if reason.errno not in TAKEN:
                 raise

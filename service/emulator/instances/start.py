@@ -26,7 +26,7 @@ SILENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
+class InstanceStart:
     """What an instance is started with; `cap` is how many of the function there may be."""
 
     function: DeployedFunction
@@ -42,7 +42,7 @@ class Launch:
         return failures.WantedPort(self.port, self.function.port, self.cap)
 
 
-def launch(given: Launch) -> Processes:
+def launch(given: InstanceStart) -> Processes:
     """Start the command of a function; raises PlatformError if that is not possible."""
     function, output = given.function, given.output
     folder, first = function.code, function.command[0]
@@ -71,7 +71,7 @@ def launch(given: Launch) -> Processes:
 
 
 async def wait_for_port(
-    given: Launch, processes: Processes, seconds: float, write: Callable[[str], None]
+    given: InstanceStart, processes: Processes, seconds: float, write: Callable[[str], None]
 ) -> None:
     """Return once the port is open; raises PlatformError when it does not open in time, or the
     first process ends before. After a few seconds `write` is told what is waited for.

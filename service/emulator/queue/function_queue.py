@@ -15,7 +15,7 @@ from functools import partial
 from ..calls import Invocation, Invoker
 from ..spec.model import DeployedFunction
 from .outcomes import answered, detail_of, failure_of, refused
-from .schedule import Schedule, Waiting
+from .schedule import Waiting, WaitingTasks
 from .store import Store
 from .task import AsyncTask, Status
 
@@ -49,7 +49,7 @@ class FunctionQueue:
         self._clock = shared.clock
         self._sleep = shared.sleep
         self._send_on = send_on
-        self._schedule = Schedule()
+        self._schedule = WaitingTasks()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None

@@ -20,7 +20,7 @@ class Waiting:
     expires: float
 
 
-class Schedule:
+class WaitingTasks:
     """Numbers of tasks that wait for their time, or for room."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from service.emulator.instances.client import Connections, InstanceAnswer, Lost, Unreadable
+from service.emulator.instances.client import InstanceAnswer, InstanceConnections, Lost, Unreadable
 from tests.emulator.play import WITHIN
 
 REQUEST = b"POST /invoke HTTP/1.1\r\nContent-Length: 2\r\n\r\n"
@@ -45,13 +45,13 @@ Ask = Callable[[], "asyncio.Task[InstanceAnswer]"]
 @asynccontextmanager
 async def answering(
     *answers: bytes, seconds: float = WITHIN
-) -> AsyncIterator[tuple[Ask, Connections, Sequence[asyncio.Transport]]]:
+) -> AsyncIterator[tuple[Ask, InstanceConnections, Sequence[asyncio.Transport]]]:
     """A server; what asks it, over what, and the server's side of each connection."""
     loop = asyncio.get_running_loop()
     made: list[asyncio.Transport] = []
     left = list(answers)
     async with await loop.create_server(lambda: Server(left, made), "127.0.0.1", 0) as server:
-        connections = Connections("127.0.0.1")
+        connections = InstanceConnections("127.0.0.1")
         connections.port = server.sockets[0].getsockname()[1]
         yield lambda: loop.create_task(connections.ask(REQUEST, b"{}", seconds)), connections, made
         connections.drop()
@@ -165,7 +165,7 @@ async def test_a_connection_that_cannot_be_made_is_lost() -> None:
 
 async def test_a_connection_that_ends_as_it_is_made_is_lost() -> None:
     """Before the request could be sent."""
-    connections = Connections("127.0.0.1")
+    connections = InstanceConnections("127.0.0.1")
 
     def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
@@ -179,7 +179,7 @@ async def test_a_connection_that_ends_as_it_is_made_is_lost() -> None:
 async def test_a_connection_that_is_not_accepted_is_over_its_time() -> None:
     """The time of a call counts from its first byte's way on."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
-        connections = Connections("127.0.0.1")
+        connections = InstanceConnections("127.0.0.1")
         connections.port = deaf.getsockname()[1]
         waiting = [connections.ask(REQUEST, b"", 0.1) for _ in range(4)]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)

@@ -17,7 +17,7 @@ import pytest
 from service.emulator.calls import PlatformError
 from service.emulator.instances import instance as instances
 from service.emulator.instances import ports
-from service.emulator.instances.client import Connections, OutOfFiles
+from service.emulator.instances.client import InstanceConnections, OutOfFiles
 from service.emulator.instances.descriptors import LIMIT, raise_limit
 from service.emulator.instances.ports import claim
 from service.emulator.instances.processes import Processes
@@ -99,14 +99,14 @@ def no_files(*_: object, **__: object) -> Any:
 
 def test_a_port_is_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no matter of the port ends the search, and so does a desk without a free port."""
-    monkeypatch.setattr(ports, "Port", no_files)
+    monkeypatch.setattr(ports, "ClaimedPort", no_files)
     with pytest.raises(OSError, match="Too many open files"):
         claim(free_port())
 
     def taken(number: int) -> Any:
         raise OSError(errno.EADDRINUSE, "taken")
 
-    monkeypatch.setattr(ports, "Port", taken)
+    monkeypatch.setattr(ports, "ClaimedPort", taken)
     with pytest.raises(OSError, match="no port is free"):
         claim(free_port())
 
@@ -139,10 +139,10 @@ async def test_a_connection_that_cannot_be_opened_is_no_fault_of_the_function(
         play.instance.drop_connections()
         with monkeypatch.context() as patched:
 
-            async def refused(self: Connections, seconds: float) -> Any:
+            async def refused(self: InstanceConnections, seconds: float) -> Any:
                 raise OutOfFiles(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
 
-            patched.setattr(Connections, "_open", refused)
+            patched.setattr(InstanceConnections, "_open", refused)
             with pytest.raises(PlatformError, match="Too many open files") as caught:
                 await play.call()
             assert caught.value.status == 503
@@ -176,7 +176,7 @@ async def test_a_call_that_fails_in_the_emulator_gives_its_slot_back(
         await play.call()
         for name in ("ask", "_open"):
             with monkeypatch.context() as patched:
-                patched.setattr(Connections, name, no_files)
+                patched.setattr(InstanceConnections, name, no_files)
                 play.instance.drop_connections()
                 with pytest.raises((OSError, PlatformError)):
                     await play.call()

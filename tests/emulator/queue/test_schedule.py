@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.emulator.queue.schedule import Schedule, Waiting
+from service.emulator.queue.schedule import Waiting, WaitingTasks
 
 
 def waiting(number: int, due: float = 0.0, expires: float = math.inf) -> Waiting:
@@ -17,7 +17,7 @@ def waiting(number: int, due: float = 0.0, expires: float = math.inf) -> Waiting
 
 def test_what_is_due_waits_in_the_order_in_which_it_came() -> None:
     """Whatever was due before."""
-    schedule = Schedule()
+    schedule = WaitingTasks()
     for number in (2, 1, 3):
         schedule.put(waiting(number, due=number), now=5.0)
     assert schedule.first(2) == [2, 1]
@@ -27,7 +27,7 @@ def test_what_is_due_waits_in_the_order_in_which_it_came() -> None:
 
 def test_what_is_not_due_waits_for_its_time() -> None:
     """It comes behind what was due before it."""
-    schedule = Schedule()
+    schedule = WaitingTasks()
     schedule.put(waiting(1, due=10.0), now=0.0)
     schedule.put(waiting(2, due=5.0), now=0.0)
     schedule.put(waiting(3), now=0.0)
@@ -40,7 +40,7 @@ def test_what_is_not_due_waits_for_its_time() -> None:
 
 def test_what_is_too_old_is_taken_out() -> None:
     """When its time is over, and not before, whether it waited for room or for its time."""
-    schedule = Schedule()
+    schedule = WaitingTasks()
     schedule.put(waiting(1, expires=10.0), now=0.0)
     schedule.put(waiting(2, due=10.0, expires=10.0), now=0.0)
     schedule.put(waiting(3, expires=11.0), now=0.0)
@@ -52,7 +52,7 @@ def test_what_is_too_old_is_taken_out() -> None:
 
 def test_a_task_can_be_removed_wherever_it_waits() -> None:
     """And one that does not wait is none."""
-    schedule = Schedule()
+    schedule = WaitingTasks()
     schedule.put(waiting(1), now=0.0)
     schedule.put(waiting(2, due=5.0), now=0.0)
     assert (schedule.remove(1), schedule.remove(2), schedule.remove(2)) == (True, True, False)
@@ -67,7 +67,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(
     entries: list[tuple[int, int]], steps: list[int]
 ) -> None:
     """Each task is taken out too old, or is ready, or is not due yet: one of them, at any time."""
-    schedule = Schedule()
+    schedule = WaitingTasks()
     for number, (due, age) in enumerate(entries):
         schedule.put(waiting(number, due=due, expires=due + age), now=0.0)
     expired: list[int] = []
