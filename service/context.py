@@ -21,7 +21,15 @@ from .context_parts import (
     set_once,
 )
 
-__all__ = ["LOGGER", "RUNNING", "Context", "Platform", "current_context", "sent_headers"]
+__all__ = [
+    "LOGGER",
+    "RUNNING",
+    "Context",
+    "Credentials",
+    "Platform",
+    "current_context",
+    "sent_headers",
+]
 
 NO_PLATFORM = Platform()
 

@@ -107,7 +107,18 @@ def test_emulate_runs_a_function_with_a_service_of_its_own(function: Path) -> No
 
 # --- other files
 
-HIDING = ("email", "queue", "types", "uuid", "json", "aiohttp", "orjson", "calendar", "profile", "uvloop")
+HIDING = (
+    "email",
+    "queue",
+    "types",
+    "uuid",
+    "json",
+    "aiohttp",
+    "orjson",
+    "calendar",
+    "profile",
+    "uvloop",
+)
 
 
 @pytest.mark.parametrize("start", [START, (sys.executable, "-m", "service"), SCRIPT])
