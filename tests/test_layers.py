@@ -16,6 +16,7 @@ from tests.wings import (
     imports,
     module_of,
     target_of,
+    tree_of,
     wing_of,
     with_map,
 )
@@ -29,7 +30,7 @@ WINGS = {
     "events": "errors",
     "context_parts": "protocol",
     "context": "context_parts",
-    "calls": "context errors protocol names",
+    "calls": "context context_parts errors protocol names",
     "logs": "context protocol",
     "settings": "context errors protocol",
     "__init__": "first calls context errors names",
@@ -102,7 +103,7 @@ def test_the_table_lists_each_wing_once() -> None:
 def test_a_module_imports_only_what_its_wing_may(file: Path) -> None:
     """At any depth, what is imported of the service is of the same wing or of one it may know."""
     wing = wing_of(module_of(file))
-    for _, name in imports(file):
+    for name in imports(file):
         assert not f"{name}.".startswith(("service.", "fc_event_service.")), (
             f"{name}: imports of our own are relative"
         )
@@ -132,7 +133,7 @@ def test_a_module_of_the_emulator_imports_only_what_its_part_may() -> None:
         module = module_of(file)
         if wing_of(module) != "emulator":
             continue
-        for _, name in imports(file):
+        for name in imports(file):
             if name.startswith(".emulator."):
                 part, target = part_of(module), part_of(target_of(name))
                 assert target == part or target in PARTS[part].split(), f"{module}: {name}"
@@ -141,7 +142,7 @@ def test_a_module_of_the_emulator_imports_only_what_its_part_may() -> None:
 def test_no_import_leads_back() -> None:
     """The modules can be put in a row in which each imports only those before it."""
     graph = {
-        module_of(file): {target_of(name) for _, name in imports(file) if name.startswith(".")}
+        module_of(file): {target_of(name) for name in imports(file) if name.startswith(".")}
         - {module_of(file)}
         for file in FILES
     }
@@ -155,7 +156,7 @@ def test_the_map_shows_the_imports_of_today() -> None:
 
 def test_nothing_is_imported_late_but_what_may_be_missing(file: Path) -> None:
     """Inside of functions stand optional extras, and what most starts do not need."""
-    module, tree = module_of(file), ast.parse(file.read_text())
+    module, tree = module_of(file), tree_of(file)
     allowed = {*LATE.get(module, "").split(), *LATE.get(wing_of(module), "").split()}
     for node in ast.walk(tree):
         for name in imported(module, node) if node not in tree.body else ():
@@ -164,14 +165,14 @@ def test_nothing_is_imported_late_but_what_may_be_missing(file: Path) -> None:
 
 def test_no_optional_extra_is_imported_at_start(file: Path) -> None:
     """What may be missing is never needed to import a module."""
-    tree = ast.parse(file.read_text())
+    tree = tree_of(file)
     names = {name for node in tree.body for name in imported(module_of(file), node)}
     assert not {name.split(".")[0] for name in names} & OPTIONAL
 
 
 def test_there_are_no_back_edges_for_type_checkers(file: Path) -> None:
     """TYPE_CHECKING is named nowhere."""
-    tree = ast.parse(file.read_text())
+    tree = tree_of(file)
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert "TYPE_CHECKING" not in names | attributes
@@ -181,7 +182,7 @@ def test_there_are_no_back_edges_for_type_checkers(file: Path) -> None:
 def test_rules_and_bytes_are_pure(module: str) -> None:
     """They import neither aiohttp nor asyncio, and nothing of the service but such modules."""
     file = ROOT.joinpath(*module.split(".")).with_suffix(".py")
-    for _, name in imports(file):
+    for name in imports(file):
         if name.startswith("."):
             assert target_of(name) in PURE
         assert name.split(".")[0] not in ("aiohttp", "asyncio")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import service
@@ -41,6 +42,7 @@ def imported(module: str, node: ast.AST) -> Iterator[str]:
             yield ("." if node.level else "") + ".".join([*parts, alias.name])
 
 
+@cache
 def target_of(name: str) -> str:
     """The module of the service that `.http.connection.Connection` names; the package itself for a
     name of its own.
@@ -55,11 +57,16 @@ def target_of(name: str) -> str:
     return "__init__"
 
 
-def imports(file: Path) -> Iterator[tuple[ast.AST, str]]:
-    """Each import of a file at any depth, with the name that it brings."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        for name in imported(module_of(file), node):
-            yield node, name
+@cache
+def tree_of(file: Path) -> ast.Module:
+    """What a file says."""
+    return ast.parse(file.read_text())
+
+
+@cache
+def imports(file: Path) -> list[str]:
+    """The name of each import of a file, at any depth."""
+    return [n for node in ast.walk(tree_of(file)) for n in imported(module_of(file), node)]
 
 
 def edges() -> dict[str, set[str]]:
@@ -67,7 +74,7 @@ def edges() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {wing_of(module_of(file)): set() for file in FILES}
     for file in FILES:
         wing = wing_of(module_of(file))
-        found[wing] |= {wing_of(target_of(name)) for _, name in imports(file) if name[0] == "."}
+        found[wing] |= {wing_of(target_of(name)) for name in imports(file) if name[0] == "."}
         found[wing].discard(wing)
     return found
 
@@ -75,6 +82,7 @@ def edges() -> dict[str, set[str]]:
 def row_of(graph: dict[str, set[str]]) -> list[str]:
     """Return the wings from the top of the staircase to its ground: the deepest first."""
 
+    @cache
     def depth(wing: str) -> int:
         return 1 + max((depth(below) for below in graph[wing]), default=-1)
 
@@ -84,6 +92,7 @@ def row_of(graph: dict[str, set[str]]) -> list[str]:
 def arrows(graph: dict[str, set[str]]) -> Iterator[tuple[str, str]]:
     """Yield each import that is not said already by a longer way through other wings."""
 
+    @cache
     def below(wing: str) -> set[str]:
         return graph[wing] | {far for near in graph[wing] for far in below(near)}
 

@@ -17,7 +17,8 @@ from uuid import UUID
 import msgspec
 import orjson
 
-from ..context import Context, Credentials
+from ..context import Context
+from ..context_parts import Credentials
 from ..errors import UnserializableResult
 
 OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
