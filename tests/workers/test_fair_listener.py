@@ -55,31 +55,32 @@ async def answered(listener: FairListener) -> None:
 
 
 async def test_a_worker_that_does_not_take_its_turn_is_not_waited_for(shared: Shared) -> None:
-    """The other worker takes nothing, and this one serves all the same."""
+    """The other worker takes nothing, and this one serves however many come."""
     listener, _, lifecycle, counts = shared
     await listener.start()
-    busy: Any = {object() for _ in range(2 * AHEAD)}
-    listener._server.connections.open |= busy
-    assert counts.behind(0, listener._note()) == {1: 0}
-    for _ in range(3):
-        await answered(listener)
-    listener._server.connections.open -= busy
-    lifecycle.ending.set()
-    await listener.stop()
-
-
-async def test_no_descriptor_left_pauses_and_goes_on(
-    shared: Shared, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker without free descriptors tries again after a while instead of spinning."""
-    listener, _, lifecycle, _ = shared
-    monkeypatch.setattr("service.http.listener.RETRY", 0.01)
-    await listener.start()
-    listener._cannot_take(OSError(errno.EMFILE, "too many"))
-    assert listener._timer is not None
+    port = int(listener.name.rsplit(":", 1)[1])
+    kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2 * AHEAD)]
+    for reader, writer in kept:
+        writer.write(b"GET /no HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 404")
+    assert counts.behind(1, 0) == {}
+    assert counts.behind(0, 2 * AHEAD) == {1: 0}
     await answered(listener)
+    for _, writer in kept:
+        writer.close()
     lifecycle.ending.set()
     await listener.stop()
+
+
+def test_the_counts_tell_whether_a_worker_was_busy() -> None:
+    """Until its place is forgotten."""
+    counts = SharedCounts(2)
+    counts.note(1, 3, 4)
+    counts.note_busy(1, busy=True)
+    assert (counts.is_busy(0), counts.is_busy(1)) == (False, True)
+    counts.forget(1)
+    assert counts.is_busy(1) is False
+    assert counts.behind(0, AHEAD) == {1: 0}
 
 
 async def test_the_end_of_this_worker_leaves_the_socket_to_the_others(shared: Shared) -> None:
@@ -104,11 +105,12 @@ async def test_the_end_of_the_instance_closes_the_socket_everywhere(shared: Shar
 
 
 async def test_a_socket_that_another_worker_ended_is_left_alone(shared: Shared) -> None:
-    """The loop does not spin on it."""
+    """It is read no more: the loop does not spin on it."""
     listener, sock, lifecycle, _ = shared
     await listener.start()
     sock.shutdown(socket.SHUT_RDWR)
-    listener._take()
+    for _ in range(3):  # turns of the loop, in which it is seen
+        await asyncio.sleep(0)
     assert not asyncio.get_running_loop().remove_reader(sock)
     lifecycle.ending.set()
     await listener.stop()
@@ -117,16 +119,21 @@ async def test_a_socket_that_another_worker_ended_is_left_alone(shared: Shared) 
 async def test_a_client_that_is_gone_is_forgotten(
     shared: Shared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error of a connection that was just taken is no error of the service."""
+    """An error of a connection that was just taken ends that one, and no other."""
     listener, _, lifecycle, _ = shared
+    loop = asyncio.get_running_loop()
+    connect = loop.connect_accepted_socket
 
     async def fail(*_: Any) -> None:
+        monkeypatch.setattr(loop, "connect_accepted_socket", connect)
         raise OSError(errno.ENOTCONN, "gone")
 
-    ours, client = socket.socketpair()
-    monkeypatch.setattr(asyncio.get_running_loop(), "connect_accepted_socket", fail)
-    await listener._serve(ours)
-    assert ours.fileno() == -1
-    client.close()
+    monkeypatch.setattr(loop, "connect_accepted_socket", fail)
+    await listener.start()
+    port = int(listener.name.rsplit(":", 1)[1])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await reader.read() == b""
+    writer.close()
+    await answered(listener)
     lifecycle.ending.set()
     await listener.stop()
