@@ -68,7 +68,7 @@ WORKS: dict[str, Handle] = {"small event": at_once, "event that waits a turn": n
 
 async def ours(handle: Handle, number: int) -> list[Any]:
     """Return the service's own connections."""
-    from service.app import create_app
+    from service.app import assemble_app
     from service.calls.function import Function, Handlers
     from service.calls.left_behind import task_factory
     from service.context import Platform
@@ -82,7 +82,7 @@ async def ours(handle: Handle, number: int) -> list[Any]:
     asyncio.get_running_loop().set_task_factory(task_factory)
     sink = Sink(os.open(os.devnull, os.O_WRONLY))
     handlers = Handlers(Function("inside.handle", handle, "async", bytes))
-    app = create_app(Settings(), Platform(), handlers, Logs(sink))
+    app = assemble_app(Settings(), Platform(), handlers, Logs(sink))
     lifecycle = app[SERVICE].lifecycle
     server = Server(app, lifecycle, Limits(60, 60, 2 * number), sink.when_out)
     await server.setup()

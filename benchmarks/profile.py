@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 
 from benchmarks import loads
-from service.app import create_app
+from service.app import assemble_app
 from service.calls.function import Function, Handlers
 from service.calls.left_behind import task_factory
 from service.context import Platform
@@ -78,7 +78,7 @@ class Wire(asyncio.Transport):
 async def connections(sink: Sink) -> list[Any]:
     """Return what serves the events: connections as the server makes them."""
     handlers = Handlers(Function("profile.handle", handle, "async", bytes))
-    app = create_app(Settings(), Platform(), handlers, Logs(sink))
+    app = assemble_app(Settings(), Platform(), handlers, Logs(sink))
     lifecycle = app[SERVICE].lifecycle
     server = Server(app, lifecycle, Limits(60, 60, 2 * CONNECTIONS), sink.when_out)
     await server.setup()

@@ -4,6 +4,7 @@ instance.
 
 import importlib.util
 import sys
+from typing import Any
 
 # An error of ours says which name was asked for: then `python -m` shows its line, and no traceback.
 _asked = "service" if "service" in sys.modules else __name__
@@ -52,4 +53,20 @@ else:
     adopt()
 
 __version__ = "0.1.0"
-__all__ = ["Context", "EventStream", "InvalidEvent", "__version__", "current_context"]
+__all__ = [
+    "Context",
+    "EventStream",
+    "InvalidEvent",
+    "__version__",
+    "create_app",
+    "current_context",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what few need when it is first used: the import of the package stays cheap."""
+    if name != "create_app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .embed import create_app
+
+    return create_app

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from . import protocol
 from .calls import left_behind
@@ -134,16 +135,18 @@ async def do(duty: Duty, service: Service, ask: Ask, _request: web.Request) -> w
 # --- assembly
 
 
-def create_app(
+def assemble_app(
     settings: Settings,
     platform: Platform,
     handlers: Handlers,
     logs: Logs,
     ask: Ask = alone,
     duties: Sequence[Duty] = DUTIES,
+    middlewares: Sequence[Middleware] = (),
 ) -> web.Application:
     """Return the application that serves `handlers`. Its `on_startup` signal starts the
-    initializer. `ask` reaches the other workers of the instance, if there are any.
+    initializer. `ask` reaches the other workers of the instance, if there are any; `middlewares`
+    are around the service's own.
     """
     service = assemble(settings, platform, handlers, logs)
     paths = _paths(service, ask, duties)
@@ -152,7 +155,7 @@ def create_app(
         framed(logs, platform, settings.timeout, settings.deadline_margin, logged),
         reported(paths, error_trace=settings.error_trace),
     )
-    app = web.Application(middlewares=rings)
+    app = web.Application(middlewares=[*middlewares, *rings])
     app[OWN_RINGS] = rings
     app[SERVICE] = service
     app.router.register_resource(Paths(paths))

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from service.app import create_app
+from service.app import assemble_app
 from service.calls import function as handler
 from service.calls.callables import Kind
 from service.calls.decode import decoder
@@ -113,7 +113,7 @@ def assembled(
     **hooks: Callable[..., Any],
 ) -> web.Application:
     """The service's application around `call` and its hooks."""
-    return create_app(settings or Settings(), Platform(), handlers_of(call, **hooks), logs)
+    return assemble_app(settings or Settings(), Platform(), handlers_of(call, **hooks), logs)
 
 
 def handlers_of(call: Callable[..., Any], **hooks: Callable[..., Any]) -> handler.Handlers:

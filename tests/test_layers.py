@@ -33,11 +33,12 @@ WINGS = {
     "calls": "context context_parts errors protocol names",
     "logs": "context protocol",
     "settings": "context errors protocol",
-    "__init__": "first calls context errors names",
     "http": "calls logs context errors protocol",
     "instance": "http calls logs settings context errors protocol",
     "app": "instance http calls logs settings context errors protocol",
     "process": "instance http calls logs settings context errors protocol",
+    "embed": "process app instance http calls logs settings context errors protocol",
+    "__init__": "embed first calls context errors names",
     "workers": "process instance http calls logs settings context errors protocol",
     "emulator": "__init__ logs settings errors protocol events names",
     "commands": "__init__ emulator workers process app instance http calls logs settings events"

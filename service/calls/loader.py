@@ -49,6 +49,20 @@ def load(names: Sequence[str], folder: Path, **hooks: str) -> Handlers:
     return Handlers(handler=checked, **found, likely_initializer=likely)
 
 
+def take(found: Any, folder: Path, **hooks: str) -> Handlers:
+    """Return a callable as the handler, with the hooks of its module, as `load` does by name."""
+    name = getattr(found, "__qualname__", type(found).__qualname__)
+    module = sys.modules.get(getattr(found, "__module__", ""), ModuleType("handler"))
+    wanted = Wanted("handler", f"{module.__name__}.{name}")
+    return Handlers(
+        handler=_check_handler(wanted, found, module),
+        **{
+            what: _hook(module, Wanted(what, hooks.get(what, "")), defaults_of(what), folder)
+            for what in HOOKS
+        },
+    )
+
+
 def defaults_of(hook: str) -> tuple[str, ...]:
     """Return the names under which a hook is looked for in the handler's module."""
     return ("initialize", "initializer") if hook == "initializer" else (hook,)

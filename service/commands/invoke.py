@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .. import protocol
-from ..app import create_app, run_event
+from ..app import assemble_app, run_event
 from ..calls.admission import Budget
 from ..calls.deadline import Call
 from ..calls.stream import Chunks, EventStream
@@ -127,7 +127,7 @@ def _called(loaded: Loaded, flags: argparse.Namespace, event: bytes, cwd: Path) 
         if flags.url:
             result, failed = call_service(flags.url, event, loaded.settings)
         else:
-            app = create_app(loaded.settings, loaded.platform, load_handlers(loaded, cwd), logs)
+            app = assemble_app(loaded.settings, loaded.platform, load_handlers(loaded, cwd), logs)
             result, failed = call_here(app[SERVICE], event)
     write_result(result, result_to)
     return 1 if failed else 0

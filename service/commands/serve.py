@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..app import create_app
+from ..app import assemble_app
 from ..errors import UsageError
 from ..process.checks import check_leftovers, check_start
 from ..process.serve import listen, serve
@@ -64,7 +64,7 @@ def serve_alone(loaded: Loaded, cwd: Path) -> int:
     with logged(loaded.settings, 1) as logs:
         handlers = load_handlers(loaded, cwd)
         sock = listen(loaded.settings)
-        app = create_app(loaded.settings, loaded.platform, handlers, logs)
+        app = assemble_app(loaded.settings, loaded.platform, handlers, logs)
 
         def announce(url: str) -> None:
             for line in (INITED, *banner_lines(loaded, handlers, url)):
@@ -84,7 +84,7 @@ def serve_for_reload(loaded: Loaded, cwd: Path, control: int) -> int:
     with logged(loaded.settings, 1) as logs:
         handlers = load_handlers(loaded, cwd)
         sock = link.listening_socket()
-        app = create_app(loaded.settings, loaded.platform, handlers, logs)
+        app = assemble_app(loaded.settings, loaded.platform, handlers, logs)
 
         def announce(url: str) -> None:
             for line in (INITED, *banner_lines(loaded, handlers, url)):
@@ -102,7 +102,7 @@ def serve_with_others(loaded: Loaded, cwd: Path, worker: Any) -> int:
             loaded = replace(loaded, unclaimed=())  # the first worker tells of these
         handlers = load_handlers(loaded, cwd)
         peers = worker.peers(mine)
-        app = create_app(mine, loaded.platform, handlers, logs, peers.ask)
+        app = assemble_app(mine, loaded.platform, handlers, logs, peers.ask)
         worker.join(app, peers)
 
         def announce(url: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
 from service import protocol
-from service.app import create_app
+from service.app import assemble_app
 from service.calls.function import HOOKS
 from service.context import RUNNING, Context, Platform
 from service.instance.assembly import SERVICE
@@ -45,7 +45,7 @@ async def test_a_new_row_is_a_hook_of_every_worker(aiohttp_client: AiohttpClient
         inboxes, workers, duties = [new_inbox(), new_inbox()], [], (*DUTIES, THAW)
         for place in range(2):
             peers = Peers(place, inboxes, Settings())
-            app = create_app(Settings(), Platform(), handlers, logs, peers.ask, duties)
+            app = assemble_app(Settings(), Platform(), handlers, logs, peers.ask, duties)
             peers.work = {duty.path: duty.work(app[SERVICE]) for duty in duties}
             peers.open()
             workers.append((app, peers))
@@ -67,7 +67,7 @@ async def test_a_new_row_is_a_hook_of_every_worker(aiohttp_client: AiohttpClient
 async def test_each_row_has_its_path(aiohttp_client: AiohttpClient, row: Duty) -> None:
     """Each method of each row is answered, and a method that it does not take is told."""
     with logged() as (logs, _):
-        app = create_app(Settings(), Platform(), handlers_of(echo), logs)
+        app = assemble_app(Settings(), Platform(), handlers_of(echo), logs)
         client = await aiohttp_client(app)
         for method in row.operation.methods:
             assert (await client.request(method, row.path)).status == 200
@@ -94,7 +94,7 @@ async def test_a_hook_outside_of_a_request_has_a_context_of_its_own() -> None:
 
     with logged() as (logs, _):
         handlers = handlers_of(echo, pre_freeze=hook)
-        service = create_app(Settings(), Platform(), handlers, logs)[SERVICE]
+        service = assemble_app(Settings(), Platform(), handlers, logs)[SERVICE]
         await asyncio.create_task(_awaited(runs("pre_freeze")(service)))
     assert protocol.request_id(seen) == (seen[0], "")
 

@@ -332,10 +332,10 @@ async def test_only_calls_that_were_there_are_said_to_be_lost(two: Two) -> None:
     victim, _ = await service.serves()
     assert (await service.server.ask(request(b"", path="/initialize"))).status == 200
     await service.health()
+    os.kill(victim, signal.SIGKILL)
+    assert "calls are lost" not in await service.until("another one takes its place")
+    await service.until(SERVES_AGAIN)
     async with service.server.client() as client:
-        os.kill(victim, signal.SIGKILL)
-        assert "calls are lost" not in await service.until("another one takes its place")
-        await service.until(SERVES_AGAIN)
         busy = pid_of(await client.ask(request()))
         await client.send(request(b"wait"))
         await service.until("running")

@@ -1,0 +1,80 @@
+"""The service as an application for aiohttp's own server, and for tests: `create_app`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from .app import assemble_app
+from .calls.function import HOOKS
+from .calls.loader import load, take
+from .errors import ServiceError
+from .instance.assembly import SERVICE
+from .logs.log import Logs
+from .logs.pipe import Sink
+from .process.patches import install
+from .settings.load import load as load_settings
+from .settings.table import ROWS
+
+
+def create_app(
+    handler: Callable[..., Any] | str,
+    *,
+    middlewares: Sequence[Middleware] = (),
+    **settings: Any,
+) -> web.Application:
+    """Return the application that serves a function: `web.run_app(create_app(handler))`, or
+    pytest-aiohttp's `aiohttp_client(create_app(handler))`.
+
+    `handler` is the function, or its name as in the setting. Each setting may be given by its name
+    and wins over the environment and `config/`. The user's middlewares are around the service's
+    own: they see each request before it is checked, and each answer with its request id.
+
+    Raises StartError for a handler that cannot be served, UsageError for a value that is not
+    allowed, TypeError for a name that is no setting's.
+    """
+    unknown = ", ".join(sorted(settings.keys() - ROWS.keys()))
+    if unknown:
+        raise TypeError(f"there is no setting {unknown}; docs/settings.md lists them")
+    cwd = Path.cwd()
+    if isinstance(handler, str):
+        settings["handler"] = handler
+    loaded = load_settings(settings, os.environ, cwd)
+    hooks = {what: getattr(loaded.settings, what) or "" for what in HOOKS}
+    if isinstance(handler, str):
+        handlers = load(loaded.settings.handlers, cwd, **hooks)
+    else:
+        handlers = take(handler, cwd, **hooks)
+    logs = Logs(Sink(1), loaded.settings.log_format)
+    app = assemble_app(loaded.settings, loaded.platform, handlers, logs, middlewares=middlewares)
+    _log_while_served(app, logs, loaded.settings.log_level)
+    app.on_cleanup.insert(0, _stop)
+    return app
+
+
+def _log_while_served(app: web.Application, logs: Logs, level: str) -> None:
+    """Have all that calls write be lines of the log, from the start of `app` to its end."""
+    changes = ExitStack()
+
+    async def begin(_app: web.Application) -> None:
+        changes.callback(logs.sink.close)
+        changes.callback(logs.close)
+        changes.callback(install(logs, level))
+
+    async def end(_app: web.Application) -> None:
+        changes.close()
+
+    app.on_startup.insert(0, begin)  # what the initializer writes is a line, too
+    app.on_cleanup.append(end)
+
+
+async def _stop(app: web.Application) -> None:
+    """Run the user's `pre_stop`, once no call runs any more; its failure is logged there."""
+    with suppress(ServiceError):
+        await app[SERVICE].lifecycle.stop()
