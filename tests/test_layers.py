@@ -78,7 +78,7 @@ LATE = {
     "emulator": "jsonschema uvloop yaml",
     "events": "cbor2 pydantic",
     "process.loop": "uvloop",
-    "__init__": "first calls context errors names",  # within a `try`
+    "__init__": "embed first calls context errors names",  # within a `try`, or when asked for
 }
 OPTIONAL = {"uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml"}
 PURE = ("protocol", "http.chunked", "http.heads", "http.wire")

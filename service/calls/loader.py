@@ -53,14 +53,9 @@ def take(found: Any, folder: Path, **hooks: str) -> Handlers:
     """Return a callable as the handler, with the hooks of its module, as `load` does by name."""
     name = getattr(found, "__qualname__", type(found).__qualname__)
     module = sys.modules.get(getattr(found, "__module__", ""), ModuleType("handler"))
-    wanted = Wanted("handler", f"{module.__name__}.{name}")
-    return Handlers(
-        handler=_check_handler(wanted, found, module),
-        **{
-            what: _hook(module, Wanted(what, hooks.get(what, "")), defaults_of(what), folder)
-            for what in HOOKS
-        },
-    )
+    checked = _check_handler(Wanted("handler", f"{module.__name__}.{name}"), found, module)
+    of_module = {what: _hook(module, Wanted(what, hooks.get(what, "")), folder) for what in HOOKS}
+    return Handlers(handler=checked, **of_module, likely_initializer="")
 
 
 def defaults_of(hook: str) -> tuple[str, ...]:
