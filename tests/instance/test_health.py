@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.app import create_app
+from service.app import assemble_app
 from service.context import Platform
 from service.instance.assembly import SERVICE
 from service.instance.health import can_start_thread, health_of, summed
@@ -28,7 +28,7 @@ def figures(**changed: Any) -> dict[str, Any]:
 async def test_a_worker_that_can_start_no_thread_is_not_healthy() -> None:
     """As many threads and processes as there may be: most functions fail then."""
     with logged() as (logs, _):
-        service = create_app(Settings(), Platform(), handlers_of(lambda event: event), logs)[
+        service = assemble_app(Settings(), Platform(), handlers_of(lambda event: event), logs)[
             SERVICE
         ]
         await service.lifecycle.initialized()
