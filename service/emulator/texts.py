@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .spec.called import ACCOUNT
 from .spec.model import DeployedFunction
-from .spec.references import ACCOUNT
 
 
 def function_arn(function: DeployedFunction) -> str:

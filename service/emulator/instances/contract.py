@@ -25,8 +25,8 @@ from ...protocol import (
     Operation,
 )
 from ..account import Account
+from ..spec.called import ACCOUNT
 from ..spec.model import DeployedFunction
-from ..spec.references import ACCOUNT
 from .ports import HOST
 
 QUALIFIER = "LATEST"

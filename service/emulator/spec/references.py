@@ -7,27 +7,16 @@ JavaScript writes it. What a call returns is looked at once more, as Serverless 
 from __future__ import annotations
 
 import difflib
-import json
 import re
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
+from .called import FUNCTIONS, ReferenceFault, config
 from .document import Place, at, section
 from .expressions import Call, Expression, Literal, Named, parse
-from .yaml12 import loader, written
-
-ACCOUNT = "1000000000000000"
-"""The id of the account that everything here belongs to: nobody's."""
-
-CONFIG = {
-    "AccountID": ACCOUNT,
-    "AccessKeyID": "emulated-access-key-id",
-    "AccessKeySecret": "emulated-access-key-secret",
-}
-"""What `${config(...)}` names: nobody's, since nothing on a desk may reach an account."""
+from .yaml12 import written
 
 KNOWN = (
     "${vars.NAME}, ${env('NAME', 'default')}, ${this.props.KEY}, ${resources.NAME.props.KEY},"
@@ -41,10 +30,6 @@ _LATER = re.compile(r"(?:resources|components)\.[^.]+\.(?:output|info)(?:\.|$)|(
 
 MOST = 100_000
 """Values of a file at most: a few aliases of aliases can stand for more than memory holds."""
-
-
-class ReferenceFault(Exception):
-    """What is wrong with a reference."""
 
 
 class References:
@@ -155,7 +140,7 @@ class References:
         if root == "env" and steps:
             return self._variable(".".join(steps), None)
         if root == "credential" and len(steps) == 1:
-            return _config(steps[0])
+            return config(steps[0])
         if root == "this" and steps:
             return self._this(shown, steps, place)
         if root in ("vars", "resources") and steps:
@@ -204,17 +189,12 @@ class References:
         if name == "secret":
             self.warnings[place] = "secret() is not known on a desk: it stays as it is written"
             return f"${{secret('{written(arguments[0] if arguments else '')}')}}"
-        if name not in ("config", "path", "file", "json", "yaml", "str", "base64"):
+        if name not in FUNCTIONS:
             raise ValueError(name)
         if len(arguments) != 1:
             raise ReferenceFault(f"{name}() takes one argument, here it has {len(arguments)}")
-        (argument,) = arguments
-        if name == "str":
-            return written(self._said(argument, place))
-        text = written(argument)
-        if name in ("path", "file"):
-            return _file(name, self._folder_of(place) / text, text)
-        return _config(text) if name == "config" else _read_as(name, text)
+        argument = self._said(arguments[0], place) if name == "str" else arguments[0]
+        return FUNCTIONS[name](written(argument), self._folder_of(place))
 
     def _said(self, argument: Any, place: Place) -> Any:
         """What `str(vars.size)` is asked for: the value of that name, or the text itself."""
@@ -239,40 +219,3 @@ def _nowhere(shown: str, there: Place, value: Any, step: str | int) -> str:
     near = difflib.get_close_matches(str(step), keys, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"${{{shown}}} leads nowhere: {at(there) or 'the file'} has no {str(step)!r}{hint}"
-
-
-def _config(name: str) -> str:
-    if name not in CONFIG:
-        raise ReferenceFault(f"config('{name}') is not known; there are {', '.join(CONFIG)}")
-    return CONFIG[name]
-
-
-def _file(kind: str, path: Path, said: str) -> str:
-    """The path of a file or folder that is there, or the text in the file."""
-    try:
-        if kind == "file":
-            return path.read_text("utf-8", errors="replace")
-        if said and path.exists():
-            return str(path)
-    except (OSError, ValueError) as reason:  # ValueError: a NUL in the name
-        told = getattr(reason, "strerror", None) or str(reason)
-        raise ReferenceFault(f"file('{said}') cannot be read: {told}") from None
-    raise ReferenceFault(f"path('{said}') is not there: {path} is looked for")
-
-
-def _read_as(kind: str, text: str) -> Any:
-    if kind == "base64":
-        return b64encode(text.encode()).decode()
-    try:
-        return json.loads(text) if kind == "json" else _yaml(text)
-    except (ValueError, RecursionError) as reason:
-        raise ReferenceFault(f"{kind}() cannot read its text: {reason}") from None
-
-
-def _yaml(text: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.load(text, loader())
-    except yaml.YAMLError as reason:
-        raise ValueError(str(reason).splitlines()[0]) from None
