@@ -138,6 +138,9 @@ class ThreadPool:
         self.is_copy = False
         """Whether this is the copy in a process that user code has forked."""
         _POOLS.add(self)
+        self.is_lent = False
+        """Whether its one thread is a thread of the process's, which `serve_here` runs in."""
+        self._in_hand: _Job | None = None
         self.threads = 0
         self._busy = 0  # calls that have a thread or wait for one
         self._jobs: deque[_Job | None] = deque()
@@ -163,8 +166,10 @@ class ThreadPool:
         self._bell.ring()
 
     def _get(self) -> _Job | None:
-        self._bell.wait()
-        return self._jobs.popleft()
+        while True:
+            self._bell.wait()
+            with suppress(IndexError):  # rung once more, after a signal's handler raised
+                return self._jobs.popleft()
 
     def _grow(self) -> None:
         name = f"{self._name}-{self.threads + 1}"
@@ -177,6 +182,27 @@ class ThreadPool:
         else:
             self.threads += 1
 
+    def lend_thread(self) -> None:
+        """Count on a thread that calls `serve_here`: the pool starts none in its place."""
+        self.threads += 1
+        self.is_lent = True
+
+    def serve_here(self) -> None:
+        """Run in this thread what is asked for, until `close`. What a signal's handler raises ends
+        the job that runs, and nothing else.
+        """
+        while True:
+            try:
+                self._serve()
+                return
+            except BaseException as failure:
+                if self.is_copy:
+                    end_fork(failure)
+                job, self._in_hand = self._in_hand, None
+                if job is not None:
+                    self._finish(job, Outcome(None, failure))
+                self._bell.ring()  # it may have been heard, and nothing taken
+
     def close(self) -> None:
         """Let the idle threads end."""
         for _ in range(self.threads):
@@ -185,19 +211,26 @@ class ThreadPool:
     def _serve(self) -> None:
         _here.is_handlers = True
         while (job := self._get()) is not None:
-            loop, future, work = job
+            if self.is_lent:
+                self._in_hand = job
+            _, future, work = job
             # Answered while it waited for a thread: it must not run any more.
             outcome = None if future.cancelled() else work()
             if outcome is not None and self.is_copy:
                 end_fork(outcome.failure)
-            self._done.append((future, outcome))
-            if not self._told:  # to wake the loop costs more than a small handler
-                self._told = True
-                try:
-                    loop.call_soon_threadsafe(self._deliver)
-                except RuntimeError:  # the loop is closed: nobody waits
-                    self._told = False
-            del job, loop, future, work, outcome  # an idle thread keeps no call's event alive
+            self._in_hand = None
+            self._finish(job, outcome)
+            del job, future, work, outcome  # an idle thread keeps no call's event alive
+
+    def _finish(self, job: _Job, outcome: Outcome | None) -> None:
+        loop, future, _ = job
+        self._done.append((future, outcome))
+        if not self._told:  # to wake the loop costs more than a small handler
+            self._told = True
+            try:
+                loop.call_soon_threadsafe(self._deliver)
+            except RuntimeError:  # the loop is closed: nobody waits
+                self._told = False
 
     def _deliver(self) -> None:
         self._told = False  # first: what is done from here on is told again

@@ -8,17 +8,29 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from ..calls.threads import ThreadPool
+from ..process.beside import run_beside
 from ..process.loop import new_loop, wind_up
 from ..process.signals import SIGNALS
 
 T = TypeVar("T")
 
 
-def run_cancellable(work: Coroutine[Any, Any, T], loop_kind: str = "auto") -> T:
-    """Return what `work` returns. SIGTERM or SIGINT cancels it and raises Stopped."""
+def run_cancellable(
+    work: Coroutine[Any, Any, T], loop_kind: str = "auto", threads: ThreadPool | None = None
+) -> T:
+    """Return what `work` returns. SIGTERM or SIGINT cancels it and raises Stopped. The thread of
+    `threads`, if that is given, is the one that calls this.
+    """
     loop = new_loop(loop_kind)
-    asyncio.set_event_loop(loop)
     main = loop.create_task(work)
+
+    def run() -> T:
+        asyncio.set_event_loop(loop)
+        try:
+            return loop.run_until_complete(main)
+        finally:
+            wind_up(loop)
 
     def cancel(number: signal.Signals) -> None:
         # Said at once: a handler that blocks the loop hears of its cancellation later, or never.
@@ -28,10 +40,10 @@ def run_cancellable(work: Coroutine[Any, Any, T], loop_kind: str = "auto") -> T:
     SIGNALS.to_main = loop.call_soon_threadsafe
     try:
         with SIGNALS.told(cancel):
-            return loop.run_until_complete(main)
+            return run() if threads is None else run_beside(run, threads)
     except asyncio.CancelledError:
         SIGNALS.check()
         raise
     finally:
         SIGNALS.to_main = None
-        wind_up(loop)
+        loop.close()

@@ -21,6 +21,7 @@ from ..context import RUNNING, Context
 from ..errors import ServiceError, UsageError
 from ..http.middleware import report
 from ..instance.assembly import SERVICE, Service
+from ..process.beside import runs_here
 from ..process.signals import SIGNALS, Stopped
 from ..settings.load import Loaded
 from .cancellable import run_cancellable
@@ -137,7 +138,8 @@ def call_here(service: Service, event: bytes) -> tuple[bytes, bool]:
     """Call the handler in this process, between the initializer and `pre_stop`; return the answer's
     body and whether it is an error.
     """
-    return run_cancellable(_call_here(service, event), service.settings.loop)
+    threads = service.threads if runs_here(service) else None
+    return run_cancellable(_call_here(service, event), service.settings.loop, threads)
 
 
 async def _call_here(service: Service, event: bytes) -> tuple[bytes, bool]:

@@ -52,9 +52,11 @@ def assemble(settings: Settings, platform: Platform, handlers: Handlers, logs: L
     lifecycle = Lifecycle(drain_timeout=settings.drain_timeout, hurry=calls.cut_all)
     inherited = Inherited()
     handlers = inherited.by_hooks(handlers)
-    lifecycle.initialize = hook(handlers.initializer, calls, platform, settings.initialize_timeout)
+    threads = ThreadPool(settings.concurrency)
+    limit = settings.initialize_timeout
+    lifecycle.initialize = hook(handlers.initializer, calls, platform, limit, threads)
     last = max(settings.drain_timeout, SHORTEST_HOOK)
-    lifecycle.pre_stop = hook(handlers.pre_stop, calls, platform, last)
+    lifecycle.pre_stop = hook(handlers.pre_stop, calls, platform, last, threads)
     return Service(
         settings=settings,
         platform=platform,
@@ -63,7 +65,7 @@ def assemble(settings: Settings, platform: Platform, handlers: Handlers, logs: L
         calls=calls,
         admission=Admission(settings.concurrency, settings.queue),
         budget=Budget(settings.body_budget),
-        threads=ThreadPool(settings.concurrency),
+        threads=threads,
         inherited=inherited,
         lifecycle=lifecycle,
         watchdog=_watchdog(settings, lifecycle, logs),

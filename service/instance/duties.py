@@ -86,7 +86,7 @@ def runs(name: str) -> Callable[[Service], Work]:
     def work(service: Service) -> Work:
         function = getattr(service.handlers, name)
         seconds = service.settings.drain_timeout
-        return hook(function, service.calls, service.platform, seconds)
+        return hook(function, service.calls, service.platform, seconds, service.threads)
 
     return work
 

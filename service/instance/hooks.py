@@ -17,7 +17,13 @@ from ..errors import ServiceError
 from ..http.middleware import report
 
 
-def hook(function: Function | None, calls: Calls, platform: Platform, seconds: float) -> Hook:
+def hook(
+    function: Function | None,
+    calls: Calls,
+    platform: Platform,
+    seconds: float,
+    handlers_threads: ThreadPool,
+) -> Hook:
     """Return what runs a hook of the user's, within `seconds`; its failure is logged here, once,
     and raised.
 
@@ -30,15 +36,18 @@ def hook(function: Function | None, calls: Calls, platform: Platform, seconds: f
         if RUNNING.get(None) is None:
             RUNNING.set(Context({}, protocol.new_request_id(), None, platform))
         call = Call(time.monotonic() + seconds)
-        # Not in a handler's: calls that never come back may have all of these.
-        threads = ThreadPool(1, "hook")
+        # Not in a handler's: calls that never come back may have all of these. At concurrency 1 a
+        # plain handler's thread is the one that has imported the function.
+        shares = handlers_threads.is_lent and not calls.lost
+        threads = handlers_threads if shares else ThreadPool(1, "hook")
         try:
             await calls.run(call, tracked(run(function, threads, call, RUNNING.get())))
         except ServiceError as failure:
             report(failure)
             raise
         finally:
-            threads.close()
+            if not shares:
+                threads.close()
 
     return call_hook
 

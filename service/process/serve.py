@@ -25,6 +25,7 @@ from ..http.server import Server
 from ..instance.assembly import SERVICE
 from ..logs.log import Logs
 from ..settings.table import Settings
+from .beside import run_beside, runs_here
 from .checks import check_connection
 from .loop import new_loop, on_loop_error, run_to_end, wind_up
 from .signals import SIGNALS
@@ -93,13 +94,21 @@ def serve(
     # In asyncio's debug mode a slow turn is logged with the call's result. The watchdog tells its
     # line.
     loop.slow_callback_duration = math.inf
-    asyncio.set_event_loop(loop)
-    try:
-        with _told_by_signals(loop, service.logs, service.lifecycle):
+
+    def run() -> int:
+        asyncio.set_event_loop(loop)
+        try:
             main = loop.create_task(_serve(app, sock, limits, announce, make_listener))
             return run_to_end(loop, main)
+        finally:
+            wind_up(loop)
+            service.logs.close()
+
+    try:
+        with _told_by_signals(loop, service.logs, service.lifecycle):
+            return run_beside(run, service.threads) if runs_here(service) else run()
     finally:
-        wind_up(loop)
+        loop.close()
         service.logs.close()
 
 
