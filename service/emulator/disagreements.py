@@ -23,7 +23,7 @@ MB = 1024**2
 def disagreements(function: DeployedFunction) -> Iterator[str]:
     """Yield a sentence for each, with both values and what happens.
 
-    What the service has by default counts where the function's command runs the service. Behind
+    What the service has by default counts if the function's command runs the service. Behind
     another one, a script for example, only what a variable of the service says is known to be
     meant.
     """
@@ -41,7 +41,7 @@ def disagreements(function: DeployedFunction) -> Iterator[str]:
 
 
 def _flags(command: Sequence[str]) -> dict[str, object] | None:
-    """The service's flags in a command, None where the command does not run it."""
+    """Return the service's flags in a command, None if the command does not run it."""
     place = _end_of_start(command)
     if place is None:
         return None
@@ -54,7 +54,7 @@ def _flags(command: Sequence[str]) -> dict[str, object] | None:
 
 
 def _end_of_start(command: Sequence[str]) -> int | None:
-    """Where a command's arguments begin that are the service's, None where it does not run it."""
+    """Return where the service's arguments begin in a command, None if it does not run it."""
     if PurePath(command[0]).name == COMMAND:
         return 1
     for place in range(len(command) - 1):
@@ -64,7 +64,7 @@ def _end_of_start(command: Sequence[str]) -> int | None:
 
 
 def _compared(function: DeployedFunction, mine: Settings) -> Iterator[tuple[str, str, str]]:
-    """Yield setting, the platform's value in words, and what happens, where the two disagree."""
+    """Yield setting, the platform's value in words, and what happens, if the two disagree."""
     calls = f"instanceConcurrency is {function.concurrency}"
     if mine.concurrency < function.concurrency:
         what = "further calls wait in the instance, and are refused (429) when its queue is full"
@@ -90,7 +90,7 @@ def _compared(function: DeployedFunction, mine: Settings) -> Iterator[tuple[str,
 
 
 def _said(name: str, loaded: Loaded) -> str:
-    """A setting's value, and where it was said."""
+    """Return a setting's value, and where it was said."""
     source, row = loaded.sources[name], ROWS[name]
     value = row.kind.write(getattr(loaded.settings, name))
     if source == f"environment {row.variable}":

@@ -37,7 +37,7 @@ def config(name: str, _folder: Path | None = None) -> str:
 
 
 def _path(said: str, folder: Path) -> str:
-    """The path of a file or folder that is there."""
+    """Return the path of a file or folder that is there."""
     path = normpath(folder / said)
     try:
         if said and Path(path).exists():
@@ -48,7 +48,7 @@ def _path(said: str, folder: Path) -> str:
 
 
 def _file(said: str, folder: Path) -> str:
-    """The text of a file."""
+    """Return the text of a file."""
     try:
         return (folder / said).read_text("utf-8", errors="replace")
     except (OSError, ValueError) as reason:  # ValueError: a NUL in the name

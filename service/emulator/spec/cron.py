@@ -4,9 +4,9 @@
 leading `CRON_TZ=Asia/Shanghai` names. Ranges, lists, steps and names are those of the platform's
 page on time triggers; days of the week are 1-7 or MON-SUN.
 
-Where that page is silent: a calendar fires when a clock on the wall shows the time. What a clock
+What that page leaves open: a calendar fires when a clock on the wall shows the time. What a clock
 that is put forward leaves out does not fire that day, and what a clock that is put back shows twice
-fires twice. Where both a day of the month and a day of the week are named, either is enough.
+fires twice. If both a day of the month and a day of the week are named, either is enough.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Calendar:
     months: frozenset[int]
     weekdays: frozenset[int]
     either: bool
-    """True where a day of the month and a day of the week are named, and one of them is enough."""
+    """True if a day of the month and a day of the week are named, and one of them is enough."""
     zone: tzinfo
     doubts: Sequence[str] = ()
 
@@ -74,7 +74,7 @@ class Calendar:
         return moment
 
     def _wait(self, local: datetime) -> int:
-        """The seconds in which no time can match, unless the clock is changed; 0 for a match."""
+        """Return the seconds in which nothing matches, unless the clock is changed; 0: a match."""
         if not self._on(local):
             return 86400 - (local.hour * 3600 + local.minute * 60 + local.second)
         if local.hour not in self.hours:
@@ -88,7 +88,7 @@ class Calendar:
         return local.month in self.months and (day or weekday if self.either else day and weekday)
 
     def _forward(self, moment: datetime, wait: int) -> datetime:
-        """`wait` seconds on, or where the zone's clock is changed before that."""
+        """Return `wait` seconds on, or the change of the zone's clock if that comes before."""
         offset = moment.astimezone(self.zone).utcoffset()
         if (moment + wait * SECOND).astimezone(self.zone).utcoffset() == offset:
             return moment + wait * SECOND
@@ -113,7 +113,7 @@ class Field:
     signs: str = "*-/"
     """What the platform's page allows in it, beside a list of numbers."""
     may_be_blank: bool = False
-    """True where `?` may stand for "any"."""
+    """True if `?` may stand for "any"."""
 
     @property
     def allowed(self) -> str:

@@ -164,7 +164,7 @@ def destinations(props: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _no_edition(document: Mapping[str, Any]) -> dict[Place, str]:
-    """What is wrong with the file's edition."""
+    """Return what is wrong with the file's edition."""
     edition = document.get("edition")
     if "services" in document and "resources" not in document:
         told = "is for Function Compute 2; `s cli fc3 s2tos3` turns the file into one for fc3"

@@ -79,7 +79,7 @@ def launch(props: Mapping[str, Any], code: Path, tell: Tell) -> Launch:
 
 
 def _service(props: Mapping[str, Any]) -> Launch:
-    """This service, with settings that agree with the function's configuration.
+    """Return this service, with settings that agree with the function's configuration.
 
     A built-in runtime runs a hook only if the configuration names it; of an image's hooks the name
     has no meaning.
@@ -100,7 +100,7 @@ def _service(props: Mapping[str, Any]) -> Launch:
 
 
 def _a_little_less(seconds: float) -> str:
-    """A time-out of the service, so that its own answer comes before the platform's."""
+    """Return a time-out of the service, so that its own answer comes before the platform's."""
     return f"{max(0.5, seconds - min(1.0, seconds * 0.1)):g}"
 
 
@@ -108,7 +108,7 @@ def _a_little_less(seconds: float) -> str:
 
 
 def _image(props: Mapping[str, Any], code: Path, tell: Tell) -> Launch:
-    """What the image runs by itself, as far as it is known here."""
+    """Return what the image runs by itself, as far as it is known here."""
     place = ("customContainerConfig", "image")
     built = dockerfile(code / "Dockerfile")
     if built:
@@ -146,7 +146,7 @@ def dockerfile(path: Path) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    """The words of ENTRYPOINT or CMD in either form."""
+    """Return the words of ENTRYPOINT or CMD in either form."""
     try:
         listed = json.loads(text)
     except ValueError:

@@ -60,7 +60,7 @@ def _spec(
 
 
 def _told(name: str, sources: Sources, faults: Mapping[Place, str]) -> str:
-    """All faults, a line each."""
+    """Return all faults, a line each."""
     lines = []
     for place, text in faults.items():
         position = sources.position(place)

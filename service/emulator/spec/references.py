@@ -98,7 +98,7 @@ class References:
         return written(value)
 
     def _reference(self, code: str, place: Place) -> Any:
-        """What a reference names, by what stands between its braces."""
+        """Return what a reference names, by what stands between its braces."""
         if "${" in code:
             raise ReferenceFault(f"${{{code}}} has a reference within a reference")
         if _LATER.match(code.strip()):
@@ -112,7 +112,7 @@ class References:
         return value
 
     def _later(self, code: str, place: Place) -> Any:
-        """What a deployment brings: the props tell it, or it stays as it is written."""
+        """Return what a deployment brings: the props tell it, or it stays as it is written."""
         root, name, *keys = code.strip().split(".")
         props = section(self._document, root, name, "props")
         if root == "resources" and len(keys) == 2 and keys[1] in props:
@@ -157,7 +157,7 @@ class References:
         return self._follow(shown, (*place[:2], *steps))
 
     def _follow(self, shown: str, target: Place) -> Any:
-        """The value at `target`, by way of the references that it is made of."""
+        """Return the value at `target`, by way of the references that it is made of."""
         value: Any = self._document
         there: Place = ()
         for step in target:
@@ -197,7 +197,7 @@ class References:
         return FUNCTIONS[name](written(argument), self._folder_of(place))
 
     def _said(self, argument: Any, place: Place) -> Any:
-        """What `str(vars.size)` is asked for: the value of that name, or the text itself."""
+        """Return what `str(vars.size)` asks for: the value of that name, or the text itself."""
         try:
             named = parse(argument) if isinstance(argument, str) else None
             return self._named(named, place) if isinstance(named, Named) else argument

@@ -54,7 +54,7 @@ def _validator(definition: str) -> Any:
 
 
 def _leaves(error: Any) -> Iterator[Objection]:
-    """What an error of the validator comes to, in the branch that was meant."""
+    """Yield what an error of the validator comes to, in the branch that was meant."""
     place = tuple(error.absolute_path)
     if error.validator == "anyOf":
         meant = [each for each in error.context if each.schema_path[0] == _meant(error)]
@@ -72,7 +72,7 @@ def _leaves(error: Any) -> Iterator[Objection]:
 
 
 def _meant(error: Any) -> int:
-    """The branch of an `anyOf` whose type the value has, -1 if there is no such branch."""
+    """Return the branch of an `anyOf` whose type the value has, -1 if there is no such branch."""
     others = {
         each.schema_path[0]
         for each in error.context
@@ -82,7 +82,7 @@ def _meant(error: Any) -> int:
 
 
 def _choice(branches: list[dict[str, Any]]) -> str:
-    """What an `anyOf` takes, in words."""
+    """Return what an `anyOf` takes, in words."""
     return " or ".join(
         repr(branch["const"]) if "const" in branch else branch.get("type", "object")
         for branch in branches

@@ -121,7 +121,7 @@ def _trigger(
 
 
 def _unknown(value: Any, form: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, str]]:
-    """Keys that the component's schema does not name: most often they are misspelt."""
+    """Yield keys that the component's schema does not name: most often they are misspelt."""
     if "$ref" in form:
         form = schema()["definitions"][form["$ref"].rpartition("/")[2]]
     known = form.get("properties", {})
