@@ -1,5 +1,5 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run emulate dev test test-all pythons coverage proof load soak bench profile instructions bench-emulator bench-attribution conformance \
+.PHONY: help run emulate dev test test-all test-floor test-newest pythons coverage proof load soak bench profile instructions bench-emulator bench-attribution conformance \
 	reliability parse-spec lock sbom audit bundle zip image settings map clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
@@ -45,6 +45,12 @@ test-all: ## the tests on each supported Python of this machine
 
 pythons:
 	@echo $(foreach v,$(sort $(SUPPORTED)),$(if $(call python,$(v)),$(v)))
+
+test-floor: ## what meets the dependencies, on the oldest of each that is allowed
+test-newest: ## the same on the newest of each
+test-floor test-newest: test-%: build/%/stamp
+	build/$*/bin/python -m pip freeze | grep -iE '^(aiohttp|msgspec|orjson|uvloop)='
+	build/$*/bin/python -m pytest -n 4 -m "not alone and not long" $(MEETING) $(ARGS)
 
 test-%: .venv-%/dev.stamp
 	@echo "== Python $*"
@@ -130,6 +136,9 @@ map: .venv/dev.stamp ## draw the map of the wings in docs/how-a-call-flows.md an
 clean: ## remove what these commands made
 	rm -rf .venv .venv-3.* .venv-bench build dist reports *.egg-info installed/*.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
+# The tests of what meets a dependency: the contract, the connection, the application, several workers.
+MEETING = tests/http tests/process tests/workers tests/test_app.py tests/test_embed.py tests/system/test_contract.py \
+	tests/system/test_connection.py tests/system/test_start_checks.py tests/system/test_workers.py
 BUILD = docker build -t fc-event-service
 # The Python of the runtime in s.yaml; the function's folder, and what in it is part of the function: no virtual
 # environment, and in a clone not the service, which lies among the packages.
@@ -167,6 +176,19 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --qu
 	@test -x .venv-$*/bin/python || $(call python,$*) -m venv .venv-$*
 	@.venv-$*/bin/python $(PIP) --no-deps --require-hashes -r requirements-dev.lock
 	@.venv-$*/bin/python $(PIP) --no-deps -e .
+	@touch $@
+
+# The tools as they are locked, and the run-time dependencies as old or as new as pyproject.toml allows.
+build/floor/stamp: RESOLUTION = lowest-direct
+build/newest/stamp: RESOLUTION = highest
+build/floor/stamp build/newest/stamp: pyproject.toml requirements-dev.lock build/uv/bin/uv
+	@echo "Installing into $(@D)"
+	@$(call environment,$(@D))
+	@$(@D)/bin/python $(PIP) --no-deps --require-hashes -r requirements-dev.lock
+	@build/uv/bin/uv pip compile --quiet --no-config --python $(@D)/bin/python --resolution $(RESOLUTION) \
+		--output-file $(@D)/requirements.txt --upgrade pyproject.toml
+	@$(@D)/bin/python $(PIP) --no-deps --no-warn-conflicts -r $(@D)/requirements.txt
+	@$(@D)/bin/python $(PIP) --no-deps -e .
 	@touch $@
 
 .venv-bench/stamp: pyproject.toml requirements.lock
