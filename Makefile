@@ -186,8 +186,8 @@ build/floor/stamp build/newest/stamp: pyproject.toml requirements-dev.lock build
 	@$(call environment,$(@D))
 	@$(@D)/bin/python $(PIP) --no-deps --require-hashes -r requirements-dev.lock
 	@build/uv/bin/uv pip compile --quiet --no-config --python $(@D)/bin/python --resolution $(RESOLUTION) \
-		--output-file $(@D)/requirements.txt --upgrade pyproject.toml
-	@$(@D)/bin/python $(PIP) --no-deps --no-warn-conflicts -r $(@D)/requirements.txt
+		--generate-hashes --output-file $(@D)/requirements.txt --upgrade pyproject.toml
+	@$(@D)/bin/python $(PIP) --no-deps --no-warn-conflicts --require-hashes -r $(@D)/requirements.txt
 	@$(@D)/bin/python $(PIP) --no-deps -e .
 	@touch $@
 
