@@ -199,6 +199,8 @@ async def _play(
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: a terminal is closed
+        if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+            continue  # as under nohup
         loop.add_signal_handler(number, stop)
     start = asyncio.ensure_future(played.start())
     stopped = asyncio.ensure_future(stopping.wait())
