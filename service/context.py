@@ -201,11 +201,11 @@ class Context(HeaderView):
         return LOGGER
 
     def getLogger(self) -> logging.Logger:
-        """The built-in runtime's older spelling of `logger`."""
+        """Return `logger`, in the built-in runtime's older spelling."""
         return LOGGER
 
     def remaining(self) -> float | None:
-        """Seconds until the deadline, never below 0; None when the call has no deadline."""
+        """Return the seconds until the deadline, never below 0; None if there is no deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
     def __repr__(self) -> str:
@@ -219,7 +219,7 @@ RUNNING: ContextVar[Context] = ContextVar("fc_context")
 
 
 def current_context() -> Context:
-    """The running call's context, from anywhere in it, threads included.
+    """Return the running call's context, from anywhere in it, threads included.
 
     Raises LookupError outside of a call.
     """

@@ -90,7 +90,7 @@ def _json(result: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """What stands in JSON for an object that orjson does not know."""
+    """Return what stands in JSON for an object that orjson does not know."""
     try:
         return _form(value)
     except _Unfit:
@@ -184,7 +184,7 @@ FORMS: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
 
 
 def _finite(result: Any) -> bool:
-    """True when every null that orjson wrote was a None, and no NaN or infinity."""
+    """Say whether every null that orjson wrote was a None, and no NaN or infinity."""
     stack = [result]
     while stack:
         value = stack.pop()
@@ -202,7 +202,9 @@ def _finite(result: Any) -> bool:
 
 
 def _exact(value: Any) -> bytes:
-    """JSON step by step: for ints over 64 bits and deep nesting, and to say what is wrong where."""
+    """Return JSON made step by step: for ints over 64 bits and deep nesting, and to say what is
+    wrong where.
+    """
     if isinstance(value, dict):
         return b"{%b}" % b",".join([_key(key) + b":" + _member(value, key) for key in value])
     if isinstance(value, list | tuple):

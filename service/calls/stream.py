@@ -55,7 +55,7 @@ class EventStream:
         budget: Budget,
         begin: Callable[[], None] | None = None,
     ) -> None:
-        """`size` is the announced length in bytes, None when unknown; `begin` is called before the
+        """`size` is the announced length in bytes, None if unknown; `begin` is called before the
         first read.
         """
         self._source = source

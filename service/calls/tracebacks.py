@@ -48,7 +48,7 @@ def _is_users(place: Place) -> bool:
 
 
 def _users(places: list[Place]) -> list[Place]:
-    """Keep the user's frames; where there are none, all but ours."""
+    """Return the user's frames; if there are none, all but ours."""
     users = [place for place in places if _is_users(place)]
     return users or [place for place in places if not place.file.startswith(_OURS)]
 

@@ -28,7 +28,7 @@ class ApiGatewayEvent(Struct, frozen=True, rename="camel"):
         read_fields(self, texts=("body",), mappings=mappings)
 
     def content(self) -> bytes:
-        """The body's bytes, decoded when the gateway sends base64."""
+        """Return the body's bytes, decoded if the gateway sends base64."""
         return content(self.body, self.is_base64_encoded)
 
 

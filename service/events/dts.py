@@ -42,7 +42,7 @@ class DtsImage(Struct, frozen=True, rename="camel"):
     record_schema: DtsSchema = DtsSchema()
 
     def row(self) -> dict[str, Any]:
-        """The row as column name and value, text decoded; binary stays bytes."""
+        """Return the row as column name and value, text decoded; binary stays bytes."""
         fields = sorted(self.record_schema.record_fields, key=lambda field: field.field_position)
         pairs = zip(fields, self.values, strict=False)
         return {field.field_name: value and _plain(value) for field, value in pairs}

@@ -58,7 +58,7 @@ class HttpEvent(Struct, frozen=True, rename="camel"):
         read_fields(self, ("version", "body"), mappings=("headers", "query_parameters"))
 
     def content(self) -> bytes:
-        """The body's bytes, decoded when the platform sends base64."""
+        """Return the body's bytes, decoded if the platform sends base64."""
         return content(self.body, self.is_base64_encoded)
 
 
@@ -72,10 +72,10 @@ class HttpAnswer(Struct, frozen=True, rename="camel"):
 
     @classmethod
     def of(cls, body: bytes, status_code: int = 200, headers: Mapping[str, str] = {}) -> Self:
-        """The answer that brings these bytes, as base64."""
+        """Return the answer that brings these bytes, as base64."""
         return cls(base64.b64encode(body).decode(), status_code, dict(headers), True)
 
 
 def content(body: str, is_base64_encoded: bool) -> bytes:
-    """The bytes that a body in JSON stands for."""
+    """Return the bytes that a body in JSON stands for."""
     return base64.b64decode(body) if is_base64_encoded else body.encode()

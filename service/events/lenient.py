@@ -36,7 +36,12 @@ _ZONES = {
 
 def read_moment(value: Any) -> Any:
     """Return the time that a text tells, or the value as it is if it tells none."""
-    found = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:  # it is not written as most are
+        found = _TIME.fullmatch(value)
     if found is None:
         return value
     *whole, fraction, zone = found.groups()
@@ -59,7 +64,7 @@ def read_fields(
     """Make what came in fields of Text, Moment and Texts what these names promise."""
     for name in texts:
         value = getattr(event, name)
-        if type(value) is not str:
+        if value.__class__ is not str:
             force_setattr(event, name, "" if value is None else str(value))
     for name in moments:
         value = getattr(event, name)

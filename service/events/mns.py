@@ -38,7 +38,7 @@ class MnsTopicEvent(Struct, frozen=True, rename="pascal"):
         return msgspec.convert(fields | {"": attributes}, cls)
 
     def to_json(self) -> dict[str, Any]:
-        """The event as the platform sends it."""
+        """Return the event as the platform sends it."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return {**fields.pop(""), **fields}
 

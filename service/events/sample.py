@@ -63,29 +63,29 @@ TYPES = {
     "timer": "TimerEvent",
 }
 """The type of `service.events` that decodes a sample, by the sample's name or by what it begins
-with; "" where there is none.
+with; "" if there is none.
 """
 
 
 def names() -> list[str]:
-    """The names of all samples: `oss.put` for example."""
+    """Return the names of all samples: `oss.put` for example."""
     return sorted(_files())
 
 
 def about(name: str) -> str:
-    """What a sample is, in a few words."""
+    """Return what a sample is, in a few words."""
     return ABOUT[name]
 
 
 def type_of(name: str) -> str:
-    """The name of the type of `service.events` that decodes a sample, "" where there is none."""
+    """Return the name of the type of `service.events` that decodes a sample, "" if none does."""
     while name not in TYPES and "." in name:
         name = name.rpartition(".")[0]
     return TYPES.get(name, "")
 
 
 def sample(name: str, changes: Mapping[str, str] = {}) -> bytes:
-    """The body of a sample event, with fields changed: `{"events.0.region": "cn-beijing"}`.
+    """Return the body of a sample event, with fields changed: `{"events.0.region": "cn-beijing"}`.
 
     A new value is JSON if it parses, else text. Raises LookupError for a name or a path that does
     not exist, ValueError when the sample has no fields.
@@ -143,7 +143,7 @@ def _change(name: str, value: Any, changes: Mapping[str, str]) -> None:
 
 
 def _place(holder: Any, step: str) -> str | int:
-    """The key or index that `step` names in `holder`."""
+    """Return the key or index that `step` names in `holder`."""
     if isinstance(holder, dict) and step in holder:
         return step
     if isinstance(holder, list) and step.isdecimal() and int(step) < len(holder):
@@ -152,7 +152,7 @@ def _place(holder: Any, step: str) -> str | int:
 
 
 def _choice(holder: Any) -> str:
-    """What there is instead, in words."""
+    """Say what there is instead."""
     if isinstance(holder, dict):
         return f"; there are {', '.join(map(str, holder))}"
     if isinstance(holder, list):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import textwrap
 from pathlib import Path
 from types import ModuleType
@@ -233,3 +234,15 @@ def test_the_place_of_what_has_no_file_is_its_text(tmp_path: Path) -> None:
     Path(module.__file__ or "").unlink()
     assert place_of(app, module) == place_of(app)
     assert place_of(max) == repr(max)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated by def before it")
+def test_annotations_that_are_evaluated_late(tmp_path: Path) -> None:
+    """Where annotations are code, others' may be of type checkers alone; the event's is told."""
+    module = made("def handler(event: dict, context: Gone): pass", tmp_path)
+    check_takes("handler", module.handler, HANDLER)
+    assert event_annotation("handler", module.handler) is dict
+    module = made("def handler(event: Order, context): pass", tmp_path)
+    check_takes("handler", module.handler, HANDLER)
+    with pytest.raises(StartError, match=r"the annotation 'Order' cannot be resolved: .*`if TYPE"):
+        event_annotation("handler", module.handler)
