@@ -48,6 +48,9 @@ def defer(package: str) -> None:
     """
     if package in sys.modules:
         return
+    if sys.version_info >= (3, 15):
+        _import_lazily(package)
+        return
     spec = importlib.util.find_spec(package)
     if spec is None or spec.loader is None or spec.origin is None:
         return
@@ -59,3 +62,20 @@ def defer(package: str) -> None:
     module.__dict__["_deferred"] = True
     module.__class__ = _Deferred
     sys.modules[package] = module
+
+
+def _import_lazily(package: str) -> None:
+    """Import a package with the imports of its `__init__` made lazy: Python 3.15's own way (PEP
+    810). Nothing is changed for other imports.
+    """
+    lazy: Any = sys  # type checkers do not know these functions yet
+    before = lazy.get_lazy_imports(), lazy.get_lazy_imports_filter()
+    lazy.set_lazy_imports_filter(lambda importer, _name, _fromlist: importer == package)
+    lazy.set_lazy_imports("all")
+    try:
+        importlib.import_module(package)
+    except ImportError:
+        sys.modules.pop(package, None)  # who needs it says that it is missing
+    finally:
+        lazy.set_lazy_imports(before[0])
+        lazy.set_lazy_imports_filter(before[1])

@@ -540,3 +540,21 @@ def test_a_hook_that_is_imported_from_the_functions_own_files_is_one(
     write("def initialize(context): pass\n", "hooks.py")
     write("from hooks import initialize\ndef handler(event, context): pass\n")
     assert load(["index.handler"], folder).initializer is not None
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated at once before")
+def test_an_annotation_that_only_type_checkers_can_read_is_no_ones_business(
+    folder: Path, write: Write
+) -> None:
+    """Without quotes, too, a name that is imported under TYPE_CHECKING alone stands in the way only
+    if the event is annotated with it.
+    """
+    names = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n  from shop import Order\n"
+    write(f"{names}def handler(event: dict, context: Order) -> Order: return event\n")
+    assert load(["index.handler"], folder).handler.kind == "sync"
+    sys.modules.pop("index")
+    write(f"{names}def handler(event: Order, context): return event\n")
+    line = told(folder)
+    assert "Order" in line
+    assert "TYPE_CHECKING" in line
+    assert "\n" not in line

@@ -13,6 +13,10 @@ from service.process.lazy_import import defer
 from tests.conftest import Serve
 from tests.harness import request
 
+ours_alone = pytest.mark.skipif(
+    sys.version_info >= (3, 15), reason="Python's own lazy imports are used there"
+)
+
 
 def run(code: str, folder: Path) -> str:
     """What a fresh interpreter prints that has deferred aiohttp, or the package in `folder`."""
@@ -54,6 +58,7 @@ def package(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@ours_alone
 def test_threads_that_ask_at_once_wait_for_one_run(package: Path) -> None:
     """The package runs once, and each gets its name."""
     code = """
@@ -80,6 +85,7 @@ def test_a_name_that_is_not_there_is_no_name(package: Path) -> None:
     assert run(code, package).split() == ["runs", "False", "1.2"]
 
 
+@ours_alone
 def test_a_package_that_is_here_already_or_unlike_is_left_alone(package: Path) -> None:
     """Nothing is deferred that was imported before, has no version, or does not exist."""
     before = sys.modules["aiohttp"]
