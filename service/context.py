@@ -12,7 +12,9 @@ from contextvars import ContextVar
 from typing import Any, Self, cast
 
 from .context_parts import (
-    Credentials,
+    Credentials as Credentials,
+)
+from .context_parts import (
     DeployedFunction,
     DeployedService,
     HeaderView,

@@ -158,12 +158,13 @@ def _signature(found: Any) -> inspect.Signature | None:
     if isinstance(given, inspect.Signature):
         return given
     try:
-        return _read_signature(_called(found))
+        return read_signature(_called(found))
     except (TypeError, ValueError):
         return _signature(found.__wrapped__) if hasattr(found, "__wrapped__") else None
 
 
-def _read_signature(code: Callable[..., Any]) -> inspect.Signature:
+def read_signature(code: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of one function, whatever names its annotations have."""
     options: dict[str, Any] = {"follow_wrapped": False}
     if sys.version_info >= (3, 14):  # annotations are code there: others' may name what is missing
         annotationlib = importlib.import_module("annotationlib")

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import StartError
 from ..names import give_way
 from ..protocol import SERVICE_LOGGER
-from .callables import awaits, check_takes, event_annotation, judge_kind, place_of
+from .callables import awaits, check_takes, event_annotation, judge_kind, place_of, read_signature
 from .decode import decoder
 from .function import HOOKS, Function, Handlers
 from .hidden import hidden
@@ -184,7 +184,9 @@ def _likely_initializer(module: ModuleType, folder: Path) -> str:
         if "init" not in key.lower() or key.startswith("__") or not inspect.isfunction(value):
             continue
         required = [
-            each for each in inspect.signature(value).parameters.values() if _is_asked(each)
+            each
+            for each in read_signature(inspect.unwrap(value)).parameters.values()
+            if _is_asked(each)
         ]
         if len(required) == 1 and not _library_of(value, folder):
             return f"{module.__name__}.{key}"

@@ -550,7 +550,8 @@ def test_an_annotation_that_only_type_checkers_can_read_is_no_ones_business(
     if the event is annotated with it.
     """
     names = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n  from shop import Order\n"
-    write(f"{names}def handler(event: dict, context: Order) -> Order: return event\n")
+    initial = "def init_shop(context: Order): pass\n"
+    write(f"{names}{initial}def handler(event: dict, context: Order) -> Order: return event\n")
     assert load(["index.handler"], folder).handler.kind == "sync"
     sys.modules.pop("index")
     write(f"{names}def handler(event: Order, context): return event\n")
