@@ -1,4 +1,18 @@
-"""Where log lines leave: whole, in order, and without holding up a call."""
+"""Where log lines leave: whole, in order, and without holding up a call.
+
+A line takes one of three ways. Most are written at once. If many calls begin in one turn of the
+event loop, their lines are gathered and leave together at the turn's end, or with the next line
+that is written at once: order is kept. What the pipe does not take is pending; the loop writes it
+when the reader takes more, and any later write tries first to get it out. A line that was begun is
+always finished before another one.
+
+An answer waits (`when_out`) until the lines of its call are out, since the instance may freeze
+after it: for what is gathered, and for what is pending as long as the reader takes something within
+PATIENCE. Beyond the capacity lines are dropped and counted, and one line tells of it later.
+
+A lock holds together what threads, signal handlers and finalizers write. A process that a handler
+has forked begins anew: another thread may have held the lock, and what is pending is the parent's.
+"""
 
 from __future__ import annotations
 
