@@ -3,17 +3,20 @@
 
 FROM python:3.14-slim-bookworm AS build
 WORKDIR /build
-COPY requirements.lock ./
-# Into a folder of its own, so that the result holds these packages and nothing that installed them.
+COPY requirements.lock requirements-uv.lock ./
+COPY bundling bundling
+# The tools of this stage; the result has none of them.
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore --no-compile \
-    --no-deps --require-hashes --only-binary :all: --target /packages --requirement requirements.lock
+    --no-deps --require-hashes --only-binary :all: --requirement requirements-uv.lock
+# Into a folder of its own, so that the result holds these packages and nothing that installed them.
+RUN python bundling/packages.py /packages requirements.lock
 # The service is one of the packages, so that a `service` of your function's own is not in its way.
 COPY service /packages/fc_event_service
 COPY installed/service /packages/service
 # Your function: what .dockerignore lets through of this folder, without the service, or all of another folder.
 ARG FUNCTION=.
 COPY ${FUNCTION} /code
-RUN cd /code && if [ -L installed/fc_event_service ]; then rm -r service installed; fi
+RUN cd /code && if [ -L installed/fc_event_service ]; then rm -r service installed bundling requirements-uv.lock; fi
 # The root may be read-only and the user may write nowhere: byte code is made here, and not checked by time.
 # The user is not root: files that only their owner may read here are readable there.
 RUN python -m compileall -q --invalidation-mode unchecked-hash /packages /code && chmod -R a+rX /packages /code

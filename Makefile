@@ -1,6 +1,6 @@
 # The commands of this project. `make` lists them.
 .PHONY: help run emulate dev test test-all test-floor test-newest pythons coverage proof load soak bench profile instructions bench-emulator bench-attribution conformance \
-	reliability parse-spec lock sbom audit bundle zip image settings map clean
+	reliability parse-spec lock lock-function sbom audit bundle zip image settings map clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
 
@@ -95,11 +95,15 @@ parse-spec: .venv/dev.stamp ## Serverless Devs' parser into build/parse-spec, an
 	.venv/bin/python -m tests.parse_spec
 
 lock: build/uv/bin/uv ## resolve the lock files again; ARGS=--upgrade moves to newer versions
-	$(COMPILE) pyproject.toml --output-file requirements.lock $(ARGS)
-	$(COMPILE) pyproject.toml --extra emulator --extra events --extra load --extra reload --group dev --constraints requirements.lock \
+	@$(MAKE) lock-function
+	$(COMPILE) pyproject.toml $(REQUIREMENTS) --extra emulator --extra events --extra load --extra reload --group dev --constraints requirements.lock \
 		--output-file requirements-dev.lock $(ARGS)
 	$(COMPILE) --group uv --output-file requirements-uv.lock $(ARGS)
 	$(COMPILE) --group audit --output-file requirements-audit.lock $(ARGS)
+
+lock-function: build/uv/bin/uv
+	$(COMPILE) pyproject.toml $(REQUIREMENTS) --output-file requirements.lock $(ARGS)
+	@$(if $(REQUIREMENTS),echo "$(seen)" >>requirements.lock)
 
 sbom: .venv/dev.stamp ## write docs/sbom.cdx.json, the bill of materials, anew from requirements.lock
 	.venv/bin/python -m tests.sbom
@@ -111,10 +115,11 @@ audit: build/audit/bin/pip-audit ## known vulnerabilities of what is deployed; L
 		"so nothing is known of $(LOCK). Try again where it can be reached."; exit 2; fi
 
 bundle: build/uv/bin/uv ## build/code for s.yaml: the function (FUNCTION=DIR), and in python/ the service and all packages
+	@$(locked)
 	rm -rf build/code && mkdir -p build/code
 	cp -R $(CODE) build/code
-	build/uv/bin/uv pip install --quiet --require-hashes --only-binary :all: --link-mode copy --target build/code/python \
-		--python-version $(BUNDLE) --python-platform x86_64-manylinux_2_28 --requirements requirements.lock
+	build/uv/bin/python bundling/packages.py build/code/python requirements.lock \
+		--python-version $(BUNDLE) --python-platform x86_64-manylinux_2_28
 	rm -rf build/code/python/.lock build/code/python/bin
 	cp -RL installed/fc_event_service installed/service build/code/python
 	find build/code -name __pycache__ -prune -exec rm -r {} +
@@ -145,10 +150,14 @@ BUILD = docker build -t fc-event-service
 BUNDLE = 3.11
 FUNCTION = .
 ALL = $(notdir $(wildcard $(FUNCTION)/*))
-OURS = $(and $(wildcard $(FUNCTION)/installed),service installed)
+OURS = $(and $(wildcard $(FUNCTION)/installed),service installed bundling)
 CODE = $(addprefix $(FUNCTION)/,$(filter-out $(OURS) tests docs benchmarks build dist reports node_modules %.egg-info %.md \
 	%.lock s.yaml Dockerfile Makefile LICENSE pyproject.toml \
 	$(patsubst $(FUNCTION)/%/pyvenv.cfg,%,$(wildcard $(FUNCTION)/*/pyvenv.cfg)),$(ALL)))
+# The function's own list of packages is locked beside the project's: again whenever it has changed.
+REQUIREMENTS = $(firstword $(wildcard $(FUNCTION)/requirements.txt $(FUNCTION)/code/requirements.txt))
+seen = \# $(REQUIREMENTS): $$(cksum <$(REQUIREMENTS))
+locked = $(if $(REQUIREMENTS),grep -qx "$(seen)" requirements.lock || $(MAKE) lock-function,:)
 # Strict: a package that the database does not know is not called sound.
 AUDIT = build/audit/bin/pip-audit --require-hashes --disable-pip --strict --progress-spinner off --timeout 15
 LOCK = requirements.lock
@@ -158,7 +167,8 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --qu
 # A lock names all that is needed: with --no-deps pip resolves nothing, which older ones get wrong where an extra of a
 # locked package has a newer version.
 # A stamp is newer than its lock file when the environment is up to date: then a command starts at once.
-.venv/run.stamp: requirements.lock pyproject.toml
+.venv/run.stamp: requirements.lock pyproject.toml $(REQUIREMENTS)
+	@$(locked)
 	@echo "Installing into .venv"
 	@$(call environment,.venv)
 	@.venv/bin/python $(PIP) --no-deps --require-hashes -r requirements.lock

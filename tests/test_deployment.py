@@ -129,7 +129,7 @@ class TestSpec:
         assert props["runtime"] == "custom.debian12"
         assert re.search(r"^BUNDLE = 3\.11$", text("Makefile"), re.MULTILINE)
         assert props["code"] == "./build/code"
-        assert "--target build/code/python" in text("Makefile")
+        assert "bundling/packages.py build/code/python requirements.lock" in text("Makefile")
         assert props["environmentVariables"]["PYTHONPATH"] == "/code/python"
 
     def test_hooks_outlast_the_service(self, props: dict[str, Any], told: Loaded) -> None:
@@ -193,10 +193,10 @@ class TestImage:
         assert "apt-get" not in text("Dockerfile")
 
     def test_packages_are_checked_and_never_compiled(self, stages: list[list[str]]) -> None:
-        """Packages are installed as wheels, by the hashes of the lock file."""
+        """Packages are installed by the hashes of the lock file; the tool for it by its own."""
         (pip,) = (line for line in stages[0] if "pip install" in line)
-        assert {"--require-hashes", "--only-binary"} <= set(pip.split())
-        assert "requirements.lock" in pip
+        assert {"--require-hashes", "--only-binary", "requirements-uv.lock"} <= set(pip.split())
+        assert "RUN python bundling/packages.py /packages requirements.lock" in stages[0]
 
     def test_needs_nothing_to_be_writable(self, stages: list[list[str]]) -> None:
         """Byte code is made beforehand, and none is written later."""

@@ -48,8 +48,15 @@ def test_packages_are_installed_by_their_hashes_only(name: str) -> None:
 
 def test_the_commands_that_install_are_found() -> None:
     """The environments for serving, for work and for tools, the bundle and the image are judged."""
-    assert len(commands("Makefile")) == 10
+    assert len(commands("Makefile")) == 9
     assert len(commands("Dockerfile")) == 1
+    # The bundle's packages and the image's: by their hashes, with nothing that was not locked.
+    tool = (ROOT / "bundling/packages.py").read_text()
+    assert "packages.py" in (ROOT / "Makefile").read_text()
+    assert "packages.py" in (ROOT / "Dockerfile").read_text()
+    assert all(
+        f'"--{flag}"' in tool for flag in ("require-hashes", "no-deps", "no-build-isolation")
+    )
     # CI installs nothing by itself: it runs `make`.
     assert commands(".ci/run") == []
     assert "make test" in (ROOT / ".ci/run").read_text()

@@ -1,0 +1,36 @@
+"""Runs in each Python that builds a package from its source: nothing is compiled, and what cannot
+do without is refused.
+"""
+
+import sys
+
+PURE = {"crcmod"}
+"""Packages that do in Python what their compiled parts would do faster."""
+
+
+def judge(distribution):
+    """Leave out the compiled parts of a package that can do without, and refuse another's."""
+    if not distribution.ext_modules:
+        return
+    name = distribution.get_name()
+    if name not in PURE:
+        sys.exit(f"COMPILED {name}: {', '.join(part.name for part in distribution.ext_modules)}")
+    distribution.ext_modules = None
+
+
+def install():
+    """Judge each package once its setup.py has said all."""
+    try:
+        from setuptools.dist import Distribution
+    except ImportError:  # another tool's build
+        return
+    original = Distribution.parse_command_line
+
+    def parse_command_line(distribution):
+        judge(distribution)
+        return original(distribution)
+
+    Distribution.parse_command_line = parse_command_line
+
+
+install()
