@@ -298,10 +298,11 @@ class TestMakefile:
         """
         for name in ("service", "installed"):
             shutil.copytree(ROOT / name, folder / name, symlinks=True)
-        uv = folder / "build" / "uv" / "bin" / "uv"
-        uv.parent.mkdir(parents=True)
-        uv.write_text("#!/bin/sh\nmkdir -p build/code/python\n")  # the packages are the tests' own
-        uv.chmod(0o755)
+        python = folder / "build" / "uv" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        # The packages are the tests' own.
+        python.write_text("#!/bin/sh\nmkdir -p build/code/python\n")
+        python.chmod(0o755)
         shop = tmp_path_factory.mktemp("shop")
         (shop / file).parent.mkdir(exist_ok=True)
         (shop / file).write_text("PRICE = 7")
