@@ -118,10 +118,13 @@ def test_the_sdk_of_oss_is_bundled(tmp_path: Path) -> None:
     """`make bundle` with oss2 in requirements.txt: it is locked, built and imported. It needs the
     registry.
     """
-    kept = ("Makefile", "pyproject.toml", "index.py", "bundling", "service", "config")
+    kept = ("Makefile", "pyproject.toml", "index.py", "bundling", "service", "installed", "config")
     for name in (*kept, "requirements.lock", "requirements-uv.lock"):
         place = ROOT / name
-        (shutil.copytree if place.is_dir() else shutil.copy)(place, tmp_path / name)
+        if place.is_dir():
+            shutil.copytree(place, tmp_path / name, symlinks=True)
+        else:
+            shutil.copy(place, tmp_path / name)
     (tmp_path / "requirements.txt").write_text("oss2\n")
     environ = {**os.environ, "MAKEFLAGS": ""}
     command = ["make", "bundle", f"PYTHON={sys.executable}", "BUNDLE=3.11"]
