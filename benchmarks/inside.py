@@ -71,7 +71,7 @@ async def ours(handle: Handle, number: int) -> list[Any]:
     from service.app import assemble_app
     from service.calls.function import Function, Handlers
     from service.calls.left_behind import task_factory
-    from service.context import Platform
+    from service.context.call import Platform
     from service.http.connection import Limits
     from service.http.server import Server
     from service.instance.assembly import SERVICE

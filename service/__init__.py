@@ -38,7 +38,7 @@ else:
         _begin()  # at once: a signal that process 1 has no handler for is dropped
     try:
         from .calls.stream import EventStream
-        from .context import Context, current_context
+        from .context.call import Context, current_context
         from .errors import InvalidEvent
         from .names import adopt
     except ModuleNotFoundError as _missing:

@@ -16,7 +16,7 @@ from .calls.deadline import Call
 from .calls.encode import encode
 from .calls.function import Handlers, run
 from .calls.stream import EventStream, too_large
-from .context import RUNNING, Context, Platform
+from .context.call import RUNNING, Context, Platform
 from .http.answers import Answer
 from .http.body import WholeBody
 from .http.middleware import framed, reported

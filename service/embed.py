@@ -19,7 +19,7 @@ from .instance.assembly import SERVICE
 from .logs.log import Logs
 from .logs.pipe import Sink
 from .process.patches import install
-from .settings.load import load as load_settings
+from .settings.load import load_settings
 from .settings.table import ROWS
 
 

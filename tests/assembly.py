@@ -18,10 +18,10 @@ from aiohttp import web
 
 from service.app import assemble_app
 from service.calls import function as handler
-from service.calls.callables import Kind
+from service.calls.callables import HandlerKind
 from service.calls.decode import decoder
 from service.calls.stream import EventStream
-from service.context import Platform
+from service.context.call import Platform
 from service.logs.log import Logs
 from service.logs.pipe import Sink
 from service.process.patches import route
@@ -98,7 +98,7 @@ def logged(log_format: str = "text", level: str = "INFO") -> Iterator[Logged]:
 
 def function(call: Callable[..., Any], name: str = "index.handler") -> handler.Function:
     """What the loader makes of a function."""
-    kind: Kind = "async" if inspect.iscoroutinefunction(call) else "sync"
+    kind: HandlerKind = "async" if inspect.iscoroutinefunction(call) else "sync"
     if inspect.isasyncgenfunction(call):
         kind = "stream"
     annotation = inspect.get_annotations(call, eval_str=True).get("event", bytes)

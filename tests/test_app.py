@@ -17,7 +17,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from service.app import _begin
 from service.calls.stream import EventStream
-from service.context import Context, current_context
+from service.context.call import Context, current_context
 from service.instance.assembly import SERVICE
 from service.settings.table import Settings
 from tests.assembly import Logged, assembled, error_of, logged

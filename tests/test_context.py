@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 
 from service.calls.encode import encode
 from service.calls.threads import ThreadPool
-from service.context import RUNNING, Context, Platform, current_context
+from service.context.call import RUNNING, Context, Platform, current_context
 from service.errors import UnserializableResult
 
 BAGGAGE = base64.b64encode(b'{"tenant": "a"}').decode()

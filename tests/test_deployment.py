@@ -17,7 +17,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from service import protocol
-from service.settings.load import Loaded, load
+from service.settings.load import Loaded, load_settings
 from service.settings.table import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -72,7 +72,7 @@ def told(props: dict[str, Any], tmp_path: Path) -> Loaded:
         "FC_FUNCTION_HANDLER": props["handler"],
         "FC_FUNCTION_MEMORY_SIZE": str(props["memorySize"]),
     }
-    return load({}, platform | props["environmentVariables"], tmp_path)
+    return load_settings({}, platform | props["environmentVariables"], tmp_path)
 
 
 class TestSpec:

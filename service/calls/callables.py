@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ..errors import StartError
 
-Kind = Literal["async", "sync", "stream"]
+HandlerKind = Literal["async", "sync", "stream"]
 Parameters = tuple[inspect.Parameter, ...]
 
 EVENT_FUNCTION = "write handler(event, context), or start the application with a server of its own"
@@ -27,7 +27,7 @@ OF_HTTP = {
 """What the handlers of an HTTP function take, by their parameters."""
 
 
-def judge_kind(wanted: object, found: Any, home: ModuleType | None = None) -> Kind:
+def judge_kind(wanted: object, found: Any, home: ModuleType | None = None) -> HandlerKind:
     """Return how user code is run. `wanted` is how messages call it, `home` the module it is in.
 
     Raises StartError, with file and line, for what cannot be called and for a generator.

@@ -23,9 +23,7 @@ from .annotations import (
     with_arguments,
 )
 from .reasons import UNREADABLE, tell_reason
-from .shapes import decode_by_shape, has_shape
-
-Decode = Callable[[bytes], Any]
+from .shapes import Decode, decode_by_shape, has_shape
 
 BOM: Final = b"\xef\xbb\xbf"
 

@@ -17,8 +17,8 @@ from uuid import UUID
 import msgspec
 import orjson
 
-from ..context import Context
-from ..context_parts import Credentials
+from ..context.call import Context
+from ..context.fields import Credentials
 from ..errors import UnserializableResult
 
 OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import HandlerFailed, ServiceError, UnserializableResult
-from .callables import Kind
+from .callables import HandlerKind
 from .deadline import Call
-from .threads import Outcome, ThreadPool, end_fork
+from .threads import ThreadOutcome, ThreadPool, end_fork
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Function:
 
     name: str
     call: Callable[..., Any]
-    kind: Kind
+    kind: HandlerKind
     decode: Callable[[bytes], Any] | None = None
     """Body to event; None when the handler takes the EventStream itself."""
     stage: str = field(init=False, compare=False)
@@ -80,7 +80,9 @@ async def run(function: Function, pool: ThreadPool, call: Call, *arguments: Any)
     return result
 
 
-async def _in_thread(function: Function, pool: ThreadPool, call: Call, *arguments: Any) -> Outcome:
+async def _in_thread(
+    function: Function, pool: ThreadPool, call: Call, *arguments: Any
+) -> ThreadOutcome:
     def work() -> Any:
         call.thread = threading.get_ident()
         return function.call(*arguments)

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from ..context import RUNNING, Context
+from ..context.call import RUNNING, Context
 
 T = TypeVar("T")
 

@@ -18,23 +18,23 @@ from functools import wraps
 from typing import Any, NamedTuple, NoReturn
 
 
-class Outcome(NamedTuple):
+class ThreadOutcome(NamedTuple):
     """What a piece of user code came to: its result, or what it raised."""
 
     result: Any
     failure: BaseException | None
 
 
-def attempt(work: Callable[..., Any], *arguments: Any) -> Outcome:
+def attempt(work: Callable[..., Any], *arguments: Any) -> ThreadOutcome:
     """Run user code. Nothing it raises passes, SystemExit included."""
     try:
-        return Outcome(work(*arguments), None)
+        return ThreadOutcome(work(*arguments), None)
     except BaseException as failure:
-        return Outcome(None, failure)
+        return ThreadOutcome(None, failure)
 
 
-_Future = asyncio.Future[Outcome]
-_Job = tuple[asyncio.AbstractEventLoop, _Future, Callable[[], Outcome]]
+_Future = asyncio.Future[ThreadOutcome]
+_Job = tuple[asyncio.AbstractEventLoop, _Future, Callable[[], ThreadOutcome]]
 
 
 def end_fork(failure: BaseException | None = None) -> NoReturn:
@@ -145,7 +145,7 @@ class ThreadPool:
         self._busy = 0  # calls that have a thread or wait for one
         self._jobs: deque[_Job | None] = deque()
         self._bell = Bell()  # is rung for each job
-        self._done: deque[tuple[_Future, Outcome | None]] = deque()
+        self._done: deque[tuple[_Future, ThreadOutcome | None]] = deque()
         self._told = False  # the loop will look at what is done
 
     def run(self, work: Callable[..., Any], *arguments: Any) -> _Future:
@@ -200,7 +200,7 @@ class ThreadPool:
                     end_fork(failure)
                 job, self._in_hand = self._in_hand, None
                 if job is not None:
-                    self._finish(job, Outcome(None, failure))
+                    self._finish(job, ThreadOutcome(None, failure))
                 self._bell.ring()  # it may have been heard, and nothing taken
 
     def close(self) -> None:
@@ -222,7 +222,7 @@ class ThreadPool:
             self._finish(job, outcome)
             del job, future, work, outcome  # an idle thread keeps no call's event alive
 
-    def _finish(self, job: _Job, outcome: Outcome | None) -> None:
+    def _finish(self, job: _Job, outcome: ThreadOutcome | None) -> None:
         loop, future, _ = job
         self._done.append((future, outcome))
         if not self._told:  # to wake the loop costs more than a small handler

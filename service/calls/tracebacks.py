@@ -26,7 +26,7 @@ _BECAUSE = "\nThe above exception was the direct cause of the following exceptio
 _MEANWHILE = "\nDuring handling of the above exception, another exception occurred:\n"
 
 
-class Place(NamedTuple):
+class CodePlace(NamedTuple):
     """A line of code that runs, or waits."""
 
     file: str
@@ -37,28 +37,28 @@ class Place(NamedTuple):
         return f"{self.file}:{self.line} in {self.function}"
 
 
-def _place(code: CodeType, line: int | None) -> Place:
-    return Place(code.co_filename, line or code.co_firstlineno, code.co_name)
+def _place(code: CodeType, line: int | None) -> CodePlace:
+    return CodePlace(code.co_filename, line or code.co_firstlineno, code.co_name)
 
 
-def _is_users(place: Place) -> bool:
+def _is_users(place: CodePlace) -> bool:
     file = place.file
     library = file.startswith((_OURS, _LIBRARY, "<")) or "/site-packages/" in file
     return not library and not file.endswith(_CYTHON)
 
 
-def _users(places: list[Place]) -> list[Place]:
+def _users(places: list[CodePlace]) -> list[CodePlace]:
     """Return the user's frames; if there are none, all but ours."""
     users = [place for place in places if _is_users(place)]
     return users or [place for place in places if not place.file.startswith(_OURS)]
 
 
-def of_failure(failure: BaseException) -> list[Place]:
+def of_failure(failure: BaseException) -> list[CodePlace]:
     """Return the user's frames of an exception, outermost first."""
     return _users(of_fault(failure))
 
 
-def of_fault(failure: BaseException) -> list[Place]:
+def of_fault(failure: BaseException) -> list[CodePlace]:
     """Return all frames of an exception, outermost first."""
     return [_place(frame.f_code, line) for frame, line in walk_tb(failure.__traceback__)]
 
@@ -71,7 +71,7 @@ def is_ours(failure: BaseException) -> bool:
     return any(p.file.startswith(_OURS) for p in places) and not any(map(_is_users, places))
 
 
-def as_strings(places: list[Place]) -> list[list[str]]:
+def as_strings(places: list[CodePlace]) -> list[list[str]]:
     """Return frames the way the built-in runtime's `stackTrace` nests them (docs/platform.md
     section 3.1).
     """
@@ -81,11 +81,11 @@ def as_strings(places: list[Place]) -> list[list[str]]:
     ]
 
 
-def _source(place: Place) -> str:
+def _source(place: CodePlace) -> str:
     return linecache.getline(place.file, place.line).strip()
 
 
-def as_text(places: list[Place]) -> str:
+def as_text(places: list[CodePlace]) -> str:
     """Return frames as Python's own traceback shows them."""
     shown = [
         f'  File "{p.file}", line {p.line}, in {p.function}\n    {_source(p)}'.rstrip()
@@ -135,12 +135,12 @@ def _story(failure: BaseException, told: set[int], *, caused: bool) -> Iterator[
                 yield f"  {number} of {len(failure.exceptions)}:\n" + indent(said, "  ")
 
 
-def awaited_by(coroutine: Any) -> Place | None:
+def awaited_by(coroutine: Any) -> CodePlace | None:
     """Return the user's innermost line that a suspended coroutine waits on."""
     return _innermost([_place(frame.f_code, frame.f_lineno) for frame in _suspended(coroutine)])
 
 
-def running_in(thread: int) -> Place | None:
+def running_in(thread: int) -> CodePlace | None:
     """Return the user's innermost line that runs in the thread with this identifier."""
     frame = sys._current_frames().get(thread)
     places = []
@@ -150,7 +150,7 @@ def running_in(thread: int) -> Place | None:
     return _innermost(places[::-1])
 
 
-def _innermost(places: list[Place]) -> Place | None:
+def _innermost(places: list[CodePlace]) -> CodePlace | None:
     users = [place for place in places if _is_users(place)]
     return users[-1] if users else None
 

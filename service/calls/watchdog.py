@@ -21,7 +21,7 @@ SLICES = 5
 or long, is found in one of them and counts for no more than that part.
 """
 
-Report = Callable[[tracebacks.Place | None, str | None, float], None]
+Report = Callable[[tracebacks.CodePlace | None, str | None, float], None]
 
 
 class Watchdog:
@@ -132,7 +132,7 @@ class Watchdog:
 
 def _blocking(
     loop: asyncio.AbstractEventLoop, thread: int
-) -> tuple[tracebacks.Place | None, str | None]:
+) -> tuple[tracebacks.CodePlace | None, str | None]:
     """Return the line that the loop's thread runs now, and the request id of its call."""
     task = asyncio.current_task(loop)
     context = context_of(task) if task is not None else None

@@ -27,11 +27,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def print_event(flags: argparse.Namespace) -> int:
     """Print what the flags name; return the exit code. Raises UsageError."""
-    write_result(text_of(flags.name, flags.changes))
+    write_result(sample_text(flags.name, flags.changes))
     return 0
 
 
-def text_of(name: str | None, changes: Sequence[str]) -> bytes:
+def sample_text(name: str | None, changes: Sequence[str]) -> bytes:
     """Return what to print: the sample with its changes, or the list without a name.
 
     Raises UsageError, which says what is allowed.

@@ -17,7 +17,7 @@ from ..app import assemble_app, run_event
 from ..calls.admission import Budget
 from ..calls.deadline import Call
 from ..calls.stream import Chunks, EventStream
-from ..context import RUNNING, Context
+from ..context.call import RUNNING, Context
 from ..errors import ServiceError, UsageError
 from ..http.middleware import report
 from ..instance.assembly import SERVICE, Service
@@ -33,7 +33,7 @@ from .result import keep_stdout, write_result
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `invoke`."""
+    """Add the flags of `call_once`."""
     forms = "a file or @FILE, - for stdin, JSON text, or @oss.put for a sample"
     parser.add_argument(
         "argument", nargs="?", metavar="EVENT", help=f"the event: {forms} [default: {{}}]"
@@ -81,7 +81,7 @@ def event_of(flags: argparse.Namespace, cwd: Path, stdin: BinaryIO) -> bytes:
     return event_bytes("{}" if named is None else named, cwd, stdin)
 
 
-def invoke(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
+def call_once(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
     """Make the call that the flags name, write its result on stdout and its log on stderr, and
     return the exit code. Raises StartError and UsageError.
     """

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from ..errors import StartError
 from ..process.signals import Stopped
-from ..settings.load import Loaded, load, show
+from ..settings.load import Loaded, load_settings, show
 from . import serve
 from .parser import PROGRAM, parser_of, split_command
 from .result import flush_stdout, write_result
@@ -26,7 +26,7 @@ the service has stopped.
 def main() -> NoReturn:
     """Run a command and exit: the process's own entry point."""
     try:
-        code = run(sys.argv[1:], _folder())
+        code = run_command(sys.argv[1:], _folder())
     except StartError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks here
         code = error.exit_code
@@ -47,7 +47,7 @@ def _folder() -> Path:
         ) from None
 
 
-def run(arguments: Sequence[str], cwd: Path) -> int:
+def run_command(arguments: Sequence[str], cwd: Path) -> int:
     """Run the command that `arguments` name and return its exit code. Raises StartError and
     UsageError.
     """
@@ -64,10 +64,10 @@ def run(arguments: Sequence[str], cwd: Path) -> int:
         from . import invoke
 
         flags = parser_of(command, invoke.add_flags).parse_args(rest)
-        loaded = load(vars(flags), os.environ, cwd)
-        return _shown(loaded) if flags.show_config else invoke.invoke(loaded, flags, cwd)
+        loaded = load_settings(vars(flags), os.environ, cwd)
+        return _shown(loaded) if flags.show_config else invoke.call_once(loaded, flags, cwd)
     flags = parser_of(command, serve.add_flags).parse_args(rest)
-    loaded = load(vars(flags), os.environ, cwd)
+    loaded = load_settings(vars(flags), os.environ, cwd)
     return _shown(loaded) if flags.show_config else serve.serve_function(loaded, flags, rest, cwd)
 
 

@@ -11,13 +11,13 @@ from pathlib import PurePath
 from ..errors import UsageError
 from ..names import COMMAND, NAME, SHORT
 from ..settings.flags import add_setting_flags
-from ..settings.load import Loaded, load
+from ..settings.load import Loaded, load_settings
 from ..settings.table import ROWS, Settings
 from .account import Account
 from .instances.contract import environment
 from .spec.model import DeployedFunction
 
-MB = 1024**2
+MEGABYTE = 1024**2
 
 
 def disagreements(function: DeployedFunction) -> Iterator[str]:
@@ -32,7 +32,7 @@ def disagreements(function: DeployedFunction) -> Iterator[str]:
         function, "", function.port, Account(), home="/", temporary="/tmp", desk={}
     )
     try:
-        loaded = load(ours or {}, variables, function.code)
+        loaded = load_settings(ours or {}, variables, function.code)
     except UsageError:  # the service says it itself, at its start
         return
     for name, platform, what in _compared(function, loaded.settings):
@@ -84,7 +84,7 @@ def _compared(function: DeployedFunction, mine: Settings) -> Iterator[tuple[str,
             "the platform may end the instance before its calls are finished and pre_stop has run"
         )
         yield "drain_timeout", f"preStop.timeout is {limit:g}", what
-    if mine.body_budget > function.memory * MB // 2:
+    if mine.body_budget > function.memory * MEGABYTE // 2:
         what = "events that are held together may take more than half of it"
         yield "body_budget", f"memorySize is {function.memory} MB", what
 

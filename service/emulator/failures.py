@@ -21,7 +21,7 @@ INITIALIZATION = "InitializationError"
 """Values of X-Fc-Error-Type."""
 
 CANNOT_START = "The function cannot be started."
-SIGNALS = {int(number) for number in signal.Signals}
+SIGNAL_NAMES = {int(number) for number in signal.Signals}
 
 
 class InitializerFailed(Exception):
@@ -71,7 +71,7 @@ def exited(code: int, command: Sequence[str], output: str, port: WantedPort) -> 
 
 
 def _meaning(code: int) -> str:
-    if code - 128 in SIGNALS:
+    if code - 128 in SIGNAL_NAMES:
         return f"killed by {signal.Signals(code - 128).name}"
     if code in (errno.ENOENT, errno.EACCES, errno.ENOEXEC):  # the platform's list has these alone
         return os.strerror(code).lower()

@@ -9,7 +9,7 @@ from typing import Any
 
 from .calls import Invocation, Invoker, Outcome, PlatformError
 
-KEPT = 100_000
+KEPT_FIGURES = 100_000
 """Calls whose times a summary is made of; of more, the newest."""
 
 
@@ -34,10 +34,10 @@ class CallFigures:
         self.errors += bool(outcome.error_type)
         self.cold += outcome.cold
         self.instances.add(outcome.instance_id)
-        if len(self._seconds) < KEPT:
+        if len(self._seconds) < KEPT_FIGURES:
             self._seconds.append(seconds)
         else:
-            self._seconds[self.calls % KEPT] = seconds
+            self._seconds[self.calls % KEPT_FIGURES] = seconds
 
     def row(self) -> dict[str, Any]:
         """Return what the summary says of the function; times in milliseconds."""

@@ -17,7 +17,7 @@ from ..protocol import new_request_id
 from .account import Account
 from .api.access import Hosts
 from .api.platform import EmulatedPlatform
-from .api.routes import create_app, create_runner
+from .api.routes import create_api, create_runner
 from .api.signature import Verifier
 from .calls import Invocation, Outcome
 from .figures import CallFigures, Counted
@@ -32,13 +32,13 @@ from .queue.task import AsyncTask
 from .queue.timers import Timers
 from .spec.model import Spec
 
-BACKLOG = 1024
+API_BACKLOG = 1024
 """Callers that may connect at once."""
 
 Event = bytes | bytearray | memoryview | str
 
 
-def event_bytes(event: Event) -> bytes:
+def bytes_of_event(event: Event) -> bytes:
     """Return an event as it is sent. Raises TypeError, which says what to do."""
     if isinstance(event, str):
         return event.encode()
@@ -102,7 +102,7 @@ class FunctionCompute:
             store = self._open_store()
             parts.callback(store.close)
             self._tasks = Dispatcher(store, functions, self._counted, self._log.line)
-            runner = create_runner(create_app(self._platform()))
+            runner = create_runner(create_api(self._platform()))
             await runner.setup()
             parts.push_async_callback(runner.cleanup)
             parts.push_async_callback(self._end_calls)
@@ -144,7 +144,7 @@ class FunctionCompute:
         Raises PlatformError for what the API would refuse, KeyError for a function that the file
         does not have, and TypeError for an event that is neither bytes nor text.
         """
-        call = Invocation(function, event_bytes(event), new_request_id(), tail=tail)
+        call = Invocation(function, bytes_of_event(event), new_request_id(), tail=tail)
         return await self._counted[function].invoke(call)
 
     async def submit(
@@ -154,7 +154,7 @@ class FunctionCompute:
 
         Raises PlatformError, and TypeError for an event that is neither bytes nor text.
         """
-        return await self._tasks.submit(function, event_bytes(event), task_id, delay=delay)
+        return await self._tasks.submit(function, bytes_of_event(event), task_id, delay=delay)
 
     def task(self, function: str, task_id: str) -> AsyncTask | None:
         """Return what became of an asynchronous call, None for one that is not known."""
@@ -184,7 +184,7 @@ class FunctionCompute:
 
     async def _open_port(self, runner: web.AppRunner) -> web.TCPSite:
         host, port = self._address
-        site = web.TCPSite(runner, host, port, backlog=BACKLOG)
+        site = web.TCPSite(runner, host, port, backlog=API_BACKLOG)
         try:
             await site.start()
         except OSError as reason:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import orjson
 
-from ..logs.lines import plain, stamp
+from ..logs.lines import plain_line, stamp
 
 NOBODY = "-"
 """Stands in a line of text for a function, an instance or a call that it is not of."""
@@ -39,7 +39,7 @@ def _text_line(text: str, function: str, instance: str, request_id: str) -> byte
     if (own := _STAMPED.match(text)) and own[1] == (request_id or NOBODY):
         text = text[own.end() :]  # what stands in front of each line says it already
     names = f"{function or NOBODY} {instance or NOBODY} {request_id or NOBODY}"
-    return f"{stamp()} {names} {plain(text)}\n".encode()
+    return f"{stamp()} {names} {plain_line(text)}\n".encode()
 
 
 def _json_line(text: str, function: str, instance: str, request_id: str) -> bytes:

@@ -14,10 +14,10 @@ from ..errors import InvalidEvent
 from .lenient import Moment, Text, read_fields
 
 T = TypeVar("T")
-Decode = Callable[[bytes], Any]
-DecoderOf = Callable[[Any], Decode]
+DecodePart = Callable[[bytes], Any]
+DecoderOf = Callable[[Any], DecodePart]
 
-BOM: Final = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 TEXTS: Final = (
     "subject",
     "spec_version",
@@ -62,7 +62,7 @@ class CloudEvent(Struct, Generic[T], frozen=True, kw_only=True):
         read_fields(self, TEXTS, ("time", "publish_time"))
 
     @classmethod
-    def __event_decoder__(cls, kind: Any, decoder: DecoderOf, fields: DecoderOf) -> Decode:
+    def __event_decoder__(cls, kind: Any, decoder: DecoderOf, fields: DecoderOf) -> DecodePart:
         """Return what decodes the body of one event.
 
         `decoder` makes such for the data alone, `fields` for the fields that have a name here.
@@ -135,12 +135,12 @@ class EventBatch(list[T]):
         return argument_of(kind, EventBatch)
 
     @classmethod
-    def __event_decoder__(cls, kind: Any, decoder: DecoderOf, fields: DecoderOf) -> Decode:
+    def __event_decoder__(cls, kind: Any, decoder: DecoderOf, fields: DecoderOf) -> DecodePart:
         """Return what decodes the body of a batch; `decoder` makes such for one event."""
         one = decoder(cls.__event_item__(kind))
 
         def decode(body: bytes) -> Any:
-            body = body.removeprefix(BOM).strip()
+            body = body.removeprefix(BYTE_ORDER_MARK).strip()
             if not body.startswith(b"["):
                 return cls([one(body)])
             found = enumerate(_ITEMS.decode(body))
@@ -149,7 +149,7 @@ class EventBatch(list[T]):
         return decode
 
 
-def _item(one: Decode, at: int, part: bytes) -> Any:
+def _item(one: DecodePart, at: int, part: bytes) -> Any:
     """Return one event of a batch; an event may be text that holds its JSON."""
     if part.startswith(b'"'):
         part = msgspec.json.decode(part, type=str).encode()

@@ -8,14 +8,14 @@ import sys
 from .init import start_below_init
 
 NAMES = ("service", "fc_event_service")
-COMMAND = "fc-event-service"
+INIT_COMMAND = "fc-event-service"
 
 
 def is_program() -> bool:
     """Return whether Python was started to run the service, which is being imported."""
     if sys.argv[:1] == ["-m"]:  # as long as the module that it names is looked for
         return sys.orig_argv[-len(sys.argv)].removeprefix("-m") in NAMES
-    return os.path.basename(sys.argv[0]) == COMMAND if sys.argv else False
+    return os.path.basename(sys.argv[0]) == INIT_COMMAND if sys.argv else False
 
 
 def begin() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
-MAX_LINE = 4096
+MAX_CHUNK_LINE = 4096
 """Bytes of a line of the chunked coding: a size with its extensions, a trailer field."""
 
 MAX_TRAILER = 32 * 1024
@@ -100,8 +100,8 @@ class ChunkedBody:
     def _take_line(self, data: bytes, at: int) -> int:
         end = data.find(b"\n", at) + 1 or len(data)
         line = self._line + data[at:end]
-        if len(line) > MAX_LINE:
-            raise TooLong(f"a line of the chunked body is over {MAX_LINE} bytes")
+        if len(line) > MAX_CHUNK_LINE:
+            raise TooLong(f"a line of the chunked body is over {MAX_CHUNK_LINE} bytes")
         self._line = b"" if line.endswith(b"\n") else line
         if self._line:
             self._check_begin(line)

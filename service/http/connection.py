@@ -54,7 +54,7 @@ from .flow import Flow
 from .heads import MAX_FIELD, MAX_FIELDS
 from .parser import error_of, read_head
 from .timeouts import Timeout
-from .wire import Kind, Unsound, Wire
+from .wire import PieceKind, Unsound, Wire
 
 BODY_BUFFER = 64 * 1024
 """Bytes of a body that nobody reads yet at which its socket is paused (twice that, plus one read).
@@ -70,7 +70,7 @@ MANY, FEW = 32, 16
 """Requests that wait behind another one at which no more are read, and at which they are again."""
 
 
-class State(IntEnum):
+class ConnectionState(IntEnum):
     """How far the connection is towards its end; the picture is above."""
 
     OPEN = auto()
@@ -169,7 +169,7 @@ class Connection(BaseProtocol):
         super().__init__(backend.loop, self._flow)  # type: ignore[arg-type] # all it asks of it
         self._backend = backend
         self._limits = backend.limits
-        self._state = State.OPEN
+        self._state = ConnectionState.OPEN
         self._wire = Wire()
         self._queue: deque[tuple[RawRequestMessage | ServiceError, StreamReader]] = deque()
         self._body: StreamReader | None = None  # what arrives now, while it does
@@ -193,7 +193,7 @@ class Connection(BaseProtocol):
         limit, connections = self._limits.connections, self._backend.connections
         if len(connections.open) >= limit:
             log_rarely("connections", "refused a connection: all %d are open", limit)
-            self._state = State.CLOSED
+            self._state = ConnectionState.CLOSED
             transport.close()
             return
         super().connection_made(transport)
@@ -208,7 +208,7 @@ class Connection(BaseProtocol):
         """Forget the connection; a call that runs goes on, since events have side effects."""
         if self.transport is None:  # it was refused
             return
-        self._go(State.CLOSED)
+        self._go(ConnectionState.CLOSED)
         for timeout in (self._head_time, self._body_time, self._taking):
             timeout.stop()
         self._flow.end()
@@ -226,7 +226,7 @@ class Connection(BaseProtocol):
 
     def close(self) -> None:
         """Take no further request, and end: now, or after the answer that is due."""
-        self._go(State.DEAF)
+        self._go(ConnectionState.DEAF)
         if self._serving is None and not self._queue:
             self._end()
 
@@ -236,15 +236,15 @@ class Connection(BaseProtocol):
             self._task.cancel()
         self._end()
 
-    def _go(self, state: State) -> None:
+    def _go(self, state: ConnectionState) -> None:
         """Go on to a state, if it is not behind."""
         if state > self._state:
             self._state = state
-            if state >= State.DEAF:
+            if state >= ConnectionState.DEAF:
                 self._wire.close()
 
     def _end(self) -> None:
-        self._go(State.CLOSED)
+        self._go(ConnectionState.CLOSED)
         if self.transport is not None:
             self.transport.close()
 
@@ -252,7 +252,7 @@ class Connection(BaseProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has arrived, and serve the request that is next, up to its first wait."""
-        if self._state >= State.DEAF:
+        if self._state >= ConnectionState.DEAF:
             return
         self._wire.receive(data)
         self._read_on()
@@ -263,7 +263,7 @@ class Connection(BaseProtocol):
         try:
             while len(queue) < MANY and (piece := wire.next()) is not None:
                 kind, data = piece
-                if kind is Kind.HEAD:
+                if kind is PieceKind.HEAD:
                     self._take_head(data)
                 else:
                     self._take_body(kind, data)
@@ -289,7 +289,7 @@ class Connection(BaseProtocol):
         body = EMPTY_PAYLOAD if length == 0 else self._begin_body()
         self._queue.append((message, body))
         if last:
-            self._go(State.LAST)
+            self._go(ConnectionState.LAST)
             self._stop_behind()
 
     def _begin_body(self) -> StreamReader:
@@ -297,33 +297,33 @@ class Connection(BaseProtocol):
         try:
             piece = self._wire.next()
         except Unsound as reason:
-            self._go(State.DEAF)
+            self._go(ConnectionState.DEAF)
             body = StreamReader(self, BODY_BUFFER, loop=self._backend.loop)
             body.set_exception(error_of(reason))
             return body
-        if piece is not None and piece[0] is Kind.LAST:
+        if piece is not None and piece[0] is PieceKind.LAST:
             return WholeBody(piece[1])
         body = self._body = StreamReader(self, BODY_BUFFER, loop=self._backend.loop)
         if piece is not None:
             body.feed_data(piece[1])
         return body
 
-    def _take_body(self, kind: Kind, data: bytes) -> None:
+    def _take_body(self, kind: PieceKind, data: bytes) -> None:
         body = self._body
         assert body is not None
         if data:
             body.feed_data(data)
-        if kind is Kind.LAST:
+        if kind is PieceKind.LAST:
             self._body = None
             body.feed_eof()
-            if self._state is State.LAST:
+            if self._state is ConnectionState.LAST:
                 self._stop_behind()
 
     def _stop_behind(self) -> None:
         """Read nothing behind the last request."""
         if self._body is None:
             if self._wire.waiting:
-                self._go(State.DEAF)
+                self._go(ConnectionState.DEAF)
             self._wire.close()
 
     def _take_fault(self, error: ServiceError) -> None:
@@ -335,9 +335,9 @@ class Connection(BaseProtocol):
 
     def _refuse(self, error: ServiceError) -> None:
         """Answer what is no request when its turn comes, and then end."""
-        if self._state >= State.DEAF:
+        if self._state >= ConnectionState.DEAF:
             return
-        self._go(State.DEAF)
+        self._go(ConnectionState.DEAF)
         self._queue.append((error, EMPTY_PAYLOAD))
         self._backend.lifecycle.enter()
 
@@ -346,7 +346,7 @@ class Connection(BaseProtocol):
         or now where that is written.
         """
         body, self._body = self._body, None
-        self._go(State.DEAF)
+        self._go(ConnectionState.DEAF)
         if body is not None:
             body.set_exception(error)
         if not self._due and not self._queue:
@@ -370,7 +370,7 @@ class Connection(BaseProtocol):
         """Read further requests, now that few wait."""
         self._flow.queue_full = False
         self._flow.apply()
-        if self._state < State.DEAF:
+        if self._state < ConnectionState.DEAF:
             self._read_on()
 
     # --- time limits
@@ -440,7 +440,7 @@ class Connection(BaseProtocol):
 
     def _serve_next(self) -> None:
         """Serve the request that arrived first, up to its first wait at once."""
-        if self._serving is not None or not self._queue or self._state is State.CLOSED:
+        if self._serving is not None or not self._queue or self._state is ConnectionState.CLOSED:
             return
         message, body = self._queue.popleft()
         self._serving, self._due = body, True
@@ -480,7 +480,7 @@ class Connection(BaseProtocol):
     def _is_plain(self, message: RawRequestMessage, body: StreamReader) -> bool:
         """Say whether the answer is all that is to be written, and nothing is left to be read."""
         return (
-            self._state is State.OPEN
+            self._state is ConnectionState.OPEN
             and message.version == HttpVersion11
             and message.method != "HEAD"
             and body.is_eof()
@@ -511,11 +511,11 @@ class Connection(BaseProtocol):
             self._backend.budget.release(size)
         self._answered()
         stays = sent and response.keep_alive is not False
-        if sent and self._state is State.DEAF:
+        if sent and self._state is ConnectionState.DEAF:
             await self._see_off()
         elif sent and not body.is_eof():
             stays = await self._linger(body) and stays
-        if not stays or (self._state > State.OPEN and not self._queue):
+        if not stays or (self._state > ConnectionState.OPEN and not self._queue):
             self._end()
         self._served()
 
@@ -530,7 +530,7 @@ class Connection(BaseProtocol):
         (F2).
         """
         draining = self._backend.lifecycle.draining.is_set()
-        return not self._queue and (draining or self._state > State.OPEN)
+        return not self._queue and (draining or self._state > ConnectionState.OPEN)
 
     async def _send(self, request: web.BaseRequest, response: web.StreamResponse) -> bool:
         """Write head and body; return whether they could be sent."""
@@ -576,7 +576,7 @@ class Connection(BaseProtocol):
         transport = self.transport
         if self._queue or transport is None or transport.is_closing():
             return
-        self._go(State.LEAVING)
+        self._go(ConnectionState.LEAVING)
         transport.write_eof()
         self._flow.body_full = self._flow.queue_full = False
         self._flow.apply()
@@ -599,11 +599,11 @@ class Connection(BaseProtocol):
         body, self._serving, self._task = self._serving, None, None
         if body is not None and not body.is_eof():
             body.set_exception(BadFraming("the call is over"))
-        if self.transport is None or self._state is State.CLOSED:
+        if self.transport is None or self._state is ConnectionState.CLOSED:
             return
         if self._queue or self._flow.queue_full:
             self._go_on()
-        elif self._state > State.OPEN:
+        elif self._state > ConnectionState.OPEN:
             self._end()
         elif self._wire.within_head:
             self._watch()

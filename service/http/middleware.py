@@ -13,7 +13,7 @@ from aiohttp.typedefs import Middleware
 
 from .. import protocol
 from ..calls import tracebacks
-from ..context import RUNNING, Context, Platform
+from ..context.call import RUNNING, Context, Platform
 from ..errors import (
     BadFraming,
     BadRequest,

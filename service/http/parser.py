@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from ..errors import BadFraming, FieldsTooLarge, ServiceError, TargetTooLong
 from ..logs.log import log_rarely
 from .heads import MAX_FIELD, MAX_FIELDS, MAX_LINE, without_blanks
-from .wire import Fault, Unsound
+from .wire import Unsound, WireFault
 
 _VERSIONS = (HttpVersion11, HttpVersion10)
 
@@ -87,6 +87,6 @@ def _objection(reason: Exception) -> ServiceError:
 
 def error_of(reason: Unsound) -> ServiceError:
     """Return the error for bytes that were no request before aiohttp's parser saw them."""
-    if reason.fault is Fault.TARGET:
+    if reason.fault is WireFault.TARGET:
         return TargetTooLong(TOO_LONG)
-    return (FieldsTooLarge if reason.fault is Fault.FIELDS else BadFraming)(str(reason))
+    return (FieldsTooLarge if reason.fault is WireFault.FIELDS else BadFraming)(str(reason))

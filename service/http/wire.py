@@ -35,7 +35,7 @@ END_OF_HEAD = b"\r\n\r\n"
 _LINE_ENDS = b"\r\n"
 
 
-class Kind(Enum):
+class PieceKind(Enum):
     """What a piece is."""
 
     HEAD = auto()
@@ -43,7 +43,7 @@ class Kind(Enum):
     LAST = auto()
 
 
-class State(Enum):
+class WireState(Enum):
     """What the wire waits for."""
 
     HEAD = auto()
@@ -53,7 +53,7 @@ class State(Enum):
     CLOSED = auto()
 
 
-class Fault(Enum):
+class WireFault(Enum):
     """What is wrong with the bytes."""
 
     UNSOUND = auto()
@@ -67,12 +67,12 @@ class Fault(Enum):
 class Unsound(Exception):
     """The bytes are no request; `fault` is what is wrong. The text quotes nothing of them."""
 
-    def __init__(self, fault: Fault, text: str) -> None:
+    def __init__(self, fault: WireFault, text: str) -> None:
         super().__init__(text)
         self.fault = fault
 
 
-Piece = tuple[Kind, bytes]
+Piece = tuple[PieceKind, bytes]
 
 
 class Wire:
@@ -91,7 +91,7 @@ class Wire:
     )
 
     def __init__(self) -> None:
-        self.state = State.HEAD
+        self.state = WireState.HEAD
         self.within_head = False
         """True while a head has arrived in part."""
         self._data = b""  # what has arrived and is not cut, from `_at` on
@@ -115,31 +115,31 @@ class Wire:
 
     def close(self) -> None:
         """Throw away what has arrived and all that follows."""
-        self.state = State.CLOSED
+        self.state = WireState.CLOSED
         self._data, self._at, self._chunks = b"", 0, None
         self._forget_begin()
 
     def frame(self, length: int | None) -> None:
         """Say how the body of the last HEAD is framed: as so many bytes, or None, as chunks."""
-        assert self.state is State.FRAMING
+        assert self.state is WireState.FRAMING
         if length is None:
-            self.state, self._chunks = State.CHUNKED, ChunkedBody()
+            self.state, self._chunks = WireState.CHUNKED, ChunkedBody()
         elif length:
-            self.state, self._left = State.SIZED, length
+            self.state, self._left = WireState.SIZED, length
         else:
-            self.state = State.HEAD
+            self.state = WireState.HEAD
 
     def next(self) -> Piece | None:
         """Return the next piece, None when more bytes are needed for one. Raises Unsound."""
         if self._at == len(self._data):
             return None
-        if self.state is State.HEAD:
+        if self.state is WireState.HEAD:
             return self._next_head()
-        if self.state is State.SIZED:
+        if self.state is WireState.SIZED:
             return self._next_sized()
-        if self.state is State.CHUNKED:
+        if self.state is WireState.CHUNKED:
             return self._next_chunks()
-        if self.state is State.CLOSED:
+        if self.state is WireState.CLOSED:
             self.close()
         return None
 
@@ -156,8 +156,8 @@ class Wire:
             self.within_head = bool(self._head)
             self._check_begin(0)
             return None
-        self._at, self.state = end + 4, State.FRAMING
-        return Kind.HEAD, data[at : end + 4]
+        self._at, self.state = end + 4, WireState.FRAMING
+        return PieceKind.HEAD, data[at : end + 4]
 
     def _rest_of_head(self) -> Piece | None:
         """Complete a head that came in several packets."""
@@ -171,8 +171,8 @@ class Wire:
         self._at += end + 4 - known
         head = bytes(self._head[: end + 4])
         self._forget_begin()
-        self.state = State.FRAMING
-        return Kind.HEAD, head
+        self.state = WireState.FRAMING
+        return PieceKind.HEAD, head
 
     def _forget_begin(self) -> None:
         self._head, self._line, self._lines, self.within_head = bytearray(), 0, 0, False
@@ -184,14 +184,14 @@ class Wire:
             end = head.find(b"\n", self._line)
             length = (len(head) if end < 0 else end) - self._line
             if self._lines == 0 and length > heads.MAX_LINE + heads.BESIDE:
-                self._fail(Fault.TARGET, f"the request target is over {heads.MAX_LINE} bytes")
+                self._fail(WireFault.TARGET, f"the request target is over {heads.MAX_LINE} bytes")
             if length > heads.MAX_FIELD + heads.BESIDE or self._lines > heads.MAX_FIELDS:
-                self._fail(Fault.FIELDS, "a header field is too long, or there are too many")
+                self._fail(WireFault.FIELDS, "a header field is too long, or there are too many")
             if end < 0:
                 break
             self._line, self._lines = end + 1, self._lines + 1
         if head and not heads.may_become_sound(head, known):
-            self._fail(Fault.UNSOUND, "the request is not sound HTTP/1.1")
+            self._fail(WireFault.UNSOUND, "the request is not sound HTTP/1.1")
 
     def _next_sized(self) -> Piece:
         data, at = self._data, self._at
@@ -199,22 +199,22 @@ class Wire:
         if end > len(data):
             self._left = end - len(data)
             self._at = len(data)
-            return Kind.PART, data[at:]
-        self._at, self._left, self.state = end, 0, State.HEAD
-        return Kind.LAST, data[at:end]
+            return PieceKind.PART, data[at:]
+        self._at, self._left, self.state = end, 0, WireState.HEAD
+        return PieceKind.LAST, data[at:end]
 
     def _next_chunks(self) -> Piece | None:
         assert self._chunks is not None
         try:
             content, self._at = self._chunks.feed(self._data, self._at)
         except BadChunk as reason:
-            fault = Fault.FIELDS if isinstance(reason, TooLong) else Fault.UNSOUND
+            fault = WireFault.FIELDS if isinstance(reason, TooLong) else WireFault.UNSOUND
             self._fail(fault, str(reason))
         if self._chunks.over:
-            self._chunks, self.state = None, State.HEAD
-            return Kind.LAST, content
-        return (Kind.PART, content) if content else None
+            self._chunks, self.state = None, WireState.HEAD
+            return PieceKind.LAST, content
+        return (PieceKind.PART, content) if content else None
 
-    def _fail(self, fault: Fault, text: str) -> None:
+    def _fail(self, fault: WireFault, text: str) -> None:
         self.close()
         raise Unsound(fault, text)

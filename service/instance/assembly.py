@@ -15,7 +15,7 @@ from ..calls.lifecycle import Lifecycle
 from ..calls.threads import ThreadPool
 from ..calls.variables import Inherited
 from ..calls.watchdog import Watchdog
-from ..context import Platform
+from ..context.call import Platform
 from ..logs.lines import NOWHERE
 from ..logs.log import Logs
 from ..settings.table import Settings
@@ -74,7 +74,7 @@ def assemble(settings: Settings, platform: Platform, handlers: Handlers, logs: L
 
 
 def _watchdog(settings: Settings, lifecycle: Lifecycle, logs: Logs) -> Watchdog:
-    def report(place: tracebacks.Place | None, request_id: str | None, seconds: float) -> None:
+    def report(place: tracebacks.CodePlace | None, request_id: str | None, seconds: float) -> None:
         where = f"at {place}" if place else "outside of the function's code"
         waiting = max(0, lifecycle.in_flight - 1)
         logs.line(

@@ -12,7 +12,7 @@ from ..calls.function import Function, run
 from ..calls.left_behind import track_hook
 from ..calls.lifecycle import Hook
 from ..calls.threads import ThreadPool
-from ..context import RUNNING, Context, Platform
+from ..context.call import RUNNING, Context, Platform
 from ..errors import ServiceError
 from ..http.middleware import report
 

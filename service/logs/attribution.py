@@ -11,7 +11,7 @@ from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
-from ..context import RUNNING
+from ..context.call import RUNNING
 
 
 def starting(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:

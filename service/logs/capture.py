@@ -10,7 +10,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
-from ..context import RUNNING
+from ..context.call import RUNNING
 from ..protocol import SERVICE_LOGGER
 from .log import Logs
 

@@ -36,7 +36,7 @@ def stamp(now: float | None = None) -> str:
 _UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def plain(text: str) -> str:
+def plain_line(text: str) -> str:
     """Return `text` with the characters escaped that could forge a line, or move a terminal's
     cursor.
     """
@@ -47,7 +47,7 @@ def plain(text: str) -> str:
 
 def _text_line(head: str, line: str) -> bytes:
     # Cut before it is escaped: escaping megabytes would hold up every other call.
-    written = f"{head}{plain(line[:MAX_LOG_LINE])}\n".encode()
+    written = f"{head}{plain_line(line[:MAX_LOG_LINE])}\n".encode()
     if len(line) <= MAX_LOG_LINE and len(written) <= MAX_LOG_LINE:
         return written
     size = len(line.encode("utf-8", "surrogatepass"))
@@ -82,7 +82,7 @@ def _json_line(entry: dict[str, str], message: str) -> bytes:
     try:
         line = orjson.dumps(entry | {"message": message})
     except orjson.JSONEncodeError:  # a lone surrogate
-        line = orjson.dumps(entry | {"message": plain(message)})
+        line = orjson.dumps(entry | {"message": plain_line(message)})
     if b"\x7f" in line or not line.isascii():
         # JSON allows them as they are, and readers that split text into lines do not.
         line = _UNSAFE_IN_JSON.sub(lambda m: f"\\u{ord(m[0]):04x}", line.decode()).encode()

@@ -9,7 +9,7 @@ import threading
 import time
 from weakref import WeakSet
 
-from ..context import RUNNING
+from ..context.call import RUNNING
 from ..protocol import MAX_LOG_LINE, SERVICE_LOGGER
 from .lines import FORMATS, NOWHERE
 from .pipe import Sink

@@ -29,7 +29,7 @@ from collections.abc import Callable
 
 from .lines import NOWHERE, Form, text_lines
 
-PATIENCE = 0.2
+READER_PATIENCE = 0.2
 """Seconds for which a call's answer waits for a slow reader of the log to take the call's lines."""
 
 
@@ -194,7 +194,7 @@ class Sink:
         """Keep those who wait for the reader until it has taken all that is pending; return whom it
         does not hold up.
         """
-        patience = self._moved + PATIENCE - time.monotonic() if self._pending else 0.0
+        patience = self._moved + READER_PATIENCE - time.monotonic() if self._pending else 0.0
         if patience <= 0 or self._loop is None:
             return those
         entry = (self._gone + self._pending_size, those)

@@ -28,7 +28,7 @@ OLDEST = (3, 14, 3)
 (docs/faults.md section 3.1).
 """
 
-REMEDY = "install the version of requirements.lock"
+CHECK_REMEDY = "install the version of requirements.lock"
 
 
 def check_start(settings: Settings, environ: Mapping[str, str]) -> None:
@@ -45,7 +45,7 @@ def check_version(version: str) -> None:
         oldest = ".".join(map(str, OLDEST))
         raise StartError(
             f"aiohttp {version} is older than {oldest}, and has faults by which one request"
-            f" changes another: {REMEDY}"
+            f" changes another: {CHECK_REMEDY}"
         )
 
 
@@ -94,17 +94,19 @@ async def check_connection() -> None:
         await server.setup()
         for name, request in REQUESTS.items():
             if b"[1,2]" not in await _answer(server, request):
-                raise StartError(f"{_told(aiohttp)} does not serve {name}: {REMEDY}")
-        for name, (limit, make) in HEADS.items():
+                raise StartError(f"{_told(aiohttp)} does not serve {name}: {CHECK_REMEDY}")
+        for name, (limit, make) in CHECKED_HEADS.items():
             # Near: the line and the field are more than the value.
             if not _passes(server, make(limit - 24)) or _passes(server, make(limit + 1)):
-                raise StartError(f"{_told(aiohttp)} does not keep the limit of {name}: {REMEDY}")
+                raise StartError(
+                    f"{_told(aiohttp)} does not keep the limit of {name}: {CHECK_REMEDY}"
+                )
     except StartError:
         raise
     except Exception as reason:
         kind = type(reason).__name__
         raise StartError(
-            f"{_misfit(reason)} does not fit here ({kind}: {reason}): {REMEDY}"
+            f"{_misfit(reason)} does not fit here ({kind}: {reason}): {CHECK_REMEDY}"
         ) from reason
     finally:
         await server.cleanup()
@@ -142,7 +144,7 @@ REQUESTS = {
     "a chunked request": _post(b"Transfer-Encoding: chunked", body=b"6\r\n[1, 2]\r\n0\r\n\r\n"),
     "an answer with fields": _post(_SIZED, b"x-long: yes"),
 }
-HEADS: dict[str, tuple[int, Callable[[int], bytes]]] = {
+CHECKED_HEADS: dict[str, tuple[int, Callable[[int], bytes]]] = {
     "the request line": (MAX_LINE, lambda size: _post(_SIZED, target=b"/?" + b"a" * (size - 2))),
     "a field": (MAX_FIELD, lambda size: _post(_SIZED, b"a: " + b"a" * size)),
     "the number of fields": (MAX_FIELDS, lambda size: _post(_SIZED, *[b"a: a"] * size)),

@@ -14,11 +14,11 @@ from typing import Any
 from ..calls import tracebacks
 from ..calls.left_behind import every_task, track_on
 from ..calls.tasks import context_of
-from ..context import RUNNING, Context
+from ..context.call import RUNNING, Context
 from ..errors import StartError
 from ..logs.log import log_rarely
 from ..protocol import SERVICE_LOGGER
-from .signals import KEPT, SIGNALS
+from .signals import KEPT_SIGNALS, SIGNALS
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
@@ -58,14 +58,14 @@ class _KeepsSignals:
         self, sig: int, callback: Callable[..., object], *arguments: Any
     ) -> None:
         """Let the function handle a signal that is not the service's."""
-        if sig in SIGNALS.heeded and sig in KEPT:
+        if sig in SIGNALS.heeded and sig in KEPT_SIGNALS:
             SIGNALS.note(signal.Signals(sig), callback)
         else:
             super().add_signal_handler(sig, callback, *arguments)  # type: ignore[misc] # a mixin
 
     def remove_signal_handler(self, sig: int) -> bool:
         """Undo that; return whether there was a handler."""
-        if sig in SIGNALS.heeded and sig in KEPT:
+        if sig in SIGNALS.heeded and sig in KEPT_SIGNALS:
             return SIGNALS.forget(sig)
         found: bool = super().remove_signal_handler(sig)  # type: ignore[misc] # a mixin
         return found

@@ -20,7 +20,7 @@ from ..protocol import SERVICE_LOGGER
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The signals that ask for a stop; SIGHUP, unless it was ignored at the start, as by `nohup`."""
 
-KEPT = (signal.SIGTERM, signal.SIGINT)
+KEPT_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """Those of them that no function can take: the platform and people stop the service by them."""
 
 TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
@@ -42,7 +42,7 @@ _log = logging.getLogger(SERVICE_LOGGER)
 Told = Callable[[signal.Signals], None]
 
 
-def nothing(_number: signal.Signals) -> None:
+def no_last_words(_number: signal.Signals) -> None:
     """Stand in for what is called at a second signal."""
 
 
@@ -75,14 +75,14 @@ class StopSignals:
         self._theirs: dict[signal.Signals, Any] = {}  # handlers of the function's
         self._first: tuple[signal.Signals, float] | None = None
         self._told: Told | None = None
-        self._last_words: Told = nothing
+        self._last_words: Told = no_last_words
         self._again: threading.Timer | None = None
 
     def heed(self) -> None:
         """Heed the signals from now on. Called from the main thread, once."""
         for number in STOPS:
             before = signal.getsignal(number)
-            if number in KEPT or before != signal.SIG_IGN:
+            if number in KEPT_SIGNALS or before != signal.SIG_IGN:
                 self._before[number] = self.pythons(number, self._on_signal)
         self.heeded = tuple(self._before)
 
@@ -108,7 +108,7 @@ class StopSignals:
         place is `pre_stop`'s. Other signals are set in the main thread, from whatever thread it is
         asked for.
         """
-        if number in KEPT and number in self._before:
+        if number in KEPT_SIGNALS and number in self._before:
             return self.note(signal.Signals(number), handler)
         if threading.current_thread() is threading.main_thread() or self.to_main is None:
             return self.pythons(number, handler)
@@ -159,7 +159,7 @@ class StopSignals:
     # --- what arrives
 
     @contextmanager
-    def told(self, told: Told, last_words: Told = nothing) -> Iterator[None]:
+    def told(self, told: Told, last_words: Told = no_last_words) -> Iterator[None]:
         """Within this, the first signal calls `told`, and the second `last_words` before the
         process ends. Both are called between any two steps of the main thread's code.
 
@@ -170,7 +170,7 @@ class StopSignals:
             self.check()
             yield
         finally:
-            self._told, self._last_words = None, nothing
+            self._told, self._last_words = None, no_last_words
 
     def leave_to_child(self) -> None:
         """Let a process that a handler forks end by the signals: `Process.terminate` sends one."""

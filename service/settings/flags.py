@@ -6,7 +6,7 @@ import argparse
 
 from .kinds import ON
 from .rows import Row
-from .sources import OPTIONS
+from .sources import SOURCE_OPTIONS
 from .table import ROWS
 
 
@@ -16,7 +16,7 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
     A flag that is not given leaves nothing in the namespace: `vars(args)` is what `load` takes.
     """
     where = parser.add_argument_group("Files")
-    for name, (metavar, help) in OPTIONS.items():
+    for name, (metavar, help) in SOURCE_OPTIONS.items():
         where.add_argument(f"--{name}", default=argparse.SUPPRESS, metavar=metavar, help=help)
     groups: dict[str, argparse._ArgumentGroup] = {}
     for row in ROWS.values():
@@ -28,7 +28,9 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
 def flags_with_value() -> set[str]:
     """Return the flags that are followed by a value."""
     switches = {row.flag for row in ROWS.values() if row.kind is ON}
-    return ({row.flag for row in ROWS.values()} | {f"--{name}" for name in OPTIONS}) - switches
+    return (
+        {row.flag for row in ROWS.values()} | {f"--{name}" for name in SOURCE_OPTIONS}
+    ) - switches
 
 
 def add_flag(group: argparse._ArgumentGroup, row: Row) -> None:

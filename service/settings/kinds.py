@@ -11,8 +11,8 @@ MIB = 1024**2
 GIB = 1024 * MIB
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1024, "mib": MIB, "gib": GIB}
 SIZE = re.compile(r"([0-9]{1,18}) ?([kmg]i?b|)", re.IGNORECASE)
-NAME = re.compile(r"[^\s:]+[.:][^\s:]+")
-HOST = re.compile(r"\[[0-9a-fA-F:.%\w]+\]|[^\s/\[\]*]+")
+SETTING_NAME = re.compile(r"[^\s:]+[.:][^\s:]+")
+HOST_PATTERN = re.compile(r"\[[0-9a-fA-F:.%\w]+\]|[^\s/\[\]*]+")
 NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
@@ -41,7 +41,7 @@ def name(*words: str) -> Kind:
         for word in words:
             if isinstance(value, str) and value.casefold() == word:
                 return word
-        if isinstance(value, str) and NAME.fullmatch(value):
+        if isinstance(value, str) and SETTING_NAME.fullmatch(value):
             return value
         raise ValueError
 
@@ -55,7 +55,7 @@ def host() -> Kind:
     def read(value: object) -> str:
         if value == "*":
             return "0.0.0.0"
-        if isinstance(value, str) and HOST.fullmatch(value):
+        if isinstance(value, str) and HOST_PATTERN.fullmatch(value):
             return value[1:-1] if value.startswith("[") else value
         raise ValueError
 

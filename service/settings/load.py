@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..context import Platform
+from ..context.call import Platform
 from ..errors import UsageError
 from .kinds import MIB
 from .refusals import question, refused, shown
@@ -32,7 +32,7 @@ class Loaded:
     """
 
 
-def load(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> Loaded:
+def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> Loaded:
     """The settings. `flags` may hold the command line's other flags too: they are passed over."""
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}

@@ -17,7 +17,7 @@ from .rows import PREFIX, Rows
 
 PROFILE = re.compile(r"\w[\w.-]*")
 
-OPTIONS = {
+SOURCE_OPTIONS = {
     "config": ("DIR", "the directory of the settings' files [default: config, if there]"),
     "profile": ("NAME", "also read NAME.toml there; it wins over service.toml"),
 }
@@ -73,7 +73,7 @@ def known_variables(rows: Rows) -> list[str]:
     """Return the names in the environment that mean something to the service."""
     return [
         *(row.variable for row in rows.values()),
-        *(PREFIX + option.upper() for option in OPTIONS),
+        *(PREFIX + option.upper() for option in SOURCE_OPTIONS),
     ]
 
 
@@ -81,7 +81,7 @@ def files(
     rows: Rows, flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path
 ) -> Iterator[Word]:
     """What the profile's file and then service.toml say, of those that there are."""
-    config, profile = (option(name, flags, environ) for name in OPTIONS)
+    config, profile = (option(name, flags, environ) for name in SOURCE_OPTIONS)
     folder = cwd / (str(config.value) if config else "config")
     if config and not os.path.isdir(folder):
         raise UsageError(f"{config.source} = {shown(config.value)}: there is no such directory")

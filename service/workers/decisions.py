@@ -71,7 +71,7 @@ Action = Fork | Send | StopWorkers | Say | Announce
 
 
 @dataclass
-class Place:
+class WorkerPlace:
     """One of the places that are kept filled with a worker.
 
     `pid` is the process in it, `serves_since` when that began to serve, `failure` why it cannot.
@@ -104,14 +104,14 @@ class Decisions:
     stop_seconds: float
     exit_code: int = 0
     failure: StartError | None = None
-    _places: list[Place] = field(init=False)
+    _places: list[WorkerPlace] = field(init=False)
     _is_announced: bool = False
     _first_signal: float | None = None
     _kill_at: float | None = None  # the instance stops, and what has not ended by then is killed
     _is_overdue: bool = False
 
     def __post_init__(self) -> None:
-        self._places = [Place(number) for number in range(self.workers)]
+        self._places = [WorkerPlace(number) for number in range(self.workers)]
 
     @property
     def is_over(self) -> bool:
@@ -199,7 +199,7 @@ class Decisions:
 
     # --- what follows
 
-    def _try_again(self, place: Place, how: str, now: float, lost: str = "") -> list[Action]:
+    def _try_again(self, place: WorkerPlace, how: str, now: float, lost: str = "") -> list[Action]:
         since, failure = place.serves_since, place.failure
         is_stable = since is not None and now - since >= STABLE
         place.serves_since = place.failure = None
@@ -227,7 +227,7 @@ class Decisions:
         starting = self._send_all(signal.SIGTERM, lambda place: place.serves_since is None)
         return [StopWorkers(), *starting]
 
-    def _ended_in_stop(self, place: Place, status: int, what: str) -> list[Action]:
+    def _ended_in_stop(self, place: WorkerPlace, status: int, what: str) -> list[Action]:
         if status == 0 or place.serves_since is None or self.exit_code or self.failure:
             return []
         self.exit_code = 1
@@ -244,14 +244,14 @@ class Decisions:
         return [Say("warning", text), *self._send_all(signal.SIGKILL)]
 
     def _send_all(
-        self, number: signal.Signals, chosen: Callable[[Place], bool] = lambda _place: True
+        self, number: signal.Signals, chosen: Callable[[WorkerPlace], bool] = lambda _place: True
     ) -> list[Action]:
         return [Send(p.pid, number) for p in self._filled() if p.pid is not None and chosen(p)]
 
-    def _filled(self) -> Iterator[Place]:
+    def _filled(self) -> Iterator[WorkerPlace]:
         return (place for place in self._places if place.pid is not None)
 
-    def _find(self, pid: int) -> Place | None:
+    def _find(self, pid: int) -> WorkerPlace | None:
         return next((place for place in self._filled() if place.pid == pid), None)
 
 

@@ -28,14 +28,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..context import RUNNING, Context, Platform, sent_headers
+from ..context.call import RUNNING, Context, Platform, sent_headers
 from ..errors import ServiceError, Stopping
 from ..instance.duties import Duty, Work
 from ..protocol import SERVICE_LOGGER
 from ..settings.table import Settings
 from .messages import Failure, Inbox, Message, Outbox, failure_of, received
 
-SECOND_LOOK = 0.2
+PEER_SECOND_LOOK = 0.2
 """Seconds that an answer gets after its time is up: after a freeze the time of all who wait is."""
 
 REMEMBERED = 256
@@ -116,7 +116,7 @@ class Peers:
         self._asked[question.message.number] = question
         try:
             self._outboxes[place].send(question.message)
-            for wait in (seconds, SECOND_LOOK):
+            for wait in (seconds, PEER_SECOND_LOOK):
                 await asyncio.wait({question.answer}, timeout=wait)
             return _result_of(question)
         finally:
@@ -188,7 +188,7 @@ class Peers:
 
     def _take_question(self, question: Message) -> None:
         key = (question.asker, question.number)
-        if key in self._known or time.monotonic() > question.until + SECOND_LOOK:
+        if key in self._known or time.monotonic() > question.until + PEER_SECOND_LOOK:
             return  # asked twice; or nobody waits for it any more
         self._known.append(key)
         task = asyncio.ensure_future(self._answer(question))

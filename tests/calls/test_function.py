@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from service.calls.callables import Kind
+from service.calls.callables import HandlerKind
 from service.calls.deadline import Call
 from service.calls.function import Function, run
 from service.calls.threads import ThreadPool
@@ -27,7 +27,7 @@ RAISED = [
 ]
 
 
-async def called(kind: Kind, code: Any, *arguments: Any) -> Any:
+async def called(kind: HandlerKind, code: Any, *arguments: Any) -> Any:
     """Call `code` as the service does."""
     pool = ThreadPool(2)
     try:
@@ -118,7 +118,7 @@ async def test_a_part_that_is_neither_bytes_nor_text_is_named() -> None:
 @pytest.mark.parametrize("kind", ["async", "sync", "stream"])
 @pytest.mark.parametrize("failure", RAISED, ids=lambda failure: type(failure).__name__)
 async def test_whatever_user_code_raises_is_that_calls_failure(
-    kind: Kind, failure: BaseException
+    kind: HandlerKind, failure: BaseException
 ) -> None:
     """Every BaseException becomes HandlerFailed, with the exception's class as its code."""
 
@@ -161,7 +161,7 @@ async def test_a_stop_iteration_is_told() -> None:
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
-async def test_the_services_own_errors_pass_as_they_are(kind: Kind) -> None:
+async def test_the_services_own_errors_pass_as_they_are(kind: HandlerKind) -> None:
     """A bad item that a handler meets in `json_lines` is InvalidEvent to the caller."""
     failure = InvalidEvent("line 3: no")
 

@@ -17,7 +17,7 @@ import pytest
 from service.calls import left_behind
 from service.calls.left_behind import settle, task_factory, track
 from service.calls.tasks import context_of
-from service.context import RUNNING, Context
+from service.context.call import RUNNING, Context
 from service.logs.attribution import starting, submitting
 from tests.assembly import logged
 

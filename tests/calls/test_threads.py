@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.calls.threads import Outcome, ThreadPool, attempt
+from service.calls.threads import ThreadOutcome, ThreadPool, attempt
 
 RAISED = [ValueError("x"), SystemExit(3), KeyboardInterrupt(), StopIteration(1), GeneratorExit()]
 
@@ -23,8 +23,8 @@ def test_nothing_that_user_code_raises_passes(failure: BaseException) -> None:
     def work() -> None:
         raise failure
 
-    assert attempt(work) == Outcome(None, failure)
-    assert attempt(max, 1, 2) == Outcome(2, None)
+    assert attempt(work) == ThreadOutcome(None, failure)
+    assert attempt(max, 1, 2) == ThreadOutcome(2, None)
 
 
 async def test_as_many_run_at_once_as_there_are_threads() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import service
 from service.calls import tracebacks
-from service.calls.tracebacks import Place
+from service.calls.tracebacks import CodePlace
 
 HERE = __file__
 
@@ -103,7 +103,7 @@ def test_frames_are_nested_as_in_the_built_in_runtime() -> None:
 
 def test_frames_read_as_a_traceback() -> None:
     """As text, frames have Python's own form; a frame without a source has no line for it."""
-    text = tracebacks.as_text([Place(HERE, 1, "f"), Place("/gone.py", 3, "g")])
+    text = tracebacks.as_text([CodePlace(HERE, 1, "f"), CodePlace("/gone.py", 3, "g")])
     first = Path(HERE).read_text().splitlines()[0]
     assert text == f'  File "{HERE}", line 1, in f\n    {first}\n  File "/gone.py", line 3, in g'
 

@@ -13,9 +13,9 @@ import pytest
 
 from service.calls import watchdog
 from service.calls.left_behind import task_factory
-from service.calls.tracebacks import Place
+from service.calls.tracebacks import CodePlace
 from service.calls.watchdog import Watchdog
-from service.context import RUNNING, Context
+from service.context.call import RUNNING, Context
 
 AFTER = 0.2
 SOONER_OR_LATER = 60.0
@@ -26,11 +26,11 @@ class Watch:
 
     def __init__(self, after: float = AFTER) -> None:
         self.busy = True
-        self.reports: list[tuple[Place | None, str | None, float]] = []
+        self.reports: list[tuple[CodePlace | None, str | None, float]] = []
         self.reported = threading.Event()
         self.dog = Watchdog(after, lambda: self.busy, self.report)
 
-    def report(self, place: Place | None, request_id: str | None, seconds: float) -> None:
+    def report(self, place: CodePlace | None, request_id: str | None, seconds: float) -> None:
         """Note a report."""
         self.reports.append((place, request_id, seconds))
         self.reported.set()

@@ -20,7 +20,7 @@ def printed(*arguments: str) -> bytes:
     parser = argparse.ArgumentParser()
     event.add_flags(parser)
     flags = parser.parse_args(arguments)
-    return event.text_of(flags.name, flags.changes)
+    return event.sample_text(flags.name, flags.changes)
 
 
 def test_the_list_has_a_line_for_each_sample() -> None:

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from service.commands import client, invoke
 from service.commands.event_source import event_bytes
-from service.context import Context
+from service.context.call import Context
 from service.emulator.api.signature import Head, Verifier, check_body
 from service.errors import UsageError
 from service.events.sample import sample

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from service.emulator.api.platform import EmulatedPlatform
-from service.emulator.api.routes import create_app, create_runner
+from service.emulator.api.routes import create_api, create_runner
 from service.emulator.api.signature import Verifier
 from service.emulator.calls import InstanceView, Invocation, Invoker, Outcome
 from service.emulator.queue.dispatcher import Dispatcher
@@ -191,7 +191,7 @@ async def desk(
         instances or (lambda name: ()),
         Verifier(access_key) if access_key else None,
     )
-    runner = create_runner(create_app(platform))
+    runner = create_runner(create_api(platform))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -10,7 +10,7 @@ import pytest
 
 from service.calls.admission import Budget
 from service.http.answers import MAX_BLOCK
-from service.http.connection import BODY_BUFFER, MANY, State
+from service.http.connection import BODY_BUFFER, MANY, ConnectionState
 from service.instance.assembly import SERVICE
 from tests.assembly import Logged
 from tests.harness import request
@@ -196,9 +196,9 @@ async def test_the_state_goes_to_the_right_only(log: Logged) -> None:
     """No event of a connection's life brings it back to one that it has left."""
     async with served(log, echo) as server:
         connection = Client(server).connection
-        for state in State:
+        for state in ConnectionState:
             connection._go(state)
-            for behind in State:
+            for behind in ConnectionState:
                 connection._go(min(behind, state))
                 assert connection._state is state
 

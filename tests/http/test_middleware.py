@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpClient
 
-from service.context import RUNNING, Platform, current_context
+from service.context.call import RUNNING, Platform, current_context
 from service.errors import ClientGone, HandlerFailed, InvalidEvent, Overloaded, PayloadTooLarge
 from service.http.answers import Answer, failure_answer
 from service.http.middleware import framed, path_of, report, reported

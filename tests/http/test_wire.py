@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.http.heads import BESIDE, MAX_FIELD, MAX_FIELDS, MAX_LINE
-from service.http.wire import Fault, Kind, State, Unsound, Wire
+from service.http.wire import PieceKind, Unsound, Wire, WireFault, WireState
 from tests.http.test_chunked import chunked
 
 HEAD = b"POST /invoke HTTP/1.1\r\nHost: a\r\n"
@@ -46,7 +46,7 @@ def fed(stream: bytes, cuts: list[int], framings: list[int | None]) -> list[tupl
         wire.receive(stream[start:end])
         while piece := wire.next():
             kind, data = piece
-            if kind is Kind.HEAD:
+            if kind is PieceKind.HEAD:
                 found.append((data, b""))
                 length = next(told)
                 whole.append(length == 0)
@@ -54,9 +54,9 @@ def fed(stream: bytes, cuts: list[int], framings: list[int | None]) -> list[tupl
             else:
                 found[-1] = (found[-1][0], found[-1][1] + data)
                 assert not whole[-1]
-                whole[-1] = kind is Kind.LAST
+                whole[-1] = kind is PieceKind.LAST
         assert not wire.waiting
-    assert wire.state is State.HEAD
+    assert wire.state is WireState.HEAD
     assert all(whole)
     assert not wire.within_head
     return found
@@ -86,7 +86,7 @@ def test_hostile_bytes_are_pieces_or_unsound(packets: list[bytes], length: int |
     """Whatever arrives, the wire gives pieces or raises once, and keeps nothing after that."""
     wire = Wire()
     if fault := fault_of(wire, packets, length):
-        assert wire.state is State.CLOSED
+        assert wire.state is WireState.CLOSED
         wire.receive(HEAD + b"\r\n")
         assert wire.next() is None
         assert not wire.waiting
@@ -99,7 +99,7 @@ def fault_of(wire: Wire, packets: list[bytes], length: int | None) -> Unsound | 
         for packet in packets:
             wire.receive(packet)
             while piece := wire.next():
-                if piece[0] is Kind.HEAD:
+                if piece[0] is PieceKind.HEAD:
                     wire.frame(length)
     except Unsound as reason:
         return reason
@@ -119,7 +119,7 @@ def test_what_can_become_no_head_is_not_waited_for(begin: bytes) -> None:
     for cuts in ([], list(range(len(begin)))):
         with pytest.raises(Unsound) as caught:
             fed(begin, cuts, [])
-        assert caught.value.fault is Fault.UNSOUND
+        assert caught.value.fault is WireFault.UNSOUND
 
 
 @given(requests(), st.data())
@@ -132,23 +132,23 @@ def test_the_begin_of_a_stream_is_never_unsound(
     for byte in stream[: data.draw(st.integers(0, len(stream)))]:
         wire.receive(bytes([byte]))
         while piece := wire.next():
-            if piece[0] is Kind.HEAD:
+            if piece[0] is PieceKind.HEAD:
                 wire.frame(next(told))
 
 
 @pytest.mark.parametrize(
     ("begin", "fault"),
     [
-        (b"GET /" + b"a" * (MAX_LINE + BESIDE), Fault.TARGET),
-        (b"GET /" + b"a" * (MAX_LINE + BESIDE) + b" HTTP/1.1\r\nHo", Fault.TARGET),
-        (HEAD + b"a: " + b"b" * (MAX_FIELD + BESIDE), Fault.FIELDS),
-        (HEAD + b"a: " + b"b" * (MAX_FIELD + BESIDE) + b"\r\nc", Fault.FIELDS),
-        (HEAD + b"a: b\r\n" * (MAX_FIELDS + 1), Fault.FIELDS),
+        (b"GET /" + b"a" * (MAX_LINE + BESIDE), WireFault.TARGET),
+        (b"GET /" + b"a" * (MAX_LINE + BESIDE) + b" HTTP/1.1\r\nHo", WireFault.TARGET),
+        (HEAD + b"a: " + b"b" * (MAX_FIELD + BESIDE), WireFault.FIELDS),
+        (HEAD + b"a: " + b"b" * (MAX_FIELD + BESIDE) + b"\r\nc", WireFault.FIELDS),
+        (HEAD + b"a: b\r\n" * (MAX_FIELDS + 1), WireFault.FIELDS),
     ],
     ids=["target", "line", "field", "field-behind", "fields"],
 )
 @pytest.mark.parametrize("size", [100, 1 << 20])
-def test_what_never_ends_is_not_kept(begin: bytes, fault: Fault, size: int) -> None:
+def test_what_never_ends_is_not_kept(begin: bytes, fault: WireFault, size: int) -> None:
     """A head that is too long is refused before it is complete, however it is cut."""
     with pytest.raises(Unsound) as caught:
         fed(begin, list(range(0, len(begin), size)), [])
@@ -156,18 +156,18 @@ def test_what_never_ends_is_not_kept(begin: bytes, fault: Fault, size: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("body", "fault"), [(b"z\r\n", Fault.UNSOUND), (b"5;" + b"a" * 5000, Fault.FIELDS)]
+    ("body", "fault"), [(b"z\r\n", WireFault.UNSOUND), (b"5;" + b"a" * 5000, WireFault.FIELDS)]
 )
-def test_a_bad_chunk_ends_the_wire(body: bytes, fault: Fault) -> None:
+def test_a_bad_chunk_ends_the_wire(body: bytes, fault: WireFault) -> None:
     """Where the next request would begin is not known: nothing behind is read."""
     wire = Wire()
     wire.receive(HEAD + b"\r\n" + body + HEAD)
-    assert wire.next() == (Kind.HEAD, HEAD + b"\r\n")
+    assert wire.next() == (PieceKind.HEAD, HEAD + b"\r\n")
     wire.frame(None)
     with pytest.raises(Unsound) as caught:
         wire.next()
     assert caught.value.fault is fault
-    assert (wire.next(), wire.state, wire.waiting) == (None, State.CLOSED, 0)
+    assert (wire.next(), wire.state, wire.waiting) == (None, WireState.CLOSED, 0)
 
 
 def test_what_is_waiting_is_told() -> None:
@@ -180,10 +180,10 @@ def test_what_is_waiting_is_told() -> None:
     assert wire.next() is not None
     assert (wire.within_head, wire.waiting, wire.next()) == (False, 5, None)
     wire.frame(7)
-    assert wire.next() == (Kind.PART, b"12345")
+    assert wire.next() == (PieceKind.PART, b"12345")
     wire.receive(b"67GET")
-    assert wire.next() == (Kind.LAST, b"67")
+    assert wire.next() == (PieceKind.LAST, b"67")
     assert wire.next() is None
     assert wire.within_head
     wire.close()
-    assert (wire.within_head, wire.state) == (False, State.CLOSED)
+    assert (wire.within_head, wire.state) == (False, WireState.CLOSED)

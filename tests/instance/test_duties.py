@@ -11,7 +11,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from service import protocol
 from service.app import assemble_app
 from service.calls.function import HOOKS
-from service.context import RUNNING, Context, Platform
+from service.context.call import RUNNING, Context, Platform
 from service.instance.assembly import SERVICE
 from service.instance.duties import DUTIES, SLACK, Duty, runs
 from service.protocol import Operation

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.app import assemble_app
-from service.context import Platform
+from service.context.call import Platform
 from service.instance.assembly import SERVICE
 from service.instance.health import can_start_thread, health_of, summed
 from service.settings.table import Settings

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.logs.lines import FORMATS, json_lines, plain, stamp, text_lines
+from service.logs.lines import FORMATS, json_lines, plain_line, stamp, text_lines
 from service.protocol import MAX_LOG_LINE
 from tests.assembly import STAMP, untimed
 
@@ -63,7 +63,7 @@ def test_no_message_can_forge_a_line(message: str, log_format: str) -> None:
 )
 def test_control_characters_are_shown(text: str, shown: str) -> None:
     """What could move a terminal's cursor or end a line is escaped."""
-    assert plain(text) == shown
+    assert plain_line(text) == shown
 
 
 @pytest.mark.parametrize("log_format", sorted(FORMATS))

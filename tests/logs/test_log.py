@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from service.calls.threads import ThreadPool
-from service.context import RUNNING, Context
+from service.context.call import RUNNING, Context
 from service.logs.capture import Route
 from service.logs.log import MAX_OPEN, Logs
 from service.protocol import MAX_LOG_LINE, SERVICE_LOGGER

@@ -311,7 +311,7 @@ async def test_the_loop_writes_on_when_there_is_room(
     """What is pending leaves as soon as the reader takes more, with no further line; who waits for
     it goes on then.
     """
-    monkeypatch.setattr("service.logs.pipe.PATIENCE", 3600.0)
+    monkeypatch.setattr("service.logs.pipe.READER_PATIENCE", 3600.0)
     pipe.sink.write(LINE * 50)
     pipe.sink.attach()
     for _ in range(2):
@@ -343,7 +343,7 @@ async def test_what_was_lost_is_reported_without_a_further_line(pipe: Pipe) -> N
 
 async def test_each_waits_for_its_own_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that takes a little at a time lets go on who wrote first, and then the next."""
-    monkeypatch.setattr("service.logs.pipe.PATIENCE", 3600.0)
+    monkeypatch.setattr("service.logs.pipe.READER_PATIENCE", 3600.0)
     pipe, ended = Pipe(capacity=100_000, size=4096), list[str]()
 
     async def call(name: str) -> None:
@@ -370,12 +370,12 @@ async def test_an_answer_waits_no_longer_than_a_moment(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The wait for a reader ends; there is none for one that has been gone, or without a loop."""
-    monkeypatch.setattr("service.logs.pipe.PATIENCE", 0.01)
+    monkeypatch.setattr("service.logs.pipe.READER_PATIENCE", 0.01)
     pipe.sink.write(LINE * 50)
     await drained(pipe.sink)
     pipe.sink.attach()
     await asyncio.wait_for(drained(pipe.sink), 60)
-    monkeypatch.setattr("service.logs.pipe.PATIENCE", 3600.0)
+    monkeypatch.setattr("service.logs.pipe.READER_PATIENCE", 3600.0)
     pipe.sink._moved -= 3600
     await asyncio.wait_for(drained(pipe.sink), 60)
     pipe.sink.detach()

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from service.context import RUNNING, Context
+from service.context.call import RUNNING, Context
 from service.logs.log import Logs
 from service.process.patches import install
 from tests.assembly import Pipe, untimed

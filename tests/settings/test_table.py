@@ -18,13 +18,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.context import Platform
+from service.context.call import Platform
 from service.errors import UsageError
 from service.settings.flags import add_setting_flags
 from service.settings.kinds import MIB, plain, size, size_text, typed
-from service.settings.load import Loaded, load, show
+from service.settings.load import Loaded, load_settings, show
 from service.settings.rows import Row
-from service.settings.sources import OPTIONS
+from service.settings.sources import SOURCE_OPTIONS
 from service.settings.table import ROWS, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -46,14 +46,14 @@ def read(
     desk: Path, environ: Mapping[str, str] | None = None, **flags: object
 ) -> tuple[Settings, Mapping[str, str]]:
     """What is loaded at this desk."""
-    loaded = load(flags, environ or {}, desk)
+    loaded = load_settings(flags, environ or {}, desk)
     return loaded.settings, loaded.sources
 
 
 def refusal(desk: Path, environ: Mapping[str, str] | None = None, **flags: object) -> str:
     """The one line with which loading is refused."""
     with pytest.raises(UsageError) as caught:
-        load(flags, environ or {}, desk)
+        load_settings(flags, environ or {}, desk)
     assert caught.value.exit_code == 2
     line = str(caught.value)
     assert line.isprintable(), "it is one line"
@@ -440,7 +440,7 @@ class TestValues:
     def test_any_text_is_read_or_refused(self, text: str, name: str) -> None:
         """No text ends in anything but a value or a refusal."""
         with suppress(UsageError):
-            load({name: text}, {}, Path("/nowhere"))
+            load_settings({name: text}, {}, Path("/nowhere"))
 
 
 class TestUnknownNames:
@@ -475,7 +475,7 @@ class TestUnknownNames:
     )
     def test_variable_of_the_functions_is_left_to_it(self, desk: Path, variable: str) -> None:
         """Many programs have variables of such names: they are listed for a warning, no more."""
-        loaded = load({}, {variable: "hush"}, desk)
+        loaded = load_settings({}, {variable: "hush"}, desk)
         assert loaded.settings == Settings()
         assert loaded.unclaimed == (variable,)
 
@@ -526,13 +526,13 @@ class TestLoaded:
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "secret",
             "ALIBABA_CLOUD_SECURITY_TOKEN": "token",
         }
-        assert load({}, environ, desk).platform == Platform("c-1", "id", "secret", "token")
-        assert load({}, {}, desk).platform == Platform()
+        assert load_settings({}, environ, desk).platform == Platform("c-1", "id", "secret", "token")
+        assert load_settings({}, {}, desk).platform == Platform()
 
     def test_is_shown_one_setting_a_line(self, desk: Path) -> None:
         """Each line has name, value and source, in columns; no credential is among them."""
         environ = {"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "hush", "SERVICE_TIMEOUT": "2.5"}
-        loaded = load({"max_body": "1000"}, environ, desk)
+        loaded = load_settings({"max_body": "1000"}, environ, desk)
         lines = show(loaded).splitlines()
         assert [line.split()[0] for line in lines] == list(ROWS)
         assert lines[4] == "host                0.0.0.0        default"
@@ -584,7 +584,7 @@ class TestFlags:
         for row in ROWS.values():
             assert f"{row.help} [" in text
             assert f"default: {row.default_text}]" in text
-        assert all(help in text for _, help in OPTIONS.values())
+        assert all(help in text for _, help in SOURCE_OPTIONS.values())
 
 
 def written_toml() -> str:
@@ -635,7 +635,7 @@ class TestPaper:
 
     def test_service_toml_changes_nothing(self) -> None:
         """config/service.toml as it stands is read, and says what is the default anyway."""
-        loaded: Loaded = load({}, {}, ROOT)
+        loaded: Loaded = load_settings({}, {}, ROOT)
         assert loaded.settings == Settings()
         given = tomllib.loads(written_toml())
         assert set(given) == {
@@ -644,7 +644,7 @@ class TestPaper:
 
     def test_local_toml_is_for_a_desk(self) -> None:
         """The profile `local` shows more and waits less."""
-        settings = load({"profile": "local"}, {}, ROOT).settings
+        settings = load_settings({"profile": "local"}, {}, ROOT).settings
         assert (settings.log_level, settings.error_trace) == ("DEBUG", True)
         assert settings.drain_timeout < Settings().drain_timeout
 

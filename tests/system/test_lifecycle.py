@@ -431,7 +431,7 @@ async def test_100_sync_handlers_meet_in_the_time_of_one(serve: Serve, loop_kind
     """F-6, G2: 100 plain `def` calls run in 100 threads at once, each seeing its own context."""
     source = """
         import threading, time
-        from service.context import current_context
+        from service.context.call import current_context
 
         barrier = threading.Barrier(100)
 

@@ -31,7 +31,7 @@ from multidict import CIMultiDict
 
 import service
 from service import protocol
-from service.context import Context, Platform
+from service.context.call import Context, Platform
 from tests.conftest import Serve
 from tests.harness import ANSWERS_WITHIN, ServerProcess, request
 

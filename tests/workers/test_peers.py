@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.context import RUNNING, Context, sent_headers
+from service.context.call import RUNNING, Context, sent_headers
 from service.errors import InitializationError, ServiceError
 from service.instance.duties import Duty, Work
 from service.protocol import Operation, error_body

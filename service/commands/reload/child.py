@@ -12,10 +12,10 @@ from contextlib import suppress
 
 from ...names import fresh_command
 
-LOADED, SERVES, ENDED = b"L", b"S", b"E"
+LOADED, SERVES, CHILD_ENDED = b"L", b"S", b"E"
 """What a child tells: its module is imported, and it wants the socket; it serves; it is gone."""
 
-Told = Callable[["Child", bytes], None]
+HeardFrom = Callable[["Child", bytes], None]
 
 
 class Child:
@@ -23,7 +23,7 @@ class Child:
     is gone.
     """
 
-    def __init__(self, arguments: Sequence[str], told: Told) -> None:
+    def __init__(self, arguments: Sequence[str], told: HeardFrom) -> None:
         self._told = told
         self._control, theirs = socket.socketpair()
         with theirs:
@@ -73,4 +73,4 @@ class Child:
             self._control.shutdown(socket.SHUT_RDWR)
         self._listener.join()
         self._control.close()
-        self._told(self, ENDED)
+        self._told(self, CHILD_ENDED)

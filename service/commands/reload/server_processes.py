@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ...errors import StartError
-from .child import ENDED, LOADED, SERVES
+from .child import CHILD_ENDED, LOADED, SERVES
 
 
 class ServerProcess(Protocol):
@@ -81,7 +81,7 @@ class ServerProcesses:
 
     def told(self, process: ServerProcess, word: bytes) -> None:
         """Heed what a process tells."""
-        if word == ENDED:
+        if word == CHILD_ENDED:
             self._after(process)
         elif process is self._coming and word == LOADED:
             self._open_for(process)

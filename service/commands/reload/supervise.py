@@ -19,10 +19,10 @@ from ..parser import PROGRAM
 from .child import Child
 from .server_processes import ServerProcesses
 
-PATIENCE = 10.0
+CHILD_PATIENCE = 10.0
 """Seconds that an import may take before a line says that it is waited for."""
 
-TICK = 50
+LOOK_EVERY = 50
 """Milliseconds after which the watcher looks up, so that its thread can say that it watches."""
 
 
@@ -76,7 +76,7 @@ def _run(steps: queue.SimpleQueue[Callable[[], None]], servers: ServerProcesses)
     told = False
     while not servers.ended:
         try:
-            steps.get(timeout=None if told or not servers.waits else PATIENCE)()
+            steps.get(timeout=None if told or not servers.waits else CHILD_PATIENCE)()
         except queue.Empty:
             _say("the import of the function takes long; a change of its files starts it anew")
             told = True
@@ -101,7 +101,7 @@ def _changes(cwd: Path, ended: threading.Event) -> Iterable[Any]:
         watch_filter=wanted,
         debounce=100,
         step=20,
-        rust_timeout=TICK,
+        rust_timeout=LOOK_EVERY,
         yield_on_timeout=True,
         stop_event=ended,
         raise_interrupt=False,

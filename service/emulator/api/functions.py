@@ -21,7 +21,7 @@ from .models import (
     trigger_model,
 )
 from .platform import ID, PLATFORM
-from .requests import MAX_PAGE, PAGE, function_of, json_answer, number_of
+from .requests import MAX_PAGE, PAGE_SIZE, function_of, json_answer, number_of
 
 
 async def get_function(request: web.Request) -> web.Response:
@@ -181,7 +181,7 @@ def _page(
     request: web.Request, names: list[str], prefix: str = ""
 ) -> tuple[list[str], dict[str, str]]:
     """Return the names of a page, and the token of the next one; a page goes on after a name."""
-    limit = number_of(request, "limit", PAGE, 1, MAX_PAGE)
+    limit = number_of(request, "limit", PAGE_SIZE, 1, MAX_PAGE)
     after = request.query.get("nextToken", "")
     left = [name for name in names if name.startswith(prefix) and name > after]
     return left[:limit], {"nextToken": left[limit - 1]} if len(left) > limit else {}

@@ -36,5 +36,5 @@ class EmulatedPlatform:
 
 PLATFORM = web.AppKey("platform", EmulatedPlatform)
 ID = web.RequestKey("id", str)
-CONTENT_HASH = web.RequestKey("content_hash", str)
+SIGNED_HASH = web.RequestKey("content_hash", str)
 """What a signed request says of its body."""

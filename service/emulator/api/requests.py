@@ -10,10 +10,10 @@ from aiohttp import web
 
 from ..calls import PlatformError
 from ..spec.model import DeployedFunction
-from .platform import CONTENT_HASH, PLATFORM
+from .platform import PLATFORM, SIGNED_HASH
 from .signature import check_body
 
-PAGE = 20
+PAGE_SIZE = 20
 MAX_PAGE = 100
 """Entries of a list by default, and at most."""
 
@@ -49,7 +49,7 @@ async def body_of(request: web.Request, limit: int) -> bytes:
             raise _too_large(limit)
         chunks.append(chunk)
     body = b"".join(chunks)
-    if (content_hash := request.get(CONTENT_HASH)) is not None:
+    if (content_hash := request.get(SIGNED_HASH)) is not None:
         check_body(body, content_hash)
     return body
 

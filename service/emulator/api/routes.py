@@ -13,14 +13,14 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from ...logs.lines import plain
+from ...logs.lines import plain_line
 from ...protocol import REQUEST_ID, SERVICE_LOGGER, new_request_id
 from ..calls import Invocation, Outcome, PlatformError
 from ..failures import broke
 from ..queue.dispatcher import EVENT_LIMIT
 from ..texts import readable
 from . import functions, tasks
-from .platform import CONTENT_HASH, ID, PLATFORM, EmulatedPlatform
+from .platform import ID, PLATFORM, SIGNED_HASH, EmulatedPlatform
 from .requests import body_of, choice_of, delay_of, function_of, json_answer
 from .signature import Head
 
@@ -49,18 +49,18 @@ class _Plain(logging.LoggerAdapter[logging.Logger]):
         """Write one line for a request that cannot be read; anything else as it is."""
         fault = fields.get("exc_info")
         if isinstance(fault, HttpProcessingError):
-            reason = plain(" ".join(str(fault.message).split()))[:200]
+            reason = plain_line(" ".join(str(fault.message).split()))[:200]
             self.warning("a request to the API is not HTTP: %s", reason)
         else:
             super().exception(msg, *args, **fields)
 
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+ApiHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def create_app(platform: EmulatedPlatform) -> web.Application:
+def create_api(platform: EmulatedPlatform) -> web.Application:
     """Return the application."""
-    app = web.Application(middlewares=[reported])
+    app = web.Application(middlewares=[reported_to_client])
     app[PLATFORM] = platform
     for method, path, handler in ROUTES:
         app.router.add_route(method, f"{VERSION}/{path}", handler)
@@ -83,7 +83,7 @@ def create_runner(app: web.Application) -> web.AppRunner:
 
 
 @web.middleware
-async def reported(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def reported_to_client(request: web.Request, handler: ApiHandler) -> web.StreamResponse:
     """Give every answer its request id, and every failure the platform's error JSON.
 
     What is no HTTP at all never comes here: aiohttp answers it, in words of its own.
@@ -118,10 +118,10 @@ def admit(request: web.Request) -> None:
         headers.setdefault(name.lower(), []).append(value)
     path, _, query = request.raw_path.partition("?")
     head = Head(request.method, path, query, headers)
-    request[CONTENT_HASH] = platform.verifier.check(head)
+    request[SIGNED_HASH] = platform.verifier.check(head)
 
 
-async def invoke(request: web.Request) -> web.Response:
+async def invoke_function(request: web.Request) -> web.Response:
     """InvokeFunction: 200 with the function's answer, or 202 once the call is in the queue."""
     function = function_of(request)
     kind = choice_of(request, "x-fc-invocation-type", ("Sync", "Async"))
@@ -181,7 +181,7 @@ def _refusal(request: web.Request, error: PlatformError) -> web.Response:
 
 ONE, TASK = "functions/{name}", "functions/{name}/async-tasks"
 ROUTES = (
-    ("POST", f"{ONE}/invocations", invoke),
+    ("POST", f"{ONE}/invocations", invoke_function),
     ("GET", "functions", functions.list_functions),
     ("GET", ONE, functions.get_function),
     ("GET", f"{ONE}/instances", functions.list_instances),

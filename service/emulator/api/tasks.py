@@ -9,7 +9,7 @@ from ..queue.task import AsyncTask, Status, TaskQuery
 from ..spec.model import DeployedFunction
 from .models import task_model
 from .platform import PLATFORM
-from .requests import MAX_PAGE, PAGE, function_of, json_answer, number_of
+from .requests import MAX_PAGE, PAGE_SIZE, function_of, json_answer, number_of
 
 
 async def list_async_tasks(request: web.Request) -> web.Response:
@@ -30,7 +30,7 @@ async def list_async_tasks(request: web.Request) -> web.Response:
         begin=number_of(request, "startedTimeBegin", 0) / 1000,
         end=number_of(request, "startedTimeEnd", 2**53) / 1000,
         ascending=order == "asc",
-        limit=number_of(request, "limit", PAGE, 1, MAX_PAGE),
+        limit=number_of(request, "limit", PAGE_SIZE, 1, MAX_PAGE),
         after=number_of(request, "nextToken", 0) if request.query.get("nextToken") else None,
     )
     tasks, after = request.app[PLATFORM].tasks.page(query) if _keeps_tasks(function) else ([], None)

@@ -27,7 +27,7 @@ from ..spec.model import DeployedFunction
 from .client import InstanceAnswer, InstanceConnections, Lost, OutOfFiles, Unreadable
 from .contract import Requests
 from .output import Output
-from .ports import HOST
+from .ports import INSTANCE_HOST
 
 SUCCESS = ("", "200")
 """Values of x-fc-status that say success; an answer without one is a success, too (docs/platform.md
@@ -89,7 +89,7 @@ class InstanceCalls:
     ) -> None:
         """`write` is given lines of the log, each with its request id."""
         self.in_flight = self.peak = self.served = 0
-        self.connections = InstanceConnections(HOST)
+        self.connections = InstanceConnections(INSTANCE_HOST)
         self.output: Output | None = None
         self._function = function
         self._life = life

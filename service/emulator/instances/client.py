@@ -16,7 +16,7 @@ from aiohttp.streams import StreamReader
 from ...protocol import STATUS
 from .descriptors import OUT_OF_FILES
 
-MAX_FIELD = 64 * 1024
+MAX_ANSWER_FIELD = 64 * 1024
 """Bytes of one header field of an answer."""
 
 
@@ -63,8 +63,8 @@ class ClientConnection(BaseProtocol):
             self,
             loop,
             BODY,
-            max_line_size=MAX_FIELD,
-            max_field_size=MAX_FIELD,
+            max_line_size=MAX_ANSWER_FIELD,
+            max_field_size=MAX_ANSWER_FIELD,
             read_until_eof=True,
             auto_decompress=False,
         )

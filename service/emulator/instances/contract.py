@@ -27,7 +27,7 @@ from ...protocol import (
 from ..account import Account
 from ..spec.called import ACCOUNT
 from ..spec.model import DeployedFunction
-from .ports import HOST
+from .ports import INSTANCE_HOST
 
 QUALIFIER = "LATEST"
 
@@ -73,7 +73,7 @@ def environment(
         "TMPDIR": temporary,
         **_user_packages(),
         **function.environment,
-        "PATH": path_of(function.environment.get("PATH", ""), own.get("PATH") or os.defpath),
+        "PATH": path_for(function.environment.get("PATH", ""), own.get("PATH") or os.defpath),
         "PYTHONPATH": os.pathsep.join([*filter(None, packages), place_on_path()]),
         "ALIBABA_CLOUD_ACCESS_KEY_ID": keys.key_id,
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": keys.secret,
@@ -92,7 +92,7 @@ def environment(
     }
 
 
-def path_of(written: str, desk: str) -> str:
+def path_for(written: str, desk: str) -> str:
     """Return the PATH of an instance: as the file has it, else the desk's; in both the Python that
     runs the emulator stands for the platform's.
 
@@ -126,7 +126,7 @@ class Requests:
         self._has_token = function.runtime != NO_TOKEN
         self._common = _fields(
             {
-                "Host": HOST,
+                "Host": INSTANCE_HOST,
                 "User-Agent": "fc-emulator",
                 "x-fc-function-name": function.name,
                 "x-fc-function-handler": function.handler,

@@ -8,10 +8,10 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 
-from .health import Health
+from .health import InstanceHealth
 from .processes import ProcessEntry, Processes
 
-FRESH = 0.1
+FRESHLY_USED = 0.1
 """Seconds after which a freeze is looked at again: it may have missed what was just being started.
 """
 
@@ -23,7 +23,7 @@ class Freezer:
     its `health`.
     """
 
-    def __init__(self, on_run: Callable[[], None], health: Health | None) -> None:
+    def __init__(self, on_run: Callable[[], None], health: InstanceHealth | None) -> None:
         self.frozen = False
         self.looked = True
         """Whether all processes were looked for since the last freeze."""
@@ -61,7 +61,7 @@ class Freezer:
     @property
     def is_unseen(self) -> bool:
         """Say whether the instance has been frozen for a while, and was not looked at since."""
-        return self.frozen and not self.looked and time.monotonic() - self._since > FRESH
+        return self.frozen and not self.looked and time.monotonic() - self._since > FRESHLY_USED
 
     def look(self, entries: Mapping[int, ProcessEntry]) -> None:
         """Find all processes in a table of now; freeze those that the freeze has missed."""

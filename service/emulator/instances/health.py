@@ -8,16 +8,18 @@ from collections.abc import Awaitable, Callable
 from ..spec.model import HealthCheck
 from .client import InstanceAnswer, Lost, OutOfFiles, Unreadable
 
-Ask = Callable[[float], Awaitable[InstanceAnswer]]
+AskHealth = Callable[[float], Awaitable[InstanceAnswer]]
 """Sends the check's request, and waits so many seconds for its answer."""
 
 
-class Health:
+class InstanceHealth:
     """Counts the checks of one instance. `on_change` is told when it has become good or bad, and
     why.
     """
 
-    def __init__(self, check: HealthCheck, ask: Ask, on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self, check: HealthCheck, ask: AskHealth, on_change: Callable[[str], None]
+    ) -> None:
         self.check = check
         self._ask = ask
         self._on_change = on_change

@@ -36,14 +36,14 @@ from .client import Lost, Unreadable
 from .contract import environment
 from .faults import Faults
 from .freezer import Freezer
-from .health import Health
+from .health import InstanceHealth
 from .output import Output
 from .ports import claim
 from .private import PrivateFolder
 from .processes import Processes, process_table
-from .start import InstanceStart, launch, wait_for_port
+from .start import InstanceStart, start_process, wait_for_port
 
-State = Literal["starting", "running", "unhealthy", "stopping", "stopped"]
+InstanceState = Literal["starting", "running", "unhealthy", "stopping", "stopped"]
 
 FRESH = 0.1
 """Seconds for which what was seen of an instance's memory holds: looking costs more than a call."""
@@ -92,7 +92,7 @@ class Instance:
         self.id = instance_id
         self.name = f"c-{int(instance_id.rpartition('-')[2], 16)}"
         self.provisioned = provisioned
-        self.state: State = "starting"
+        self.state: InstanceState = "starting"
         self.created = time.time()
         self.memory = 0.0
         self.idle_since = time.monotonic()
@@ -109,11 +109,13 @@ class Instance:
         self._checks: asyncio.Task[None] | None = None
         self.freezer = Freezer(on_run, self._health)
 
-    def _new_health(self) -> Health | None:
+    def _new_health(self) -> InstanceHealth | None:
         check = self._function.health
         if check is None:
             return None
-        return Health(check, lambda limit: self.calls.check(check.path, limit), self._on_health)
+        return InstanceHealth(
+            check, lambda limit: self.calls.check(check.path, limit), self._on_health
+        )
 
     def _write(self, text: str, request_id: str = "") -> None:
         self._conditions.log.line(
@@ -164,7 +166,7 @@ class Instance:
     async def _start(self) -> None:
         function, conditions = self._function, self._conditions
         opened = self._prepare()
-        self.processes = launch(opened)
+        self.processes = start_process(opened)
         self.processes.ended.add_done_callback(self._on_end)
         self._on_change(self)
         self.freezer.watch(self.processes)

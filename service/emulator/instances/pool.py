@@ -45,7 +45,7 @@ TICK = 0.1
 TICKS = 10
 """Every so many looks, processes are searched for that instances have started meanwhile."""
 
-FIRST_DELAY, LAST_DELAY = 1.0, 60.0
+FIRST_RESTART_DELAY, LAST_DELAY = 1.0, 60.0
 """Seconds until a provisioned instance that did not start is tried again, at first and at last."""
 
 
@@ -101,7 +101,7 @@ class InstancePool:
         self._active = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
-        self._delay = FIRST_DELAY
+        self._delay = FIRST_RESTART_DELAY
 
     @property
     def instances(self) -> Sequence[Instance]:
@@ -304,7 +304,7 @@ class InstancePool:
     def _on_start(self, instance: Instance, task: asyncio.Task[None]) -> None:
         del self._starts[instance]
         if not task.cancelled() and task.exception() is None:
-            self._delay = FIRST_DELAY
+            self._delay = FIRST_RESTART_DELAY
         elif instance.provisioned and not self._stopping:
             asyncio.get_running_loop().call_later(self._delay, self._provision)
             self._delay = min(2 * self._delay, LAST_DELAY)

@@ -8,7 +8,7 @@ import socket
 import sys
 from contextlib import closing
 
-HOST = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+INSTANCE_HOST = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """Where an instance is called. The platform calls it from outside, so a server that listens on
 127.0.0.1 does not start there (docs/platform.md section 1.3); macOS has no second loopback address.
 """
@@ -17,7 +17,7 @@ HOST = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 TAKEN = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL})
 """What the system says of a port that this instance cannot have, and another one could."""
 
-TRIES = 100
+PORT_TRIES = 100
 """Ports that are tried, of those that the system names as free."""
 
 
@@ -33,7 +33,7 @@ class ClaimedPort:
         self.number = number
         self._claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            self._claim.bind((HOST, number))
+            self._claim.bind((INSTANCE_HOST, number))
             with socket.socket() as trial:
                 trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
                 trial.bind(("0.0.0.0", number))
@@ -49,7 +49,7 @@ class ClaimedPort:
 def claim(wanted: int) -> ClaimedPort:
     """Return the wanted port if it is free, else another one. Raises OSError if none can be had."""
     number = wanted
-    for _ in range(TRIES):
+    for _ in range(PORT_TRIES):
         try:
             return ClaimedPort(number)
         except OSError as reason:
@@ -68,7 +68,7 @@ async def is_open(number: int) -> bool:
     with closing(socket.socket()) as trial:
         trial.setblocking(False)
         try:
-            await asyncio.get_running_loop().sock_connect(trial, (HOST, number))
+            await asyncio.get_running_loop().sock_connect(trial, (INSTANCE_HOST, number))
         except OSError:
             return False
         return True

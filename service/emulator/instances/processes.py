@@ -22,7 +22,7 @@ from pathlib import Path
 from .descriptors import OUT_OF_FILES
 
 PROC = Path("/proc")
-PAGE = os.sysconf("SC_PAGE_SIZE")
+MEMORY_PAGE = os.sysconf("SC_PAGE_SIZE")
 LISTENING = "0A"
 """The state of a listening socket in /proc/net/tcp."""
 
@@ -34,7 +34,7 @@ meanwhile.
 EXEC = 0.01
 """Seconds in which a process is through with its exec."""
 
-PATIENCE = 5.0
+END_PATIENCE = 5.0
 """Seconds that one killed process is waited for: the kernel may hold it."""
 
 
@@ -229,7 +229,7 @@ class Processes:
 
     def memory(self) -> float:
         """Return the resident memory of the processes that are known, in MB."""
-        return sum(map(_resident, self._members)) * PAGE / 1024**2
+        return sum(map(_resident, self._members)) * MEMORY_PAGE / 1024**2
 
     def listening(self) -> list[tuple[str, int]]:
         """Return the IPv4 and IPv6 addresses and ports on which the processes listen."""
@@ -263,7 +263,7 @@ async def _end_of(pid: int) -> None:
     loop.add_reader(descriptor, ended.set)
     try:
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(END_PATIENCE):
                 await ended.wait()
     finally:
         loop.remove_reader(descriptor)

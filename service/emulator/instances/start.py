@@ -42,7 +42,7 @@ class InstanceStart:
         return failures.WantedPort(self.port, self.function.port, self.cap)
 
 
-def launch(given: InstanceStart) -> Processes:
+def start_process(given: InstanceStart) -> Processes:
     """Start the command of a function; raises PlatformError if that is not possible."""
     function, output = given.function, given.output
     folder, first = function.code, function.command[0]

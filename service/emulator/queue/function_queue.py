@@ -1,6 +1,6 @@
 """The asynchronous calls of one function: run as far as there is room, tried again, ended.
 
-What becomes of a task after a run is said by `answered` and `refused`, which are pure
+What becomes of a task after a run is said by `answered` and `refused_try`, which are pure
 (docs/platform.md section 12).
 """
 
@@ -14,7 +14,7 @@ from functools import partial
 
 from ..calls import Invocation, Invoker
 from ..spec.model import DeployedFunction
-from .outcomes import answered, detail_of, failure_of, refused
+from .outcomes import answered, detail_of, failure_of_try, refused_try
 from .schedule import Waiting, WaitingTasks
 from .store import Store
 from .task import AsyncTask, Status
@@ -161,7 +161,7 @@ class FunctionQueue:
         except Exception as error:
             if (run := asyncio.current_task()) is not None and run.cancelling():
                 raise asyncio.CancelledError from None  # that it was cut is what counts
-            task = refused(task, failure_of(error), function.asynchronous, self._clock())
+            task = refused_try(task, failure_of_try(error), function.asynchronous, self._clock())
         else:
             task = answered(task, outcome, function.asynchronous, self._clock())
             result = outcome.body

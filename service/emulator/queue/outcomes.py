@@ -22,7 +22,7 @@ own error, so it is retried as one.
 """
 
 
-FIRST_DELAY = 0.5
+FIRST_RETRY_DELAY = 0.5
 """Seconds before the first try after a refusal; each further one waits twice as long."""
 
 
@@ -50,7 +50,9 @@ def answered(task: AsyncTask, outcome: Outcome, config: AsyncConfig, now: float)
     return task.moved(Status.FAILED, now, detail, **facts)
 
 
-def refused(task: AsyncTask, error: PlatformError, config: AsyncConfig, now: float) -> AsyncTask:
+def refused_try(
+    task: AsyncTask, error: PlatformError, config: AsyncConfig, now: float
+) -> AsyncTask:
     """Return the task after the platform had no place for it, or could not run it."""
     detail = detail_of(error.code, str(error))
     facts: dict[str, Any] = {"code": error.status, "error": error.code}
@@ -58,7 +60,7 @@ def refused(task: AsyncTask, error: PlatformError, config: AsyncConfig, now: flo
         facts |= {"due": now, "refusals": 0, "retries": task.retries + 1}
         return task.moved(Status.RETRYING, now, detail, **facts)
     since = task.refused if task.refusals else now
-    due = now + FIRST_DELAY * 2.0**task.refusals
+    due = now + FIRST_RETRY_DELAY * 2.0**task.refusals
     if error.status not in RETRIED or due > since + GIVE_UP:
         return task.moved(Status.FAILED, now, detail, **facts)
     return task.moved(
@@ -72,7 +74,7 @@ def refused(task: AsyncTask, error: PlatformError, config: AsyncConfig, now: flo
     )
 
 
-def failure_of(error: Exception) -> PlatformError:
+def failure_of_try(error: Exception) -> PlatformError:
     """Return what a run failed with, as the platform would call it."""
     if isinstance(error, PlatformError):
         return error

@@ -19,7 +19,7 @@ import orjson
 from ...protocol import SERVICE_LOGGER
 from .task import AsyncTask, Status, Step, TaskQuery
 
-KEPT = 10_000
+KEPT_TASKS = 10_000
 """Finished calls that are kept for the task list; beyond it, those that ended first are removed."""
 
 NO_ACCESS = frozenset(
@@ -27,7 +27,7 @@ NO_ACCESS = frozenset(
 )
 """What SQLite says of a file, or a folder or a disk, which another file would not change."""
 
-FORMAT = 1
+STORE_FORMAT = 1
 APPLICATION = 0x46435134
 """SQLite's `application_id` of our files, "FCQ4"."""
 
@@ -68,7 +68,7 @@ class Store:
     ten microseconds.
     """
 
-    def __init__(self, path: str | Path, kept: int = KEPT) -> None:
+    def __init__(self, path: str | Path, kept: int = KEPT_TASKS) -> None:
         """Open the file, or make it; `kept` finished tasks stay in it.
 
         Raises StoreError for a file that is not ours, is broken, newer, or used by another process.
@@ -248,8 +248,8 @@ def _prepare(connection: sqlite3.Connection, path: str | Path) -> None:
     version = number("user_version")
     if tables and number("application_id") != APPLICATION:
         raise StoreError(f"{path} is another program's database: name another file")
-    if version > FORMAT:
-        told = f"{path} was written by a newer version (format {version}, known: {FORMAT})"
+    if version > STORE_FORMAT:
+        told = f"{path} was written by a newer version (format {version}, known: {STORE_FORMAT})"
         raise StoreError(f"{told}: update this program, or move the file away")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -258,7 +258,7 @@ def _prepare(connection: sqlite3.Connection, path: str | Path) -> None:
         for statement in _CREATE.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute(f"PRAGMA user_version = {STORE_FORMAT}")
     connection.execute("COMMIT")
     names = {row[1] for row in connection.execute("PRAGMA table_info(task)")}
     if names != set(_NAMES):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import orjson
 
 from ...protocol import SERVICE_LOGGER
-from ..spec.cron import parse
+from ..spec.cron import parse_cron
 from ..spec.model import DeployedFunction, Timer
 
 NAP = 15.0
@@ -92,7 +92,7 @@ class Timers:
         task.add_done_callback(self._tasks.discard)
 
     async def _tick(self, function: str, timer: Timer) -> None:
-        schedule = parse(timer.cron)
+        schedule = parse_cron(timer.cron)
         due = schedule.next_after(self._clock.now())
         while True:
             while (wait := (due - self._clock.now()).total_seconds()) > 0:

@@ -81,7 +81,7 @@ def _base64(text: str, _folder: Path) -> str:
     return b64encode(text.encode()).decode()
 
 
-FUNCTIONS: Mapping[str, Callable[[str, Path], Any]] = {
+CALLABLE: Mapping[str, Callable[[str, Path], Any]] = {
     "base64": _base64,
     "config": config,
     "file": _file,

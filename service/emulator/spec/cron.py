@@ -19,7 +19,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 SECOND = timedelta(seconds=1)
-UNITS = {"h": 3600, "m": 60, "s": 1}
+CRON_UNITS = {"h": 3600, "m": 60, "s": 1}
 LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 """Days of each month, in a leap year."""
 
@@ -136,7 +136,7 @@ FIELDS = (
 )
 
 
-def parse(expression: str) -> Schedule:
+def parse_cron(expression: str) -> Schedule:
     """Return the schedule that an expression stands for. Raises ValueError, which says why not."""
     zone, rest = _zone(expression.strip())
     if rest.startswith("@"):
@@ -179,7 +179,7 @@ def _every(text: str) -> Every:
             f"{text!r} is no interval; the platform's timer takes @every with hours and minutes,"
             " such as @every 5m or @every 1h30m, or six fields"
         )
-    seconds = sum(float(number) * UNITS[unit] for number, unit in _PART.findall(length))
+    seconds = sum(float(number) * CRON_UNITS[unit] for number, unit in _PART.findall(length))
     if seconds < 1 or seconds != int(seconds) or seconds > 366 * 86400:
         raise ValueError(f"{text!r} is not a number of whole seconds, up to a year")
     doubt = "the platform's page speaks of whole minutes only" if seconds % 60 else ""

@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import UsageError
 from .yaml12 import loader
 
-Place = tuple[str | int, ...]
+FilePlace = tuple[str | int, ...]
 """Where a value stands: the keys and list indexes that lead to it."""
 
 
@@ -22,7 +22,7 @@ class Document:
     value: Any
     tree: Any = None
 
-    def position(self, place: Place) -> tuple[int, str]:
+    def position(self, place: FilePlace) -> tuple[int, str]:
         """Return how many steps of the place the file has, and `FILE:LINE:COLUMN` of that part.
 
         The position of a key's value is that of the key. It is "" for a value without a file.
@@ -50,13 +50,13 @@ def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:
     return None
 
 
-def at(place: Place) -> str:
+def at(place: FilePlace) -> str:
     """Return the place as it is told: `resources.fn.props.triggers[0].triggerName`."""
     parts = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
     return "".join(parts).removeprefix(".")
 
 
-def missing(reason: ImportError) -> UsageError:
+def missing_key(reason: ImportError) -> UsageError:
     """Return what to say if a package of the extra `emulator` is not installed."""
     return UsageError(
         f"the emulator needs packages that are not installed ({reason.name}):"
@@ -64,12 +64,12 @@ def missing(reason: ImportError) -> UsageError:
     )
 
 
-def load(path: Path) -> Document:
+def load_document(path: Path) -> Document:
     """Read a file. Raises UsageError, with the line and column of what is no YAML."""
     try:
         import yaml
     except ImportError as reason:
-        raise missing(reason) from None
+        raise missing_key(reason) from None
     reader = None
     try:
         reader = loader()(_text(path))

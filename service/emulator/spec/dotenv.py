@@ -16,7 +16,7 @@ _LINE = re.compile(
 _VARIABLE = re.compile(r"(?<!\\)\$(?:\{([\w]+)(?::-([^}\\]*))?\}|(\w+))")
 
 
-def variables(folders: Iterable[Path], environ: Mapping[str, str]) -> dict[str, str]:
+def variables_of_file(folders: Iterable[Path], environ: Mapping[str, str]) -> dict[str, str]:
     """Return `environ` with what the folders' `.env` files add. What is set already stays."""
     found = dict(environ)
     for folder in folders:
@@ -24,14 +24,14 @@ def variables(folders: Iterable[Path], environ: Mapping[str, str]) -> dict[str, 
             text = (folder / ".env").read_text("utf-8", errors="replace")
         except OSError:  # most folders have none
             continue
-        for name, value in parse(text).items():
+        for name, value in parse_dotenv(text).items():
             found.setdefault(name, value)
             if name not in environ:
                 found[name] = _expanded(found[name], found)
     return found
 
 
-def parse(text: str) -> dict[str, str]:
+def parse_dotenv(text: str) -> dict[str, str]:
     """Return the variables of a file's text. A line that is no assignment is passed over."""
     found = {}
     for name, value in _LINE.findall(text.replace("\r\n", "\n")):

@@ -9,7 +9,7 @@ from typing import Any
 
 from .document import section
 from .launch import config_of
-from .rules import Fault, counts, is_number, triggers
+from .rules import SchemaFault, counts, is_number, triggers
 from .schema import Objection
 from .unplayed import INSTEAD
 
@@ -17,7 +17,7 @@ REGION = "cn-hangzhou"
 """The region of a function that has none."""
 
 
-def doubts(props: Mapping[str, Any], found: list[Objection]) -> Iterator[Fault]:
+def doubts(props: Mapping[str, Any], found: list[Objection]) -> Iterator[SchemaFault]:
     """Yield what is doubtful in sound props, each with its place within them.
 
     `found` are the schema's objections to the props.
@@ -41,7 +41,7 @@ def doubts(props: Mapping[str, Any], found: list[Objection]) -> Iterator[Fault]:
             yield ("triggers", index, "triggerConfig", "enable"), "is missing: the timer fires"
 
 
-def _size(props: Mapping[str, Any]) -> Iterator[Fault]:
+def _size(props: Mapping[str, Any]) -> Iterator[SchemaFault]:
     cpu, memory = props.get("cpu"), props.get("memorySize", 512)
     if section(props, "gpuConfig"):
         return

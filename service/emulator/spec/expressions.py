@@ -38,23 +38,23 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallExpression:
     """A function with its arguments."""
 
     name: str
     arguments: tuple[Expression, ...]
 
 
-Expression = Literal | Named | Call
+Expression = Literal | Named | CallExpression
 
 
-def parse(code: str) -> Expression:
+def parse_expression(code: str) -> Expression:
     """Return what is meant by the code. Raises ValueError if it is none of the above."""
     code = code.strip()
     if _CALL.fullmatch(code):
         bare = _BARE.fullmatch(code)
         if bare and not _QUOTED.search(code):
-            return Call(bare[1], (Literal(bare[2].strip()),) if bare[2].strip() else ())
+            return CallExpression(bare[1], (Literal(bare[2].strip()),) if bare[2].strip() else ())
         return _Parser(code).whole()
     steps = tuple(code.replace("[", ".").replace("]", "").split("."))
     if not all(re.fullmatch(r"[\w$-]+", step) for step in steps):
@@ -110,7 +110,7 @@ class _Parser:
             return Literal(float(text) if "." in text else int(text))
         name = self._take("name")
         if self._sign("("):
-            return Call(name, self._arguments())
+            return CallExpression(name, self._arguments())
         if name in _WORDS:
             return Literal(_WORDS[name])
         return Named((name, *self._steps()))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
-from .document import Document, Place, load, section
+from .document import Document, FilePlace, load_document, section
 
 
 class Sources:
@@ -26,12 +26,12 @@ class Sources:
             self.value = self._extended(self.value)
             self.value = self._with_templates(self.value)
 
-    def position(self, place: Place) -> str:
+    def position(self, place: FilePlace) -> str:
         """Return `FILE:LINE:COLUMN` of the nearest thing that is written at or above the place."""
         found = [file.position(place) for file in self._files]
         return max(found, key=lambda each: each[0])[1]
 
-    def folder_of(self, place: Place) -> Path:
+    def folder_of(self, place: FilePlace) -> Path:
         """Return the folder of the file in which the place stands, which paths in it start from."""
         found = max(self._files, key=lambda file: file.position(place)[0])
         return found.path.parent.absolute()
@@ -44,7 +44,7 @@ class Sources:
         if not path.is_file():
             where = self.position(("extend",)) or self._files[0].path
             raise UsageError(f"{where}: extend: {name} is not there: {path} is looked for")
-        base = load(path)
+        base = load_document(path)
         if not isinstance(base.value, Mapping):
             raise UsageError(f"{path}: is not a mapping with edition, resources and so on")
         if base.value.get("extend"):

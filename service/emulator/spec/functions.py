@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .document import Place, at, section
-from .dotenv import variables
+from .document import FilePlace, at, section
+from .dotenv import variables_of_file
 from .doubts import doubts
 from .extending import Sources
 from .launch import CONTAINER, kind_of
@@ -34,20 +34,20 @@ class Functions:
     def __init__(
         self, sources: Sources, folder: Path, code: Path | None, environ: Mapping[str, str]
     ) -> None:
-        self.props: dict[Place, Mapping[str, Any]] = {}
-        self.typed: dict[Place, Mapping[str, Any]] = {}
-        self.codes: dict[Place, Path] = {}
-        self.faults: dict[Place, str] = {}
-        self.warnings: dict[Place, str] = {}
-        self._left_out: dict[Place, str] = {}
-        self._objections: dict[Place, list[Objection]] = {}
+        self.props: dict[FilePlace, Mapping[str, Any]] = {}
+        self.typed: dict[FilePlace, Mapping[str, Any]] = {}
+        self.codes: dict[FilePlace, Path] = {}
+        self.faults: dict[FilePlace, str] = {}
+        self.warnings: dict[FilePlace, str] = {}
+        self._left_out: dict[FilePlace, str] = {}
+        self._objections: dict[FilePlace, list[Objection]] = {}
         self._document: Mapping[str, Any] = sources.value
         self._folder = folder
         self._code = code
         resources = section(sources.value, "resources")
         folders = (section(each, "props").get("code") for each in resources.values())
         codes = [folder / each for each in folders if isinstance(each, str) and "\0" not in each]
-        environ = variables([*codes, folder], environ)
+        environ = variables_of_file([*codes, folder], environ)
         self._references = References(sources.value, environ, sources.folder_of)
 
     def read(self) -> None:
@@ -64,11 +64,11 @@ class Functions:
         self._agree()
         if not self.props and not self.faults:
             nothing = "has no function of the component fc3"
-            self.faults |= self._left_out or dict[Place, str]({("resources",): nothing})
+            self.faults |= self._left_out or dict[FilePlace, str]({("resources",): nothing})
         if not self.faults:
             self._warn()
 
-    def _resource(self, place: Place, resource: Any) -> None:
+    def _resource(self, place: FilePlace, resource: Any) -> None:
         if not isinstance(resource, Mapping) or "component" not in resource:
             self.faults[*place, "component"] = "is missing"
             return
@@ -84,7 +84,7 @@ class Functions:
         else:
             self._function((*place, "props"), resource["props"])
 
-    def _function(self, place: Place, said: Mapping[str, Any]) -> None:
+    def _function(self, place: FilePlace, said: Mapping[str, Any]) -> None:
         before = self._references.met
         where = (*place, "runtime")
         runtime = self._references.resolve(said.get("runtime"), where)
@@ -105,13 +105,13 @@ class Functions:
         self.faults |= {(*place, *inside): text for inside, text in told.items()}
         self._find_code(place, typed)
 
-    def _tell(self, place: Place) -> Any:
-        def tell(inside: Place, text: str) -> None:
+    def _tell(self, place: FilePlace) -> Any:
+        def tell(inside: FilePlace, text: str) -> None:
             self.warnings[*place, *inside] = text
 
         return tell
 
-    def _find_code(self, place: Place, props: Mapping[str, Any]) -> None:
+    def _find_code(self, place: FilePlace, props: Mapping[str, Any]) -> None:
         code = self._code
         if code is None and kind_of(props) == CONTAINER:
             code = self._folder
@@ -132,7 +132,7 @@ class Functions:
     # --- what functions say of each other
 
     def _agree(self) -> None:
-        places: dict[str, Place] = {}
+        places: dict[str, FilePlace] = {}
         for place, props in self.props.items():
             name = props.get("functionName")
             if isinstance(name, str) and (first := places.setdefault(name, place)) != place:
@@ -163,7 +163,7 @@ def destinations(props: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield outcome, arn
 
 
-def _no_edition(document: Mapping[str, Any]) -> dict[Place, str]:
+def _no_edition(document: Mapping[str, Any]) -> dict[FilePlace, str]:
     """Return what is wrong with the file's edition."""
     edition = document.get("edition")
     if "services" in document and "resources" not in document:

@@ -7,21 +7,20 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...names import NAME
-from .document import Place, section
+from .document import section
+from .typed import Tell
 
 CUSTOM, CONTAINER, PYTHON = "custom", "custom-container", "python"
 """Kinds of runtimes that are played."""
 
 _PYTHON = re.compile(r"python3(\.\d+)?")
 _CODE = re.compile(r"(?<![\w./~-])/code(?![\w.-])")
-
-Tell = Callable[[Place, str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
-from .document import Document, Place, at, load
+from .document import Document, FilePlace, at, load_document
 from .extending import Sources
 from .function import function
 from .functions import Functions
@@ -23,7 +23,7 @@ def read(path: Path, *, code: Path | None = None, environ: Mapping[str, str] | N
     for `${env(...)}`. Raises UsageError, which lists all that is wrong, each with its file, line,
     column and place.
     """
-    return _spec(str(path), load(path), code, environ)
+    return _spec(str(path), load_document(path), code, environ)
 
 
 def read_mapping(
@@ -59,7 +59,7 @@ def _spec(
     return Spec({each.name: each for each in functions}, (*sources.warnings, *warnings))
 
 
-def _told(name: str, sources: Sources, faults: Mapping[Place, str]) -> str:
+def _told(name: str, sources: Sources, faults: Mapping[FilePlace, str]) -> str:
     """Return all faults, a line each."""
     lines = []
     for place, text in faults.items():
@@ -75,7 +75,7 @@ def _functions(found: Functions) -> list[DeployedFunction]:
     functions = []
     for place, props in found.typed.items():
 
-        def tell(inside: Place, text: str, place: Place = place) -> None:
+        def tell(inside: FilePlace, text: str, place: FilePlace = place) -> None:
             found.warnings[*place, *inside] = text
 
         start = launch(props, found.codes[place], tell)

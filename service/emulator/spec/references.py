@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
-from .called import FUNCTIONS, ReferenceFault, config
-from .document import Place, at, section
-from .expressions import Call, Expression, Literal, Named, parse
+from .called import CALLABLE, ReferenceFault, config
+from .document import FilePlace, at, section
+from .expressions import CallExpression, Expression, Literal, Named, parse_expression
 from .yaml12 import written
 
 KNOWN = (
@@ -43,20 +43,20 @@ class References:
         self,
         document: Mapping[str, Any],
         environ: Mapping[str, str],
-        folder_of: Callable[[Place], Path],
+        folder_of: Callable[[FilePlace], Path],
     ) -> None:
         """`folder_of` tells the folder of the file in which a place stands."""
-        self.faults: dict[Place, str] = {}
-        self.warnings: dict[Place, str] = {}
+        self.faults: dict[FilePlace, str] = {}
+        self.warnings: dict[FilePlace, str] = {}
         self.met = 0
         """How often a faulty reference was met: what was resolved meanwhile is not whole."""
         self._values = 0
         self._document = document
         self._environ = environ
         self._folder_of = folder_of
-        self._open: list[Place] = []
+        self._open: list[FilePlace] = []
 
-    def resolve(self, value: Any, place: Place) -> Any:
+    def resolve(self, value: Any, place: FilePlace) -> Any:
         """Return the value that stands at `place`, with its references replaced.
 
         Keys and items that have nothing are left out. Raises UsageError if it has no end.
@@ -79,7 +79,7 @@ class References:
             self.met += 1
             return value
 
-    def _text(self, text: str, place: Place, *, again: bool = True) -> Any:
+    def _text(self, text: str, place: FilePlace, *, again: bool = True) -> Any:
         before = self.met
         first = _REFERENCE.match(text)
         if first and first.end() == len(text):
@@ -91,27 +91,27 @@ class References:
             return self._text(value, place, again=False)
         return value
 
-    def _within_text(self, code: str, place: Place) -> str:
+    def _within_text(self, code: str, place: FilePlace) -> str:
         value = self._reference(code, place)
         if isinstance(value, Mapping):
             raise ReferenceFault(f"${{{code}}} is a mapping: it cannot be part of text")
         return written(value)
 
-    def _reference(self, code: str, place: Place) -> Any:
+    def _reference(self, code: str, place: FilePlace) -> Any:
         """Return what a reference names, by what stands between its braces."""
         if "${" in code:
             raise ReferenceFault(f"${{{code}}} has a reference within a reference")
         if _LATER.match(code.strip()):
             return self._later(code, place)
         try:
-            value = self._value(parse(code), place)
+            value = self._value(parse_expression(code), place)
         except ValueError:
             raise ReferenceFault(f"${{{code}}} is not known; there are {KNOWN}") from None
         if value is None:
             raise ReferenceFault(f"${{{code}}} has no value")
         return value
 
-    def _later(self, code: str, place: Place) -> Any:
+    def _later(self, code: str, place: FilePlace) -> Any:
         """Return what a deployment brings: the props tell it, or it stays as it is written."""
         root, name, *keys = code.strip().split(".")
         props = section(self._document, root, name, "props")
@@ -124,15 +124,15 @@ class References:
 
     # --- values
 
-    def _value(self, expression: Expression, place: Place) -> Any:
+    def _value(self, expression: Expression, place: FilePlace) -> Any:
         if isinstance(expression, Literal):
             return expression.value
-        if isinstance(expression, Call):
+        if isinstance(expression, CallExpression):
             arguments = [self._value(each, place) for each in expression.arguments]
             return self._call(expression.name, arguments, place)
         return self._named(expression, place)
 
-    def _named(self, named: Named, place: Place) -> Any:
+    def _named(self, named: Named, place: FilePlace) -> Any:
         root, *steps = named.steps
         shown = ".".join(named.steps)
         if root == "cwd" and not steps:
@@ -147,7 +147,7 @@ class References:
             return self._follow(shown, named.steps)
         raise ValueError(shown)
 
-    def _this(self, shown: str, steps: list[str], place: Place) -> Any:
+    def _this(self, shown: str, steps: list[str], place: FilePlace) -> Any:
         if place[0] != "resources":
             raise ReferenceFault(f"${{{shown}}} has a meaning within a resource only")
         if steps == ["name"]:
@@ -156,10 +156,10 @@ class References:
             return self._follow(shown, ("access",))
         return self._follow(shown, (*place[:2], *steps))
 
-    def _follow(self, shown: str, target: Place) -> Any:
+    def _follow(self, shown: str, target: FilePlace) -> Any:
         """Return the value at `target`, by way of the references that it is made of."""
         value: Any = self._document
-        there: Place = ()
+        there: FilePlace = ()
         for step in target:
             if isinstance(value, str) and "${" in value:
                 value = self._resolved(shown, value, there)
@@ -171,7 +171,7 @@ class References:
             there = (*there, step)
         return self._resolved(shown, value, there)
 
-    def _resolved(self, shown: str, value: Any, target: Place) -> Any:
+    def _resolved(self, shown: str, value: Any, target: FilePlace) -> Any:
         if target in self._open:
             ring = " -> ".join(map(at, (*self._open[self._open.index(target) :], target)))
             raise ReferenceFault(f"${{{shown}}} leads back to itself: {ring}")
@@ -183,23 +183,23 @@ class References:
 
     # --- calls
 
-    def _call(self, name: str, arguments: list[Any], place: Place) -> Any:
+    def _call(self, name: str, arguments: list[Any], place: FilePlace) -> Any:
         if name == "env" and len(arguments) in (1, 2):
             return self._variable(str(arguments[0]), *(arguments[1:] or [None]))
         if name == "secret":
             self.warnings[place] = "secret() is not known on a desk: it stays as it is written"
             return f"${{secret('{written(arguments[0] if arguments else '')}')}}"
-        if name not in FUNCTIONS:
+        if name not in CALLABLE:
             raise ValueError(name)
         if len(arguments) != 1:
             raise ReferenceFault(f"{name}() takes one argument, here it has {len(arguments)}")
         argument = self._said(arguments[0], place) if name == "str" else arguments[0]
-        return FUNCTIONS[name](written(argument), self._folder_of(place))
+        return CALLABLE[name](written(argument), self._folder_of(place))
 
-    def _said(self, argument: Any, place: Place) -> Any:
+    def _said(self, argument: Any, place: FilePlace) -> Any:
         """Return what `str(vars.size)` asks for: the value of that name, or the text itself."""
         try:
-            named = parse(argument) if isinstance(argument, str) else None
+            named = parse_expression(argument) if isinstance(argument, str) else None
             return self._named(named, place) if isinstance(named, Named) else argument
         except (ValueError, ReferenceFault):
             return argument
@@ -214,7 +214,7 @@ class References:
         return value
 
 
-def _nowhere(shown: str, there: Place, value: Any, step: str | int) -> str:
+def _nowhere(shown: str, there: FilePlace, value: Any, step: str | int) -> str:
     keys = [str(key) for key in value] if isinstance(value, Mapping) else []
     near = difflib.get_close_matches(str(step), keys, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""

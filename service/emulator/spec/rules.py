@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
 from . import cron
-from .document import Place, section
+from .document import FilePlace, section
 from .launch import CONTAINER, CUSTOM, PYTHON, config_of, kind_of
 from .schema import Objection, cut, objections
 from .typed import CHECKS, CONFIGS
 
-Fault = tuple[Place, str]
+SchemaFault = tuple[FilePlace, str]
 
 CHECKED: frozenset[tuple[str, ...]] = frozenset(
     {
@@ -87,7 +87,7 @@ _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
-def faults(props: Mapping[str, Any], found: list[Objection]) -> dict[Place, str]:
+def faults(props: Mapping[str, Any], found: list[Objection]) -> dict[FilePlace, str]:
     """Return what is wrong, by its place within the props. The first fault of a place stands.
 
     `found` are the schema's objections to the props.
@@ -121,7 +121,7 @@ def triggers(props: Mapping[str, Any]) -> Iterator[tuple[int, Mapping[str, Any]]
             yield index, trigger
 
 
-def _needed(props: Mapping[str, Any]) -> Iterator[Fault]:
+def _needed(props: Mapping[str, Any]) -> Iterator[SchemaFault]:
     needed = ["functionName", "runtime"]
     if kind_of(props) == PYTHON:
         needed.append("handler")
@@ -132,7 +132,7 @@ def _needed(props: Mapping[str, Any]) -> Iterator[Fault]:
             yield (key,), "is missing"
 
 
-def _name(props: Mapping[str, Any]) -> Iterator[Fault]:
+def _name(props: Mapping[str, Any]) -> Iterator[SchemaFault]:
     name = props.get("functionName")
     if isinstance(name, str) and not _FUNCTION.fullmatch(name):
         yield (
@@ -142,14 +142,14 @@ def _name(props: Mapping[str, Any]) -> Iterator[Fault]:
         )
 
 
-def _ranges(props: Mapping[str, Any]) -> Iterator[Fault]:
+def _ranges(props: Mapping[str, Any]) -> Iterator[SchemaFault]:
     for place, (low, high) in RANGES.items():
         value = section(props, *place[:-1]).get(place[-1])
         if value is not None and not (is_number(value) and value % 1 == 0 and low <= value <= high):
             yield place, f"{cut(repr(value))} is not a whole number from {low} to {high}"
 
 
-def _environment(props: Mapping[str, Any]) -> Iterator[Fault]:
+def _environment(props: Mapping[str, Any]) -> Iterator[SchemaFault]:
     variables = section(props, "environmentVariables")
     texts = {str(name): value for name, value in variables.items() if isinstance(value, str)}
     size = sum(len(f"{name}{value}".encode(errors="replace")) for name, value in texts.items())
@@ -168,7 +168,7 @@ def _environment(props: Mapping[str, Any]) -> Iterator[Fault]:
             yield place, "has a NUL, which no variable can hold"
 
 
-def _hooks(props: Mapping[str, Any]) -> Iterator[Fault]:
+def _hooks(props: Mapping[str, Any]) -> Iterator[SchemaFault]:
     for name in ("initializer", "preStop"):
         hook = section(props, "instanceLifecycleConfig", name)
         if hook.get("handler") and hook.get("command"):
@@ -178,7 +178,7 @@ def _hooks(props: Mapping[str, Any]) -> Iterator[Fault]:
             )
 
 
-def _run(props: Mapping[str, Any]) -> Iterator[Fault]:
+def _run(props: Mapping[str, Any]) -> Iterator[SchemaFault]:
     key = config_of(props)
     config = section(props, key)
     if kind_of(props) == CONTAINER and config and "image" not in config:
@@ -193,7 +193,7 @@ def _run(props: Mapping[str, Any]) -> Iterator[Fault]:
             )
 
 
-def _timers(props: Mapping[str, Any]) -> Iterator[Fault]:
+def _timers(props: Mapping[str, Any]) -> Iterator[SchemaFault]:
     names: dict[Any, int] = {}
     for index, trigger in triggers(props):
         name = trigger.get("triggerName")
@@ -207,7 +207,7 @@ def _timers(props: Mapping[str, Any]) -> Iterator[Fault]:
                 yield ("triggers", index, *inside), text
 
 
-def _timer(trigger: Mapping[str, Any]) -> Iterator[Fault]:
+def _timer(trigger: Mapping[str, Any]) -> Iterator[SchemaFault]:
     if not isinstance(trigger.get("triggerName"), str):
         yield ("triggerName",), "is missing" if "triggerName" not in trigger else "is not text"
     config = trigger.get("triggerConfig", {})
@@ -217,7 +217,7 @@ def _timer(trigger: Mapping[str, Any]) -> Iterator[Fault]:
     expression = section(config).get("cronExpression")
     if isinstance(expression, str):
         try:
-            cron.parse(expression)
+            cron.parse_cron(expression)
         except ValueError as reason:
             yield ("triggerConfig", "cronExpression"), str(reason)
 

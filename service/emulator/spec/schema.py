@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from .document import Place, missing
+from .document import FilePlace, missing_key
 
 _LONG = 300
 
@@ -18,7 +18,7 @@ _LONG = 300
 class Objection:
     """One thing that the schema does not take: where, in words, and the schema's rule."""
 
-    place: Place
+    place: FilePlace
     text: str
     rule: str
 
@@ -46,7 +46,7 @@ def _validator(definition: str) -> Any:
     try:
         from jsonschema import Draft7Validator
     except ImportError as reason:
-        raise missing(reason) from None
+        raise missing_key(reason) from None
     whole = schema()
     if definition:
         whole = {"definitions": whole["definitions"], "$ref": f"#/definitions/{definition}"}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .document import Place
+from .document import FilePlace
 from .yaml12 import written
 
 CONFIGS = ("customRuntimeConfig", "customContainerConfig")
@@ -42,7 +42,7 @@ SWITCHES: frozenset[tuple[str, ...]] = frozenset(
         ("triggers", "*", "triggerConfig", "enable"),
     }
 )
-TEXTS: frozenset[tuple[str, ...]] = frozenset(
+TEXT_KEYS: frozenset[tuple[str, ...]] = frozenset(
     {
         ("description",),
         ("environmentVariables", "*"),
@@ -54,7 +54,8 @@ TEXTS: frozenset[tuple[str, ...]] = frozenset(
 _NUMBER = re.compile(r"\s*[0-9]{1,15}(\.[0-9]{1,15})?\s*")
 _SWITCH = {"true": True, "false": False}
 
-Tell = Callable[[Place, str], None]
+Tell = Callable[[FilePlace, str], None]
+"""Takes a place of the file, and what is to be said of it."""
 
 
 def as_typed(props: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def as_typed(props: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     return {key: _typed(value, (key,), (key,), tell) for key, value in props.items()}
 
 
-def _typed(value: Any, place: Place, kind: tuple[str, ...], tell: Tell) -> Any:
+def _typed(value: Any, place: FilePlace, kind: tuple[str, ...], tell: Tell) -> Any:
     """The value at `place`; `kind` is the same with `*` for variables' names and indexes."""
     if isinstance(value, Mapping):
         free = kind == ("environmentVariables",)
@@ -77,14 +78,14 @@ def _typed(value: Any, place: Place, kind: tuple[str, ...], tell: Tell) -> Any:
     return _converted(value, place, kind, tell)
 
 
-def _converted(value: Any, place: Place, kind: tuple[str, ...], tell: Tell) -> Any:
+def _converted(value: Any, place: FilePlace, kind: tuple[str, ...], tell: Tell) -> Any:
     if kind in NUMBERS and isinstance(value, str) and _NUMBER.fullmatch(value):
         tell(place, f"{value!r} is text, read as a number: write it without quotes")
         return float(value) if "." in value else int(value)
     if kind in SWITCHES and isinstance(value, str) and value.lower() in _SWITCH:
         tell(place, f"{value!r} is text, read as {value.lower()}: write it without quotes")
         return _SWITCH[value.lower()]
-    if kind in TEXTS and isinstance(value, bool | int | float):
+    if kind in TEXT_KEYS and isinstance(value, bool | int | float):
         text = written(value)
         tell(place, f"is not text, read as {_short(text)!r}: write it in quotes")
         return text

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import cron
-from .document import Place, section
+from .document import FilePlace, section
 from .schema import schema
 
 PLAYED = {
@@ -85,7 +85,7 @@ SAMPLES = {
 """The sample event of each trigger that does not fire on a desk."""
 
 
-def unplayed(props: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+def unplayed(props: Mapping[str, Any]) -> Iterator[tuple[FilePlace, str]]:
     """Yield what is not played of a function's props, each with its place. The props are sound."""
     yield from _unknown(props, schema(), ())
     for key in sorted(schema()["properties"].keys() - PLAYED - QUIET):
@@ -102,11 +102,11 @@ def unplayed(props: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
 
 
 def _trigger(
-    trigger: Mapping[str, Any], place: Place, function: str
-) -> Iterator[tuple[Place, str]]:
+    trigger: Mapping[str, Any], place: FilePlace, function: str
+) -> Iterator[tuple[FilePlace, str]]:
     kind = trigger.get("triggerType")
     if kind == "timer":
-        for doubt in cron.parse(trigger["triggerConfig"]["cronExpression"]).doubts:
+        for doubt in cron.parse_cron(trigger["triggerConfig"]["cronExpression"]).doubts:
             yield (*place, "triggerConfig", "cronExpression"), doubt
     elif kind == "http":
         yield place, "an http trigger is not played: the emulator sends events only"
@@ -120,7 +120,9 @@ def _trigger(
         yield place, f"a trigger of the type {kind!r} is not played"
 
 
-def _unknown(value: Any, form: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, str]]:
+def _unknown(
+    value: Any, form: Mapping[str, Any], place: FilePlace
+) -> Iterator[tuple[FilePlace, str]]:
     """Yield keys that the component's schema does not name: most often they are misspelt."""
     if "$ref" in form:
         form = schema()["definitions"][form["$ref"].rpartition("/")[2]]

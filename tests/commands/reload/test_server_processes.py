@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from service.commands.reload.child import ENDED, LOADED, SERVES
+from service.commands.reload.child import CHILD_ENDED, LOADED, SERVES
 from service.commands.reload.server_processes import ServerProcesses
 from service.errors import StartError
 
@@ -108,13 +108,13 @@ def test_a_change_ends_a_process_that_does_not_serve_yet(desk: Desk) -> None:
     new = desk.serve()
     assert (hangs.asked, old.asked, new.asked) == (["kill"], ["give", "stop"], ["give"])
     desk.servers.told(hangs, SERVES)
-    desk.servers.told(hangs, ENDED)
+    desk.servers.told(hangs, CHILD_ENDED)
     assert new.asked == ["give"]
 
 
 def test_a_serving_process_that_dies_is_replaced_and_told(desk: Desk) -> None:
     """The port stays open: who connects meanwhile is served by the next process."""
-    desk.servers.told(desk.serve(), ENDED)
+    desk.servers.told(desk.serve(), CHILD_ENDED)
     assert desk.said == ["the server process was ended by SIGSEGV: another one is started"]
     assert (len(desk.started), desk.open_port) == (2, True)
     assert desk.serves(desk.started[-1]).asked == ["give"]
@@ -124,7 +124,7 @@ def test_a_serving_process_that_dies_leaves_the_coming_one_in_its_place(desk: De
     """No third one is started."""
     old = desk.serve()
     desk.servers.renew()
-    desk.servers.told(old, ENDED)
+    desk.servers.told(old, CHILD_ENDED)
     assert len(desk.started) == 2
 
 
@@ -132,7 +132,7 @@ def test_a_start_that_fails_closes_the_port_if_nothing_else_serves(desk: Desk) -
     """A client is refused at once, and the next change opens the port again."""
     desk.open_port = True
     desk.servers.renew()
-    desk.servers.told(desk.started[0], ENDED)
+    desk.servers.told(desk.started[0], CHILD_ENDED)
     assert not desk.open_port
     assert desk.said == ["nothing is served until a file changes: the start failed"]
     desk.serve()
@@ -143,7 +143,7 @@ def test_a_start_that_fails_leaves_the_old_code_serving(desk: Desk) -> None:
     """And says so."""
     old = desk.serve()
     desk.servers.renew()
-    desk.servers.told(desk.started[-1], ENDED)
+    desk.servers.told(desk.started[-1], CHILD_ENDED)
     assert desk.open_port
     assert old.asked == ["give"]
     assert desk.said == [
@@ -186,7 +186,7 @@ def test_a_stop_lets_calls_finish_and_starts_nothing(desk: Desk) -> None:
     assert len(desk.started) == 2
     for process in (serving, coming):
         assert not desk.servers.ended
-        desk.servers.told(process, ENDED)
+        desk.servers.told(process, CHILD_ENDED)
     assert desk.servers.ended
     assert not desk.said
 

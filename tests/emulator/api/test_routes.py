@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from service.emulator.api.platform import EmulatedPlatform
-from service.emulator.api.routes import NEVER, SYNC_LIMIT, create_app, create_runner
+from service.emulator.api.routes import NEVER, SYNC_LIMIT, create_api, create_runner
 from service.emulator.api.signature import ALGORITHM, Head, signature_of
 from service.emulator.calls import Invocation, Outcome, PlatformError
 from service.emulator.queue.dispatcher import EVENT_LIMIT, Dispatcher
@@ -428,7 +428,7 @@ async def test_a_connection_takes_one_call_after_another(tmp_path: Path) -> None
             assert (answer.status, answer.closes) == (200, False)
     store = Store(tmp_path / "other.db")
     tasks = Dispatcher(store, {}, {}, print)
-    runner = create_runner(create_app(EmulatedPlatform({}, {}, tasks)))
+    runner = create_runner(create_api(EmulatedPlatform({}, {}, tasks)))
     await runner.setup()
     assert runner.server is not None
     # aiohttp forgets all that it was told where one name of it is wrong.

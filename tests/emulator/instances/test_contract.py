@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.emulator.account import Account
-from service.emulator.instances.contract import Requests, environment, path_of
+from service.emulator.instances.contract import Requests, environment, path_for
 from service.protocol import INITIALIZE, INVOKE, PRE_STOP
 from tests.emulator.play import function
 
@@ -29,7 +29,7 @@ OURS = str(Path(sys.executable).parent)
 )
 def test_our_python_stands_where_the_platforms_would(written: str, path: str) -> None:
     """What the file puts before it stays before it."""
-    assert path_of(written, "/desk/bin") == path.replace(":", os.pathsep)
+    assert path_for(written, "/desk/bin") == path.replace(":", os.pathsep)
 
 
 def test_an_instance_knows_where_the_api_is_and_has_keys_for_it() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from service.emulator.instances.client import InstanceAnswer, Lost, Unreadable
-from service.emulator.instances.health import Health
+from service.emulator.instances.health import InstanceHealth
 from service.emulator.spec.model import HealthCheck
 
 GOOD, BAD = InstanceAnswer(399, "", b""), InstanceAnswer(400, "", b"")
@@ -25,7 +25,7 @@ class Checked:
         self.changes: list[str] = []
         self.done = asyncio.Event()
         check = HealthCheck("/health", period=0.001, timeout=2.0, **fields)
-        self.health = Health(check, self._ask, self.changes.append)
+        self.health = InstanceHealth(check, self._ask, self.changes.append)
 
     async def _ask(self, seconds: float) -> InstanceAnswer:
         assert seconds == 2.0
@@ -89,7 +89,7 @@ async def test_a_check_under_way_at_a_freeze_does_not_count() -> None:
         asked.set()
         return await answer
 
-    health = Health(HealthCheck("/", period=0.001, failures=1), ask, changes.append)
+    health = InstanceHealth(HealthCheck("/", period=0.001, failures=1), ask, changes.append)
     watch = asyncio.create_task(health.watch())
     await asked.wait()
     health.pause()

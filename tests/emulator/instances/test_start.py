@@ -16,7 +16,7 @@ from service.emulator.failures import WantedPort
 from service.emulator.instances import start
 from service.emulator.instances.output import Output
 from service.emulator.instances.private import PrivateFolder
-from service.emulator.instances.start import InstanceStart, launch
+from service.emulator.instances.start import InstanceStart, start_process
 from tests.emulator.play import WITHIN, function
 
 Given = Callable[..., InstanceStart]
@@ -38,7 +38,7 @@ async def test_a_command_that_cannot_be_executed_is_told_with_its_reason(
     """By the platform's code; the end of the pipe that was the instance's is closed."""
     played = function(code=tmp_path, command=("nowhere-to-be-found",))
     with pytest.raises(PlatformError, match="no such file or directory") as caught:
-        launch(replace(given, function=played))
+        start_process(replace(given, function=played))
     assert (caught.value.status, caught.value.code) == (412, "CAExited")
     assert given.output.writer == -1
 
@@ -53,13 +53,13 @@ async def test_what_the_desk_has_no_more_of_is_no_fault_of_the_command(
 
     monkeypatch.setattr(start, "Processes", full)
     with pytest.raises(OSError, match="temporarily unavailable"):
-        launch(given)
+        start_process(given)
 
 
 async def test_a_process_is_started_in_the_code_with_the_variables(given: InstanceStart) -> None:
     """And nothing else of this process's."""
     played = replace(given.function, command=("sh", "-c", "pwd; env | grep -c OF_THE_DESK"))
-    processes = launch(replace(given, function=played))
+    processes = start_process(replace(given, function=played))
     async with asyncio.timeout(WITHIN):
         assert await processes.ended == 1  # grep has found nothing
     given.output.catch_up()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from service.emulator.spec.cron import FIELDS, MONTHS, WEEKDAYS, parse
+from service.emulator.spec.cron import FIELDS, MONTHS, WEEKDAYS, parse_cron
 
 SECOND = timedelta(seconds=1)
 ZONES = {
@@ -31,7 +31,7 @@ def moment(text: str) -> datetime:
 
 def following(expression: str, start: str, count: int = 1) -> list[str]:
     """The next times of an expression, as text."""
-    schedule, now, found = parse(expression), moment(start), []
+    schedule, now, found = parse_cron(expression), moment(start), []
     for _ in range(count):
         now = schedule.next_after(now)
         found.append(now.isoformat(" ").removesuffix("+00:00"))
@@ -55,7 +55,7 @@ def following(expression: str, start: str, count: int = 1) -> list[str]:
 def test_an_interval_is_added_to_the_moment(text: str, seconds: int) -> None:
     """`@every` fires one interval after the moment, in whole seconds."""
     start = moment("2026-03-11 08:30:00.75")
-    after = parse(text).next_after(start)
+    after = parse_cron(text).next_after(start)
     assert after == moment("2026-03-11 08:30:00") + seconds * SECOND
     assert after.tzinfo is UTC
 
@@ -66,7 +66,7 @@ def test_an_interval_is_added_to_the_moment(text: str, seconds: int) -> None:
 def test_what_is_no_interval_is_told(text: str) -> None:
     """Other intervals and short names of other schedulers are refused."""
     with pytest.raises(ValueError, match=r"is no interval|whole seconds"):
-        parse(text)
+        parse_cron(text)
 
 
 # --- the fields
@@ -161,7 +161,7 @@ def test_a_time_that_the_clock_shows_twice_fires_twice() -> None:
 def test_what_the_platform_does_not_take_is_told(expression: str, told: str) -> None:
     """A wrong expression is an error that names the field and what it takes."""
     with pytest.raises(ValueError, match=told):
-        parse(expression)
+        parse_cron(expression)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_what_the_platform_may_refuse_is_played_and_said(
     expression: str, doubts: list[str]
 ) -> None:
     """Timers of seconds are of use on a desk, though the platform's page has none."""
-    assert list(parse(expression).doubts) == doubts
+    assert list(parse_cron(expression).doubts) == doubts
 
 
 # --- against a clock that is read second by second
@@ -232,7 +232,7 @@ def test_no_second_is_skipped(
     start = ZONES[zone] + around * SECOND
     place = ZoneInfo(zone)
     wanted = [spelled(text) for text in (hours, minutes, seconds)]
-    after = parse(f"CRON_TZ={zone} {seconds} {minutes} {hours} * * ?").next_after(start)
+    after = parse_cron(f"CRON_TZ={zone} {seconds} {minutes} {hours} * * ?").next_after(start)
     first = next(
         (
             each
@@ -271,7 +271,7 @@ def test_no_minute_of_a_day_is_skipped(
         and local.minute in wanted[1]
         and local.isoweekday() in wanted[2]
     ]
-    schedule = parse(f"CRON_TZ={zone} 0 {minutes} {hours} ? * {weekdays}")
+    schedule = parse_cron(f"CRON_TZ={zone} 0 {minutes} {hours} ? * {weekdays}")
     found, now = [], start
     while (now := schedule.next_after(now)) <= end:
         found.append(now)
@@ -292,7 +292,7 @@ def test_no_day_of_years_is_skipped(days: str, months: str, weekdays: str, start
     wanted = spelled(days, 1), spelled(months, 1), spelled(weekdays, 1)
     longest = max(29 if month == 2 else 31 - (month in (4, 6, 9, 11)) for month in wanted[1])
     assume(weekdays != "*" or min(wanted[0]) <= longest)
-    after = parse(f"0 0 0 {days} {months} {weekdays}").next_after(start)
+    after = parse_cron(f"0 0 0 {days} {months} {weekdays}").next_after(start)
 
     def matches(each: datetime) -> bool:
         day, weekday = each.day in wanted[0], each.isoweekday() in wanted[2]
@@ -311,7 +311,7 @@ def test_no_day_of_years_is_skipped(days: str, months: str, weekdays: str, start
 def test_any_text_is_a_schedule_or_an_error(text: str) -> None:
     """No text brings anything but a ValueError that says why."""
     try:
-        schedule = parse(text)
+        schedule = parse_cron(text)
     except ValueError as reason:
         assert str(reason)  # noqa: PT017 - either end is right
     else:

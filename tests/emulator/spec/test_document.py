@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from service.emulator.spec.document import Document, load
+from service.emulator.spec.document import Document, load_document
 from service.errors import UsageError
 
 
 def loaded(folder: Path, text: str) -> Document:
     """A file with the text."""
     (folder / "s.yaml").write_text(text, "utf-8", newline="")
-    return load(folder / "s.yaml")
+    return load_document(folder / "s.yaml")
 
 
 # What js-yaml 4 reads; the recorded cases compare with it.
@@ -67,7 +67,7 @@ def test_bytes_that_are_no_text_are_told_with_line_and_column(tmp_path: Path) ->
     """The first of them is named."""
     (tmp_path / "s.yaml").write_bytes(b"a: 1\nb: \xff")
     with pytest.raises(UsageError, match=r"s\.yaml:2:4: is not UTF-8 text"):
-        load(tmp_path / "s.yaml")
+        load_document(tmp_path / "s.yaml")
 
 
 TEXT = """\

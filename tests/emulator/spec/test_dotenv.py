@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.emulator.spec.dotenv import parse, variables
+from service.emulator.spec.dotenv import parse_dotenv, variables_of_file
 
 LINES: dict[str, tuple[str, dict[str, str]]] = {
     "plain": ("A=b", {"A": "b"}),
@@ -29,7 +29,7 @@ LINES: dict[str, tuple[str, dict[str, str]]] = {
 @pytest.mark.parametrize(("text", "found"), LINES.values(), ids=LINES)
 def test_assignments_are_read(text: str, found: dict[str, str]) -> None:
     """Every form that people write, and what is none is passed over."""
-    assert parse(text) == found
+    assert parse_dotenv(text) == found
 
 
 def test_what_is_set_already_stays(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_what_is_set_already_stays(tmp_path: Path) -> None:
     for folder, text in (("a", "X=1\nY=1\n"), ("b", "X=2\nY=2\nZ=2\n")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / ".env").write_text(text)
-    found = variables([tmp_path / "none", tmp_path / "a", tmp_path / "b"], {"X": "0"})
+    found = variables_of_file([tmp_path / "none", tmp_path / "a", tmp_path / "b"], {"X": "0"})
     assert found == {"X": "0", "Y": "1", "Z": "2"}
 
 
@@ -46,6 +46,6 @@ def test_variables_within_values_are_replaced(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(
         "A=a\nB=$A-${A}-${HERE}-${NOWHERE:-default}-$NOWHERE.\nC=\\$A costs \\$5\n"
     )
-    found = variables([tmp_path], {"HERE": "here"})
+    found = variables_of_file([tmp_path], {"HERE": "here"})
     assert found["B"] == "a-a-here-default-."
     assert found["C"] == "$A costs $5"

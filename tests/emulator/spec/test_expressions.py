@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.emulator.spec.expressions import Call, Expression, Literal, Named, parse
+from service.emulator.spec.expressions import (
+    CallExpression,
+    Expression,
+    Literal,
+    Named,
+    parse_expression,
+)
 
 EXPRESSIONS: dict[str, Expression] = {
     "vars.region": Named(("vars", "region")),
@@ -17,30 +23,32 @@ EXPRESSIONS: dict[str, Expression] = {
     "vars.list.0": Named(("vars", "list", "0")),
     "vars.list[0].x": Named(("vars", "list", "0", "x")),
     "cwd": Named(("cwd",)),
-    "env('A')": Call("env", (Literal("A"),)),
-    'env("A")': Call("env", (Literal("A"),)),
-    "env(A)": Call("env", (Literal("A"),)),
-    "env(A, B)": Call("env", (Literal("A, B"),)),
-    "path(./code)": Call("path", (Literal("./code"),)),
-    "env()": Call("env", ()),
-    "env('A', vars.x)": Call("env", (Literal("A"), Named(("vars", "x")))),
-    "env('A', vars.list[1])": Call("env", (Literal("A"), Named(("vars", "list", "1")))),
-    "env('A', vars['my key'].x)": Call("env", (Literal("A"), Named(("vars", "my key", "x")))),
-    "env('A', 60)": Call("env", (Literal("A"), Literal(60))),
-    "env('A', -0.5)": Call("env", (Literal("A"), Literal(-0.5))),
-    "env('A', true)": Call("env", (Literal("A"), Literal(True))),
-    "env('A', null)": Call("env", (Literal("A"), Literal(None))),
-    "env('A', 'b, c)')": Call("env", (Literal("A"), Literal("b, c)"))),
-    "env('A', 'it\\'s\\n')": Call("env", (Literal("A"), Literal("it's\n"))),
-    "yaml(file('./x'))": Call("yaml", (Call("file", (Literal("./x"),)),)),
-    "base64('x')": Call("base64", (Literal("x"),)),
+    "env('A')": CallExpression("env", (Literal("A"),)),
+    'env("A")': CallExpression("env", (Literal("A"),)),
+    "env(A)": CallExpression("env", (Literal("A"),)),
+    "env(A, B)": CallExpression("env", (Literal("A, B"),)),
+    "path(./code)": CallExpression("path", (Literal("./code"),)),
+    "env()": CallExpression("env", ()),
+    "env('A', vars.x)": CallExpression("env", (Literal("A"), Named(("vars", "x")))),
+    "env('A', vars.list[1])": CallExpression("env", (Literal("A"), Named(("vars", "list", "1")))),
+    "env('A', vars['my key'].x)": CallExpression(
+        "env", (Literal("A"), Named(("vars", "my key", "x")))
+    ),
+    "env('A', 60)": CallExpression("env", (Literal("A"), Literal(60))),
+    "env('A', -0.5)": CallExpression("env", (Literal("A"), Literal(-0.5))),
+    "env('A', true)": CallExpression("env", (Literal("A"), Literal(True))),
+    "env('A', null)": CallExpression("env", (Literal("A"), Literal(None))),
+    "env('A', 'b, c)')": CallExpression("env", (Literal("A"), Literal("b, c)"))),
+    "env('A', 'it\\'s\\n')": CallExpression("env", (Literal("A"), Literal("it's\n"))),
+    "yaml(file('./x'))": CallExpression("yaml", (CallExpression("file", (Literal("./x"),)),)),
+    "base64('x')": CallExpression("base64", (Literal("x"),)),
 }
 
 
 @pytest.mark.parametrize(("code", "expression"), EXPRESSIONS.items(), ids=[*EXPRESSIONS])
 def test_paths_and_calls_are_read(code: str, expression: Expression) -> None:
     """As Serverless Devs reads them."""
-    assert parse(code) == expression
+    assert parse_expression(code) == expression
 
 
 NONE = [
@@ -63,7 +71,7 @@ NONE = [
 def test_other_javascript_is_none_of_it(code: str) -> None:
     """Nothing is run, so what would have to be run is refused."""
     with pytest.raises(ValueError, match=f"^{re.escape(code)}$"):
-        parse(code)
+        parse_expression(code)
 
 
 @settings(max_examples=200)
@@ -71,4 +79,4 @@ def test_other_javascript_is_none_of_it(code: str) -> None:
 def test_any_text_is_an_expression_or_none(code: str) -> None:
     """No text brings anything but a ValueError."""
     with suppress(ValueError):
-        assert isinstance(parse(code), Literal | Named | Call)
+        assert isinstance(parse_expression(code), Literal | Named | CallExpression)

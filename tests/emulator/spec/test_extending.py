@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.emulator.spec.document import load
+from service.emulator.spec.document import load_document
 from service.emulator.spec.extending import Sources, merged, without_nothing
 from service.errors import UsageError
 
@@ -16,7 +16,7 @@ def sources(folder: Path, text: str, **files: str) -> Sources:
     for name, content in files.items():
         (folder / f"{name}.yaml").write_text(content)
     (folder / "s.yaml").write_text(text)
-    return Sources(load(folder / "s.yaml"))
+    return Sources(load_document(folder / "s.yaml"))
 
 
 def test_mappings_are_joined_and_all_else_is_replaced() -> None:

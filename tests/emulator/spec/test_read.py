@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.emulator.spec import schema, unplayed
-from service.emulator.spec.document import load
+from service.emulator.spec.document import load_document
 from service.emulator.spec.model import (
     AsyncConfig,
     DeployedFunction,
@@ -964,4 +964,4 @@ def test_yaml_means_the_same_as_json(tmp_path_factory: pytest.TempPathFactory, v
     """What JSON says, the YAML of a `s.yaml` says too."""
     path = tmp_path_factory.getbasetemp() / "json.yaml"
     path.write_text(f"value: {json.dumps(value, ensure_ascii=False)}")
-    assert load(path).value == {"value": value}
+    assert load_document(path).value == {"value": value}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NoReturn, Self
 
-from .protocol import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN
+from ..protocol import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def _camel(name: str) -> str:
     return first + "".join(map(str.title, others))
 
 
-class DeployedFunction(HeaderView):
+class FunctionMeta(HeaderView):
     """`context.function`: the function as it is deployed. Absent text is "", an absent number
     None.
     """
@@ -129,7 +129,7 @@ class DeployedFunction(HeaderView):
         return self._text("x-fc-qualifier")
 
 
-class DeployedService(HeaderView):
+class ServiceMeta(HeaderView):
     """`context.service`: Function Compute 2's service and the log store. Absent text is ""."""
 
     __slots__ = ()

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Self, cast
 
-from .context_parts import (
+from .fields import (
     Credentials as Credentials,
 )
-from .context_parts import (
-    DeployedFunction,
-    DeployedService,
+from .fields import (
+    FunctionMeta,
     HeaderView,
     Platform,
+    ServiceMeta,
     Tracing,
     set_once,
 )
@@ -138,14 +138,14 @@ class Context(HeaderView):
         return self.request_id
 
     @property
-    def function(self) -> DeployedFunction:
+    def function(self) -> FunctionMeta:
         """The function as it is deployed."""
-        return DeployedFunction(self._headers)
+        return FunctionMeta(self._headers)
 
     @property
-    def service(self) -> DeployedService:
+    def service(self) -> ServiceMeta:
         """The service (Function Compute 2) and its log store."""
-        return DeployedService(self._headers)
+        return ServiceMeta(self._headers)
 
     @property
     def credentials(self) -> Credentials:
