@@ -59,8 +59,8 @@ def elsewhere() -> ModuleSpec | None:
 
 
 def _is_ours(spec: ModuleSpec) -> bool:
-    """Say whether it is the folder of this code, or what is installed beside it for the short name,
-    as long as no other distribution has put its own there.
+    """Return whether it is the folder of this code, or what is installed beside it for the short
+    name, as long as no other distribution has put its own there.
     """
     if spec.origin is None:
         return False

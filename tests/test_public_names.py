@@ -40,3 +40,37 @@ def test_the_names_that_are_found_are_those_that_are_defined() -> None:
     """Functions, classes and variables count, and what begins with an underscore does not."""
     body = ast.parse("def f(): ...\nclass C: ...\nA = B = 1\nD: int = 2\n_e = 3\nimport os").body
     assert [name for node in body for name in defined(node)] == ["f", "C", "A", "B", "D"]
+
+
+PHRASES = (
+    "The ",
+    "A ",
+    "An ",
+    "What ",
+    "How ",
+    "All ",
+    "Each ",
+    "True ",
+    "Say yes",
+    "Say whether ",
+)
+"""How a docstring begins that tells a thing where it should tell what is done."""
+
+
+def is_property(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """True for what is read as an attribute."""
+    decorators = {ast.unparse(each).rpartition(".")[2] for each in node.decorator_list}
+    return bool(decorators & {"property", "cached_property", "setter"})
+
+
+def test_what_a_function_does_is_said_with_a_verb() -> None:
+    """A docstring of a function begins with what it does, that of a property with what it is."""
+    wrong = [
+        f"{module_of(file)}:{node.lineno}"
+        for file in FILES
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not is_property(node)
+        and (ast.get_docstring(node) or "").startswith(PHRASES)
+    ]
+    assert wrong == []

@@ -33,7 +33,7 @@ def union_members(annotation: Any) -> tuple[Any, ...]:
 
 
 def takes_none(annotation: Any) -> bool:
-    """Say whether None is among what an annotation allows."""
+    """Return whether None is among what an annotation allows."""
     if hasattr(annotation, "__value__"):
         return takes_none(annotation.__value__)
     if get_origin(annotation) is Annotated:
@@ -44,15 +44,15 @@ def takes_none(annotation: Any) -> bool:
 
 
 def decodes_itself(kind: Any) -> bool:
-    """Say whether a class, or an alias of it with arguments, has a decoder of its own."""
+    """Return whether a class, or an alias of it with arguments, has a decoder of its own."""
     origin = get_origin(kind) or kind
     own = ("__from_event__", "__event_decoder__")
     return isinstance(origin, type) and any(hasattr(origin, name) for name in own)
 
 
 def is_pydantics(part: Any) -> bool:
-    """Say whether only pydantic can decode or check something: a model, a dataclass of pydantic's,
-    a constraint within `Annotated`.
+    """Return whether only pydantic can decode or check something: a model, a dataclass of
+    pydantic's, a constraint within `Annotated`.
     """
     if hasattr(part, "__get_pydantic_core_schema__") or hasattr(part, "__pydantic_validator__"):
         return True

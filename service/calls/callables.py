@@ -96,7 +96,7 @@ def event_annotation(wanted: object, found: Any, home: ModuleType | None = None)
 
 
 def awaits(found: Any) -> bool:
-    """Say whether user code, or what it wraps, is an async function."""
+    """Return whether user code, or what it wraps, is an async function."""
     while True:
         if inspect.iscoroutinefunction(code := _called(found)) or inspect.isasyncgenfunction(code):
             return True

@@ -96,7 +96,7 @@ def _reader(annotation: Any) -> Decode:
 
 
 def _is_msgspecs(part: Any) -> bool:
-    """Say whether pydantic cannot decode something."""
+    """Return whether pydantic cannot decode something."""
     kind = get_origin(part) or part
     return decodes_itself(kind) or (isinstance(kind, type) and issubclass(kind, msgspec.Struct))
 

@@ -184,7 +184,7 @@ FORMS: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
 
 
 def _finite(result: Any) -> bool:
-    """Say whether every null that orjson wrote was a None, and no NaN or infinity."""
+    """Return whether every null that orjson wrote was a None, and no NaN or infinity."""
     stack = [result]
     while stack:
         value = stack.pop()

@@ -62,8 +62,8 @@ def import_module(wanted: Wanted, module: str, folder: Path) -> ModuleType:
 
 
 def module_exists(wanted: Wanted, module: str, folder: Path) -> bool:
-    """Say whether there is a module of that name. Its packages are imported. Raises StartError if
-    one of them is broken.
+    """Return whether there is a module of that name. Its packages are imported. Raises StartError
+    if one of them is broken.
     """
     module = _below_hidden_folder(module, folder)
     parent = module.rpartition(".")[0]

@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
 
 
 def has_shape(kind: Any) -> bool:
-    """Say whether a type has marks of its own."""
+    """Return whether a type has marks of its own."""
     return bool(_marks_of(kind))
 
 

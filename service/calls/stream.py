@@ -184,7 +184,7 @@ class EventStream:
 
 
 def takes_stream(annotation: Any) -> bool:
-    """Say whether an annotation asks for the event while it arrives."""
+    """Return whether an annotation asks for the event while it arrives."""
     return bare_annotation(annotation) is EventStream
 
 

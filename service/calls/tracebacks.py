@@ -64,7 +64,7 @@ def of_fault(failure: BaseException) -> list[CodePlace]:
 
 
 def is_ours(failure: BaseException) -> bool:
-    """Say whether an exception is a fault of the service: it passed our code and none of the
+    """Return whether an exception is a fault of the service: it passed our code and none of the
     user's. Its text may quote a request.
     """
     places = of_fault(failure)

@@ -139,7 +139,7 @@ def _api_answer(status: int, headers: Any, body: bytes) -> ApiAnswer:
 
 
 def _refusal(status: int, request_id: str, body: bytes) -> str:
-    """The API's error in a line."""
+    """Return the API's error in a line."""
     try:
         error = json.loads(body)
         return f"{error['Code']}: {error['Message']} (request {error['RequestId']})\n"

@@ -52,7 +52,7 @@ def sample_text(name: str | None, changes: Sequence[str]) -> bytes:
 
 
 def _list() -> bytes:
-    """The samples: name, type of `service.events`, and what it is."""
+    """Return the samples: name, type of `service.events`, and what it is."""
     rows = [(name, type_of(name) or "-", about(name)) for name in names()]
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
     lines = (f"{name:{first}}  {kind:{second}}  {what}\n" for name, kind, what in rows)

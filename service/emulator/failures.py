@@ -40,7 +40,7 @@ class WantedPort:
 
 
 def no_folder(folder: str) -> PlatformError:
-    """The code is not there: on the platform there is no function without."""
+    """Tell that the code is not there: on the platform there is no function without."""
     advice = "it is what `code` in s.yaml names; build it first"
     return PlatformError(
         412, "CAFileNotFound", f"{CANNOT_START} The directory {folder} does not exist: {advice}."
@@ -48,7 +48,7 @@ def no_folder(folder: str) -> PlatformError:
 
 
 def no_file(path: str) -> PlatformError:
-    """The start command names a file that the code does not have."""
+    """Tell that the start command names a file that the code does not have."""
     return PlatformError(
         412,
         "CAFileNotFound",
@@ -57,8 +57,8 @@ def no_file(path: str) -> PlatformError:
 
 
 def exited(code: int, command: Sequence[str], output: str, port: WantedPort) -> PlatformError:
-    """The first process ended before its port was open; `code` is its exit code, or the errno with
-    which it could not be executed.
+    """Tell that the first process ended before its port was open; `code` is its exit code, or the
+    errno with which it could not be executed.
     """
     advice = own_port(port) if os.strerror(errno.EADDRINUSE) in output else ""
     return PlatformError(
@@ -81,7 +81,7 @@ def _meaning(code: int) -> str:
 def not_started(
     port: WantedPort, seconds: float, output: str, listening: Sequence[tuple[str, int]]
 ) -> PlatformError:
-    """The port was not open in time; `listening` says where the instance listens instead."""
+    """Tell that the port was not open in time; `listening` is where the instance listens."""
     return PlatformError(
         412,
         "FunctionNotStarted",
@@ -91,7 +91,7 @@ def not_started(
 
 
 def waits(port: WantedPort, seconds: float, listening: Sequence[tuple[str, int]]) -> str:
-    """The line that the log has of a start which takes long."""
+    """Return the line that the log has of a start which takes long."""
     found = _elsewhere(port, listening) or "\nIt does not listen anywhere yet."
     told = f"waits for port {port.number} to open, for {seconds:g} seconds in all."
     return f"{told}{found}".replace("\n", " ")
@@ -105,7 +105,7 @@ def _elsewhere(port: WantedPort, listening: Sequence[tuple[str, int]]) -> str:
 
 
 def own_port(port: WantedPort) -> str:
-    """What a server has to do on the desk that it has not to do on the platform."""
+    """Return what a server has to do on the desk that it has not to do on the platform."""
     told = f"\nThis instance was to listen on port {port.number}: "
     if port.cap > 1:
         return (
@@ -121,7 +121,7 @@ def own_port(port: WantedPort) -> str:
 
 
 def unhealthy(path: str, fault: str, output: str) -> PlatformError:
-    """The first health check after the start failed."""
+    """Tell that the first health check after the start failed."""
     return PlatformError(
         412,
         "FunctionNotStarted",
@@ -130,7 +130,7 @@ def unhealthy(path: str, fault: str, output: str) -> PlatformError:
 
 
 def broken_off(duration: float, memory: float) -> PlatformError:
-    """The process ended, or closed the connection, in a call of `duration` seconds."""
+    """Tell that the process ended, or closed the connection, in a call of `duration` seconds."""
     return PlatformError(
         502,
         "ProcessExitedUnexpectedly",
@@ -140,12 +140,12 @@ def broken_off(duration: float, memory: float) -> PlatformError:
 
 
 def unreadable(reason: str) -> PlatformError:
-    """What the function answered is not HTTP."""
+    """Tell that what the function answered is not HTTP."""
     return PlatformError(502, "BadResponse", f"The function's answer cannot be read: {reason}")
 
 
 def exhausted(instances: int, concurrency: int) -> PlatformError:
-    """All instances are full, and there may be no more of them."""
+    """Tell that all instances are full, and there may be no more of them."""
     return PlatformError(
         429,
         "ResourceExhausted",
@@ -155,7 +155,9 @@ def exhausted(instances: int, concurrency: int) -> PlatformError:
 
 
 def out_of_means(reason: OSError) -> PlatformError:
-    """The desk has no more files, processes, memory or disk for an instance or a connection."""
+    """Tell that the desk has no more files, processes, memory or disk for an instance or a
+    connection.
+    """
     advice = "end other programs, or run with a smaller --max-instances"
     if reason.errno in (errno.EMFILE, errno.ENFILE):
         advice = "raise the limit (`ulimit -n`), or run with a smaller --max-instances"
@@ -170,22 +172,22 @@ def broke(reason: BaseException) -> PlatformError:
 
 
 def stopping() -> PlatformError:
-    """The emulator takes no further call."""
+    """Tell that the emulator takes no further call."""
     return PlatformError(503, "ServiceUnavailable", "The emulator is being stopped.")
 
 
 def timed_out(seconds: float) -> str:
-    """A call ran over the function's time."""
+    """Tell that a call ran over the function's time."""
     return f"Function time out after {seconds:g} seconds"
 
 
 def initializer_timed_out(seconds: float) -> str:
-    """The initializer ran over its time."""
+    """Tell that the initializer ran over its time."""
     return f"Function initialization time out after {seconds:g} seconds"
 
 
 def cancelled(request_id: str, duration: float, memory: float) -> str:
-    """The line that the log has of a call whose client has left."""
+    """Return the line that the log has of a call whose client has left."""
     return (
         f"FC Invoke End RequestId: {request_id}, Error: Invocation canceled by client"
         f" (duration: {_milliseconds(duration)}ms, maxMemoryUsage: {memory:.2f}MB)"
@@ -193,7 +195,7 @@ def cancelled(request_id: str, duration: float, memory: float) -> str:
 
 
 def body(message: str, error_type: str = "") -> bytes:
-    """The JSON that stands in the place of a function's answer."""
+    """Return the JSON that stands in the place of a function's answer."""
     return orjson.dumps(
         {"errorMessage": message} | ({"errorType": error_type} if error_type else {})
     )

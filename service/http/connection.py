@@ -478,7 +478,7 @@ class Connection(BaseProtocol):
             raise
 
     def _is_plain(self, message: RawRequestMessage, body: StreamReader) -> bool:
-        """Say whether the answer is all that is to be written, and nothing is left to be read."""
+        """Return whether the answer is all that is written, and nothing is left to be read."""
         return (
             self._state is ConnectionState.OPEN
             and message.version == HttpVersion11
@@ -526,8 +526,8 @@ class Connection(BaseProtocol):
         await out.wait()
 
     def _is_last(self) -> bool:
-        """Say whether this answer ends the connection; while the instance drains, the last one does
-        (F2).
+        """Return whether this answer ends the connection; while the instance drains, the last one
+        does (F2).
         """
         draining = self._backend.lifecycle.draining.is_set()
         return not self._queue and (draining or self._state > ConnectionState.OPEN)

@@ -98,7 +98,7 @@ class Server:
         return self._kind(self._backend)
 
     def is_arriving(self) -> bool:
-        """Say whether a connection has a part of a head."""
+        """Return whether a connection has a part of a head."""
         return any(connection.is_arriving for connection in self.connections.open)
 
     async def cleanup(self) -> None:

@@ -49,7 +49,7 @@ def submitting(submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]
 
 
 def _is_pooled(thread: threading.Thread) -> bool:
-    """Say whether a thread is an executor's: it outlives the call, and each job has a context."""
+    """Return whether a thread is an executor's: it outlives the call, each job has a context."""
     return getattr(thread, "_target", None) is concurrent.futures.thread._worker
 
 

@@ -206,7 +206,7 @@ class StopSignals:
         self._again.start()
 
     def _take_again(self) -> bool:
-        """Say whether a dropped stop is to be raised again, which is done herewith."""
+        """Return whether a dropped stop is to be raised again, which is done herewith."""
         again, self._again = self._again, None
         if again is not None:
             again.cancel()

@@ -17,7 +17,7 @@ NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
 def plain(value: object) -> str:
-    """A value as it is typed in a flag."""
+    """Return a value as it is typed in a flag."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
@@ -35,7 +35,7 @@ class Kind:
 
 
 def name(*words: str) -> Kind:
-    """A function's name with its module's, or one of the words."""
+    """Return a function's name with its module's, or one of the words."""
 
     def read(value: object) -> str:
         for word in words:
@@ -50,7 +50,7 @@ def name(*words: str) -> Kind:
 
 
 def host() -> Kind:
-    """An address to listen on, as it is written in a URL too; `*` is every IPv4 address."""
+    """Return an address to listen on, as it is written in a URL too; `*` is every IPv4 address."""
 
     def read(value: object) -> str:
         if value == "*":
@@ -75,7 +75,7 @@ def choice(*words: str) -> Kind:
 
 
 def switch() -> Kind:
-    """True or false."""
+    """Return true or false."""
 
     def read(value: object) -> bool:
         if isinstance(value, bool):
@@ -86,7 +86,7 @@ def switch() -> Kind:
 
 
 def within(value: object, types: tuple[type, ...], low: float, high: float) -> float:
-    """The number, when it is of one of the types and in the range. True is no number here."""
+    """Return the number, if it is of one of the types and in the range. True is no number here."""
     if isinstance(value, bool) or not isinstance(value, types):
         raise ValueError
     if isinstance(value, int | float) and low <= value <= high:
@@ -95,7 +95,7 @@ def within(value: object, types: tuple[type, ...], low: float, high: float) -> f
 
 
 def whole(low: int, high: int, *words: str) -> Kind:
-    """A whole number in a range, or one of the words."""
+    """Return a whole number in a range, or one of the words."""
 
     def read(value: object) -> object:
         return value if value in words else within(value, (int,), low, high)
@@ -128,7 +128,7 @@ def size(high: int) -> Kind:
 
 
 def size_text(value: object) -> str:
-    """A number of bytes with the largest unit that divides it."""
+    """Return a number of bytes with the largest unit that divides it."""
     number = int(str(value))
     for unit in ("GiB", "MiB", "KiB"):
         if number % UNITS[unit.casefold()] == 0:
@@ -140,7 +140,7 @@ ON = switch()
 
 
 def typed(value: object) -> object:
-    """The text of a flag or a variable as TOML would have it: 9000, 0.5, true, or text."""
+    """Return the text of a flag or a variable as TOML would have it: 9000, 0.5, true, or text."""
     if not isinstance(value, str):
         return value
     text = value.strip()

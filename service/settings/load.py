@@ -33,7 +33,9 @@ class Loaded:
 
 
 def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> Loaded:
-    """The settings. `flags` may hold the command line's other flags too: they are passed over."""
+    """Return the settings. `flags` may hold the command line's other flags too: they are passed
+    over.
+    """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for word in spoken(ROWS, flags, environ, cwd):
@@ -53,7 +55,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], cwd: 
 
 
 def checked(word: Word) -> Any:
-    """The value in its final form; UsageError when it is not allowed."""
+    """Return the value in its final form; UsageError when it is not allowed."""
     kind = ROWS[word.name].kind
     try:
         return kind.read(word.value)
@@ -76,7 +78,7 @@ def complete(values: dict[str, Any], sources: dict[str, str], environ: Mapping[s
 
 
 def memory(environ: Mapping[str, str]) -> int:
-    """The function's memory in MB."""
+    """Return the function's memory in MB."""
     text = environ.get("FC_FUNCTION_MEMORY_SIZE", "")
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else UNKNOWN_MEMORY
 
@@ -92,14 +94,14 @@ def agree(settings: Settings, sources: Mapping[str, str]) -> None:
 def against(
     settings: Settings, sources: Mapping[str, str], name: str, relation: str, other: str
 ) -> UsageError:
-    """A setting that does not fit another one."""
+    """Return the refusal of a setting that does not fit another one."""
     mine, yours = (ROWS[each].kind.write(getattr(settings, each)) for each in (name, other))
     allowed = f"{relation} {other}, which is {yours} ({sources[other]})"
     return refused(sources[name], name, mine, allowed)
 
 
 def platform(environ: Mapping[str, str]) -> Platform:
-    """What the platform says of the instance (docs/platform.md section 5)."""
+    """Return what the platform says of the instance (docs/platform.md section 5)."""
     return Platform(
         instance_id=environ.get("FC_INSTANCE_ID", ""),
         access_key_id=environ.get("ALIBABA_CLOUD_ACCESS_KEY_ID", ""),

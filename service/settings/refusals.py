@@ -17,12 +17,12 @@ LOGIN = re.compile(r"://\S*@")
 
 
 def refused(source: str, name: str, value: str, allowed: str) -> UsageError:
-    """A value that is not allowed."""
+    """Return the refusal of a value that is not allowed."""
     return UsageError(f"{source}: {name} = {value} is not allowed; allowed: {allowed}")
 
 
 def unknown(source: str, name: str, value: object, known: Iterable[str]) -> UsageError:
-    """A name that is no setting. Its value may be anything: a secret is not shown."""
+    """Return the refusal of a name that is no setting. Its value is not shown: it may be secret."""
     secret = SECRET.search(name) or LOGIN.search(str(value))
     said = "***" if secret else shown(value)
     hint = question(name, known) or "; `python -m service --help` lists them all"
@@ -60,7 +60,7 @@ def question(word: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value for a message of one line. What is inside of a table or a list stays there."""
+    """Return a value for a message of one line. What is inside of a table or a list stays there."""
     if isinstance(value, dict | list):
         return "a table" if isinstance(value, dict) else "a list"
     text = repr(value) if isinstance(value, str) else plain(value)
@@ -68,5 +68,5 @@ def shown(value: object) -> str:
 
 
 def displayed(path: Path, cwd: Path) -> str:
-    """The path as a person at `cwd` would type it."""
+    """Return the path as a person at `cwd` would type it."""
     return str(path.relative_to(cwd) if path.is_relative_to(cwd) else path)

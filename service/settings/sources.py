@@ -49,7 +49,8 @@ def spoken(
 
 
 def variables(rows: Rows, environ: Mapping[str, str]) -> Iterator[Word]:
-    """What the environment says. An empty variable says nothing, as in the shell's `NAME= run`.
+    """Return what the environment says. An empty variable says nothing, as in the shell's `NAME=
+    run`.
 
     Raises UsageError for a name that is a setting's but for a slip; others with our prefix may be
     the function's (`unclaimed`).
@@ -80,7 +81,7 @@ def known_variables(rows: Rows) -> list[str]:
 def files(
     rows: Rows, flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path
 ) -> Iterator[Word]:
-    """What the profile's file and then service.toml say, of those that there are."""
+    """Return what the profile's file and then service.toml say, of those that there are."""
     config, profile = (option(name, flags, environ) for name in SOURCE_OPTIONS)
     folder = cwd / (str(config.value) if config else "config")
     if config and not os.path.isdir(folder):
@@ -95,7 +96,7 @@ def files(
 
 
 def is_there(path: Path, cwd: Path) -> bool:
-    """Say whether there is a file, or something of its name that cannot be read: what a person
+    """Return whether there is a file, or something of its name that cannot be read: what a person
     wrote is not passed over. Raises UsageError for a link that leads nowhere.
     """
     try:
@@ -116,7 +117,7 @@ def is_there(path: Path, cwd: Path) -> bool:
 
 
 def option(name: str, flags: Mapping[str, object], environ: Mapping[str, str]) -> Word | None:
-    """What is said of an option that is no setting: it tells where settings are."""
+    """Return what is said of an option that is no setting: it tells where settings are."""
     if flags.get(name) is not None:
         return Word(name, flags[name], f"flag --{name}")
     variable = PREFIX + name.upper()
@@ -126,7 +127,7 @@ def option(name: str, flags: Mapping[str, object], environ: Mapping[str, str]) -
 
 
 def missing(profile: Word, folder: Path, cwd: Path) -> UsageError:
-    """A profile that has no file, with those that have one."""
+    """Return the refusal of a profile that has no file; it names those that have one."""
     there = sorted(path.stem for path in folder.glob("*.toml"))
     return UsageError(
         f"{profile.source} = {shown(profile.value)}: no such profile in {displayed(folder, cwd)}"
@@ -135,7 +136,7 @@ def missing(profile: Word, folder: Path, cwd: Path) -> UsageError:
 
 
 def entries(rows: Rows, path: Path, cwd: Path) -> Iterator[Word]:
-    """What one file says."""
+    """Return what one file says."""
     source = displayed(path, cwd)
     for name, value in parsed(path, source).items():
         if name not in rows:
@@ -144,7 +145,7 @@ def entries(rows: Rows, path: Path, cwd: Path) -> Iterator[Word]:
 
 
 def parsed(path: Path, source: str) -> dict[str, Any]:
-    """The file's TOML. A byte order mark is no fault: some editors leave one."""
+    """Return the file's TOML. A byte order mark is no fault: some editors leave one."""
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -94,7 +94,7 @@ class WorkerShare:
         lifecycle.rested = partial(self.counts.note_busy, self.place, busy=False)
 
     def _is_told(self) -> bool:
-        """Say whether the supervisor has said that all workers end, or is gone."""
+        """Return whether the supervisor has said that all workers end, or is gone."""
         events = select.poll()
         events.register(self.alive, select.POLLIN)
         return bool(events.poll(0))

@@ -187,7 +187,7 @@ def _authorization(text: str) -> tuple[str, list[str], str]:
 
 
 def _signs_enough(head: Head, signed: Sequence[str]) -> bool:
-    """True when the headers that make the request what it is are among those that are signed."""
+    """Return True if the headers that make the request what it is are among the signed ones."""
     needed = {name for name in head.headers if name.startswith("x-acs-")} | set(REQUIRED)
     return needed <= set(signed)
 

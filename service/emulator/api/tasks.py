@@ -52,7 +52,7 @@ async def stop_async_task(request: web.Request) -> web.Response:
 
 
 def _keeps_tasks(function: DeployedFunction) -> bool:
-    """True where the platform keeps the state of asynchronous calls, "task mode"."""
+    """Return True if the platform keeps the state of asynchronous calls, "task mode"."""
     return function.asynchronous.task
 
 

@@ -117,7 +117,9 @@ class InstancePool:
         return sum(slots) + (self.cap - len(slots)) * self.function.concurrency
 
     def _open(self) -> list[Instance]:
-        """The instances that hold one of the places there are: all but those that are ending."""
+        """Return the instances that hold one of the places there are: all but those that are
+        ending.
+        """
         return [each for each in self._instances if each.closing is None]
 
     async def start(self) -> None:

@@ -62,8 +62,8 @@ def claim(wanted: int) -> ClaimedPort:
 
 
 async def is_open(number: int) -> bool:
-    """Say whether a connection to an instance's port is accepted: the platform's start check, which
-    sends nothing (docs/platform.md section 1.3).
+    """Return whether a connection to an instance's port is accepted: the platform's start check,
+    which sends nothing (docs/platform.md section 1.3).
     """
     with closing(socket.socket()) as trial:
         trial.setblocking(False)

@@ -94,7 +94,7 @@ def shown_to(code: Path, command: Sequence[str], variables: Mapping[str, str]) -
 
 @cache
 def may_mount() -> bool:
-    """Say whether the system allows a mount that only some processes see."""
+    """Return whether the system allows a mount that only some processes see."""
     if sys.platform != "linux":
         return False
     try:

@@ -187,7 +187,7 @@ def _every(text: str) -> Every:
 
 
 def _values(column: Field, text: str) -> Iterator[int]:
-    """All values that a field's text stands for."""
+    """Return all values that a field's text stands for."""
     if text == "?" and column.may_be_blank:
         text = "*"
     for item in text.split(","):

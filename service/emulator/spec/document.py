@@ -38,7 +38,7 @@ class Document:
 
 
 def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:
-    """The node below a key or an index, with the mark of the key or the item."""
+    """Return the node below a key or an index, with the mark of the key or the item."""
     if isinstance(step, int) and getattr(node, "id", "") == "sequence":
         items = node.value
         return (items[step], items[step].start_mark) if step < len(items) else None

@@ -72,7 +72,7 @@ class _Parser:
         self._forward()
 
     def whole(self) -> Expression:
-        """The expression that all of the code is."""
+        """Return the expression that all of the code is."""
         found = self._expression()
         if self._kind != "end":
             raise ValueError(self._code)

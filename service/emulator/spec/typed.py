@@ -64,7 +64,7 @@ def as_typed(props: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
 
 
 def _typed(value: Any, place: FilePlace, kind: tuple[str, ...], tell: Tell) -> Any:
-    """The value at `place`; `kind` is the same with `*` for variables' names and indexes."""
+    """Return the value at `place`; `kind` is the same with `*` for variables' names and indexes."""
     if isinstance(value, Mapping):
         free = kind == ("environmentVariables",)
         return {
