@@ -5,7 +5,6 @@ through the platform's API as a client does.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from contextlib import suppress
@@ -18,6 +17,7 @@ from ..calls.admission import Budget
 from ..calls.deadline import Call
 from ..calls.stream import Chunks, EventStream
 from ..context.call import RUNNING, Context
+from ..context.fields import Platform
 from ..errors import ServiceError, UsageError
 from ..http.middleware import report
 from ..instance.assembly import SERVICE, Service
@@ -65,8 +65,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--access-key",
         metavar="ID:SECRET",
-        help="with --function: sign the call with it [default: ALIBABA_CLOUD_ACCESS_KEY_ID and"
-        " _SECRET, or any]",
+        help="with --function: sign the call with it [default: the ALIBABA_CLOUD variables' that"
+        " SDKs read, or any]",
     )
     add_settings(parser)
 
@@ -89,13 +89,13 @@ def call_once(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
     try:
         event = event_of(flags, cwd, sys.stdin.buffer)
         if flags.function is not None:
-            return _through_api(flags, event)
+            return _through_api(loaded, flags, event)
         return _called(loaded, flags, event, cwd)
     except Stopped as stopped:  # no result: unlike a service, it has not done its work
         return 128 + stopped.number
 
 
-def _through_api(flags: argparse.Namespace, event: bytes) -> int:
+def _through_api(loaded: Loaded, flags: argparse.Namespace, event: bytes) -> int:
     address = flags.url or EMULATOR
     answer = call_function(
         address,
@@ -103,22 +103,21 @@ def _through_api(flags: argparse.Namespace, event: bytes) -> int:
         event,
         asynchronous=flags.asynchronous,
         tail=flags.tail,
-        access_key=_access_key(flags.access_key),
+        access_key=_access_key(flags.access_key, loaded.platform),
     )
     sys.stderr.write(answer.told)
     write_result(answer.body)
     return 1 if answer.failed else 0
 
 
-def _access_key(text: str | None) -> tuple[str, str]:
+def _access_key(text: str | None, platform: Platform) -> tuple[str, str]:
     """Return the key to sign with: of the flag, of the variables that SDKs read, or any."""
     if text is not None:
         key_id, _, secret = text.partition(":")
         if not (key_id and secret):
             raise UsageError("--access-key must be ID:SECRET")
         return key_id, secret
-    names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
-    key_id, secret = (os.environ.get(name, "") for name in names)
+    key_id, secret = platform.access_key_id, platform.access_key_secret
     return (key_id, secret) if key_id and secret else ANY_KEY
 
 

@@ -511,7 +511,8 @@ class Connection(BaseProtocol):
             self._backend.budget.release(size)
         self._answered()
         stays = sent and response.keep_alive is not False
-        if sent and self._state is ConnectionState.DEAF:
+        least = ConnectionState.LAST if body.is_eof() else ConnectionState.DEAF
+        if sent and self._state >= least:
             await self._see_off()
         elif sent and not body.is_eof():
             stays = await self._linger(body) and stays

@@ -149,6 +149,19 @@ async def test_a_request_that_closes_is_the_last(log: Logged) -> None:
         assert b"Connection: close" in client.transport.written
 
 
+async def test_what_follows_the_last_request_does_not_reset_its_answer(log: Logged) -> None:
+    """After the last answer the connection waits for its client's end: closed at once it would be
+    reset by what the client sends, and the answer lost with it.
+    """
+    async with served(log, echo) as server:
+        client = Client(server)
+        client.send(request(b"last", Connection="close"))
+        await until(lambda: client.transport.ended or client.transport.closing)
+        client.send(EVENT)
+        assert (client.transport.statuses, client.transport.closing) == ([200], False)
+        client.leave()
+
+
 @pytest.mark.parametrize("read", [True, False], ids=["read", "given-up"])
 async def test_a_large_answer_counts_until_it_is_taken(log: Logged, read: bool) -> None:
     """An answer that its client does not read is in the budget, once, and not for ever."""
