@@ -187,6 +187,13 @@ class ThreadPool:
         self.threads += 1
         self.is_lent = True
 
+    def replace_lent(self) -> None:
+        """Count on the lent thread no more, since a hook does not come back from it: the next job
+        gets a thread of the pool's own.
+        """
+        self.size += 1
+        self.is_lent = False
+
     def serve_here(self) -> None:
         """Run in this thread what is asked for, until `close`. What a signal's handler raises ends
         the job that runs, and nothing else.
@@ -218,7 +225,8 @@ class ThreadPool:
             outcome = None if future.cancelled() else work()
             if outcome is not None and self.is_copy:
                 end_fork(outcome.failure)
-            self._in_hand = None
+            if self._in_hand is job:
+                self._in_hand = None
             self._finish(job, outcome)
             del job, future, work, outcome  # an idle thread keeps no call's event alive
 

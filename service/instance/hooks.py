@@ -43,6 +43,8 @@ def hook(
         try:
             await calls.run(call, tracked(run(function, threads, call, RUNNING.get())))
         except ServiceError as failure:
+            if shares and call.over:
+                threads.replace_lent()
             report(failure)
             raise
         finally:

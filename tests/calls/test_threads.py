@@ -27,6 +27,27 @@ def test_nothing_that_user_code_raises_passes(failure: BaseException) -> None:
     assert attempt(max, 1, 2) == ThreadOutcome(2, None)
 
 
+async def test_a_lent_thread_that_hangs_is_replaced() -> None:
+    """After a hook that does not come back, further jobs get a thread of the pool's own."""
+    pool, hangs, may_go = ThreadPool(1), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        may_go.wait()
+
+    pool.lend_thread()
+    lent = threading.Thread(target=pool.serve_here)
+    lent.start()
+    hung = pool.run(hang)
+    await asyncio.to_thread(hangs.wait)
+    pool.replace_lent()
+    assert (await pool.run(threading.get_ident)).result != lent.ident
+    may_go.set()
+    await hung
+    pool.close()
+    await asyncio.to_thread(lent.join)
+
+
 async def test_as_many_run_at_once_as_there_are_threads() -> None:
     """A pool of 50 runs 50 pieces of work that wait for each other."""
     pool, barrier = ThreadPool(50), threading.Barrier(50)
