@@ -168,3 +168,16 @@ def test_the_changelogs_newest_version_is_the_codes() -> None:
     versions = re.findall(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert versions[0] == __version__
     assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_every_fault_that_is_cited_is_listed() -> None:
+    """A module that cites F4 names docs/faults.md, which has a row for it; sections exist, too."""
+    faults, platform = (DOCS[f"docs/{name}.md"].read_text() for name in ("faults", "platform"))
+    for file in sorted((ROOT / "service").rglob("*.py")):
+        text = file.read_text()
+        cited = set(re.findall(r"\bF\d{1,2}\b", text))
+        assert not cited or "docs/faults.md" in text, file
+        assert [each for each in cited if f"| {each} |" not in faults] == []
+        for page, whole in (("faults", faults), ("platform", platform)):
+            found = re.findall(rf"docs/{page}\.md\s+sections? ([\d.]*\d)", text)
+            assert [each for each in found if not re.search(rf"^##+ {each}\.? ", whole, re.M)] == []

@@ -3,7 +3,7 @@
 A `Wire` cuts what arrives into heads and bodies, aiohttp's parser reads each head (`parser.py`),
 aiohttp's `web.Request` and `StreamReader` are what a handler sees, and its `StreamWriter` writes
 what is large or unusual. The connection itself is ours: which request is served when, what a client
-has time for, and how all of it ends (docs/faults.md section 0).
+has time for, and how all of it ends (docs/faults.md section 1).
 
 A request that needs no wait is served while its bytes arrive: no task is woken up for it, and its
 answer is one block of bytes.

@@ -16,7 +16,7 @@ from .server import Server
 
 BACKLOG = 1024
 """Connections that may wait to be accepted: aiohttp's 128 lets a burst of 250 wait for a second try
-(F13).
+(docs/faults.md F13).
 """
 
 AT_ONCE = 16

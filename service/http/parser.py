@@ -27,7 +27,8 @@ def read_head(
     data: bytes, protocol: BaseProtocol, loop: asyncio.AbstractEventLoop
 ) -> tuple[RawRequestMessage, int | None, bool]:
     """Return what a whole head says, the length of its body, None for a chunked one, and whether it
-    is the last of its connection. Raises ServiceError, which quotes nothing of it (F6).
+    is the last of its connection. Raises ServiceError, which quotes
+    nothing of it (docs/faults.md F6).
     """
     parser = HttpRequestParser(
         protocol,

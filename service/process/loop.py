@@ -79,8 +79,9 @@ def _keeping_signals(kind: Any) -> asyncio.AbstractEventLoop:
 def run_to_end(loop: asyncio.AbstractEventLoop, main: asyncio.Task[int]) -> int:
     """Run `main` to its end, whatever user code raises beside it.
 
-    A task that ends with SystemExit or KeyboardInterrupt makes the loop stop and raise it (F8), and
-    so does a signal's handler with what it raises; after `loop.stop()` it raises RuntimeError.
+    A task that ends with SystemExit or KeyboardInterrupt makes the loop stop and raise it
+    (docs/faults.md F8), and so does a signal's handler with what it raises; after `loop.stop()` it
+    raises RuntimeError.
     """
     while True:
         try:

@@ -147,7 +147,7 @@ async def _close_when_draining(listener: Listener, lifecycle: Lifecycle) -> None
 
 async def _end(server: Server, lifecycle: Lifecycle) -> None:
     """Let the last answers leave, then close. A clean-up drops half-received bodies: it comes last
-    (F1).
+    (docs/faults.md F1).
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_BYTES):
