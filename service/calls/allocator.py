@@ -19,7 +19,7 @@ And it raises the last one to the largest block ever freed, so that later bodies
 
 @cache
 def keep_a_little() -> None:
-    """Set the options, once. Nothing happens where the C library is not glibc."""
+    """Set the options, once. Nothing happens if the C library is not glibc."""
     import ctypes  # takes 6 ms, which no start should wait for
 
     with contextlib.suppress(OSError, AttributeError):

@@ -41,7 +41,7 @@ HINTS: Final[Mapping[type, str]] = {
 
 
 BY_NAME = "return the fields that you mean, or to_json() if you mean these as well"
-"""Advice where a result would tell credentials, most likely by mistake."""
+"""Advice if a result would tell credentials, most likely by mistake."""
 
 
 class _Unfit(TypeError):

@@ -81,7 +81,7 @@ class Invoker(Protocol):
     async def invoke(self, call: Invocation) -> Outcome:
         """Return the function's answer; a function error is one too. Cancelled: the caller left.
 
-        Raises PlatformError where no instance could answer, 429 `ResourceExhausted` for example.
+        Raises PlatformError if no instance could answer, 429 `ResourceExhausted` for example.
         """
 
     @property

@@ -30,7 +30,7 @@ SLICE = 256 * 1024
 class Answer(web.StreamResponse):
     """An answer that Function Compute counts as a success for 200 and as a failure for all else.
 
-    It has the fields of the service and, where it gets no further ones, needs none of aiohttp's
+    It has the fields of the service and, if it gets no further ones, needs none of aiohttp's
     work on them: building and writing a head field by field is a third of a small call. Whoever
     changes it, or looks at its fields, has aiohttp write it.
     """
@@ -58,7 +58,7 @@ class Answer(web.StreamResponse):
     def block(self) -> bytes | None:
         """Return head and body as they are sent over HTTP/1.1 on a connection that stays open.
 
-        None where somebody has changed what `Answer` was made with, or where it is large: then
+        None if somebody has changed what `Answer` was made with, or if it is large: then
         `prepare` and `write_eof` write it.
         """
         body = self._content

@@ -343,7 +343,7 @@ class Connection(BaseProtocol):
 
     def _fail_body(self, error: ServiceError) -> None:
         """Make the running call's read fail with `error`, and the connection end after its answer,
-        or now where that is written.
+        or now if that is written.
         """
         body, self._body = self._body, None
         self._go(ConnectionState.DEAF)
@@ -626,7 +626,7 @@ def _size(response: web.StreamResponse) -> int:
 
 
 def _fault(failure: Exception) -> web.StreamResponse:
-    """Return the answer where the service itself failed; what it says may quote the request."""
+    """Return the answer if the service itself failed; what it says may quote the request."""
     log_rarely("service", "the service failed: %s", type(failure).__name__)
     error = ServiceError("the service failed: see its log")
     return failure_answer(error, protocol.new_request_id(), error_trace=False, closes=True)

@@ -153,7 +153,7 @@ def _unrouted(request: web.Request, failure: web.HTTPException, known: str) -> S
 
 
 def report(error: ServiceError) -> None:
-    """Log a failure, once, with the stack of the user's code where that raised."""
+    """Log a failure, once, with the stack of the user's code if that raised."""
     if error.logged:
         return
     error.logged = True

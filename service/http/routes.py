@@ -24,7 +24,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Paths(AbstractResource):
-    """The service's paths. `x-fc-control-path`, where the platform sends it, wins over the URL's
+    """The service's paths. `x-fc-control-path`, if the platform sends it, wins over the URL's
     path.
 
     aiohttp's own resources know the URL alone (docs/platform.md section 1.2).

@@ -32,7 +32,7 @@ CHECK_REMEDY = "install the version of requirements.lock"
 
 
 def check_start(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Raise StartError where what this process runs on is known to be unsafe."""
+    """Raise StartError if what this process runs on is known to be unsafe."""
     check_version(aiohttp.__version__)
     check_parser(settings)
     check_leftovers(environ)

@@ -160,7 +160,7 @@ async def _end(server: Server, lifecycle: Lifecycle) -> None:
 def _told_by_signals(
     loop: asyncio.AbstractEventLoop, logs: Logs, lifecycle: Lifecycle
 ) -> Iterator[None]:
-    """Within this, the first stop signal begins the end. Raises Stopped where one came
+    """Within this, the first stop signal begins the end. Raises Stopped if one came
     before.
     """
 

@@ -163,7 +163,7 @@ class StopSignals:
         """Within this, the first signal calls `told`, and the second `last_words` before the
         process ends. Both are called between any two steps of the main thread's code.
 
-        Raises Stopped where one came before.
+        Raises Stopped if one came before.
         """
         self._told, self._last_words = told, last_words
         try:

@@ -48,7 +48,7 @@ class SkewedClock:
     """A wall clock that can be set: a library gives it to programs, a file says how far off."""
 
     def __init__(self) -> None:
-        """Raises RuntimeError where the library is not installed."""
+        """Raises RuntimeError if the library is not installed."""
         self._library = _library()
         self.skew = 0.0
         descriptor, name = tempfile.mkstemp(prefix="fc-clock-", dir=base())
