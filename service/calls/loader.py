@@ -18,6 +18,7 @@ from .decode import decoder
 from .function import HOOKS, Function, Handlers
 from .hidden import hidden
 from .imports import Wanted, import_module, module_exists
+from .layers import add_layers
 from .stream import takes_stream
 
 _log = logging.getLogger(SERVICE_LOGGER)
@@ -36,6 +37,7 @@ def load(names: Sequence[str], folder: Path, **hooks: str) -> Handlers:
     """
     if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))
+    add_layers()
     give_way()
     for line in hidden(folder):
         _log.warning("%s", line)
