@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
+import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..errors import UsageError
 from ..settings.flags import add_setting_flags, flags_with_value
 
-PROGRAM = "python -m service"
+INSTALLED = "fc-event-service"
+PROGRAM = INSTALLED if os.path.basename(sys.argv[0]) == INSTALLED else "python -m service"
+"""The command as it was started."""
+
 COMMANDS = {
     "serve": "serve the handler (what is done when no command is named)",
     "invoke": "call the handler once: result on stdout, log on stderr",

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -41,6 +42,18 @@ def service(
 
 
 # --- invoke
+
+
+@pytest.mark.parametrize("event", ["", "@event.json"], ids=["empty", "file"])
+def test_invoke_takes_an_empty_event_and_a_file_behind_options_too(
+    tmp_path: Path, event: str
+) -> None:
+    """An empty event is an event of no bytes, and a command may stand behind options."""
+    (tmp_path / "event.json").write_bytes(b"[1]\n")
+    size = 4 if event else 0
+    for flag in ([event], ["--event", event]):
+        done = service(tmp_path, "--log-level", "INFO", "invoke", *flag, stdin=b"not this")
+        assert (done.returncode, orjson.loads(done.stdout)["size"]) == (0, size), done.stderr
 
 
 def test_invoke_prints_the_result_on_stdout_and_the_log_on_stderr(tmp_path: Path) -> None:
@@ -374,6 +387,22 @@ def test_the_banner_says_what_is_served_where_and_how_to_try_it(serve: Serve) ->
 
 
 # --- reload
+
+
+async def test_reload_replaces_a_process_that_is_killed_and_says_so(serve: Serve) -> None:
+    """Who connects meanwhile is served by the next process."""
+    source = """
+        import os
+
+        def handler(event, context):
+            return os.getpid()
+    """
+    server = serve(source, "--reload")
+    first = int((await server.ask(request())).body)
+    os.kill(first, signal.SIGKILL)
+    await asyncio.to_thread(server.wait_for, "was ended by SIGKILL: another one is started")
+    assert int((await server.ask(request())).body) != first
+    assert await asyncio.to_thread(server.stop) == 0
 
 
 def replace(file: Path, text: str) -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Protocol
 
 from ...errors import StartError
 from .child import CHILD_ENDED, LOADED, SERVES
+
+BRIEF = 5.0
+"""Seconds: a process that served for less has most likely a fault that the next one has, too."""
+
+BRIEF_ENDS = 3
+"""So many processes in a row that served briefly are enough: the next waits for a change."""
 
 
 class ServerProcess(Protocol):
@@ -44,7 +51,11 @@ class ServerProcesses:
     """
 
     def __init__(
-        self, start: Callable[[], ServerProcess], port: ClosablePort, say: Callable[[str], None]
+        self,
+        start: Callable[[], ServerProcess],
+        port: ClosablePort,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start = start
         self._port = port
@@ -53,6 +64,9 @@ class ServerProcesses:
         self._coming: ServerProcess | None = None
         self._leaving: set[ServerProcess] = set()
         self._stopping = False
+        self._clock = clock
+        self._serves_since = 0.0
+        self._brief_ends = 0
 
     @property
     def ended(self) -> bool:
@@ -66,6 +80,10 @@ class ServerProcesses:
 
     def renew(self) -> None:
         """Start a process with the code as it is now. One that was still on its way is ended."""
+        self._brief_ends = 0
+        self._begin()
+
+    def _begin(self) -> None:
         if self._stopping:
             return
         if self._coming is not None:
@@ -88,6 +106,7 @@ class ServerProcesses:
         elif process is self._coming and word == SERVES:
             self._retire()
             self._serving, self._coming = process, None
+            self._serves_since = self._clock()
 
     def stop(self) -> None:
         """Let calls in flight finish, and start nothing more."""
@@ -129,6 +148,17 @@ class ServerProcesses:
                 self._say("the code from before the change is served: the new one does not start")
         elif process is self._serving:
             self._serving = None
-            self._say(f"the server process {process.how_it_ended()}: another one is started")
-            if self._coming is None:
-                self.renew()
+            self._replace(process)
+
+    def _replace(self, ended: ServerProcess) -> None:
+        """Start another process, unless those before it served briefly, one after the other."""
+        brief = self._clock() - self._serves_since < BRIEF
+        self._brief_ends = self._brief_ends + 1 if brief else 0
+        how = f"the server process {ended.how_it_ended()}"
+        if self._coming is None and self._brief_ends >= BRIEF_ENDS:
+            self._port.close()
+            self._say(f"{how} soon after its start, again: nothing is served until a file changes")
+            return
+        self._say(f"{how}: another one is started")
+        if self._coming is None:
+            self._begin()

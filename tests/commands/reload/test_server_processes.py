@@ -42,7 +42,8 @@ class Desk:
         self.said: list[str] = []
         self.open_port = False
         self.refuse: Exception | None = None
-        self.servers = ServerProcesses(self._start, self, self.said.append)
+        self.now = 0.0
+        self.servers = ServerProcesses(self._start, self, self.said.append, lambda: self.now)
 
     def _start(self) -> Recorded:
         if self.refuse is not None:
@@ -118,6 +119,27 @@ def test_a_serving_process_that_dies_is_replaced_and_told(desk: Desk) -> None:
     assert desk.said == ["the server process was ended by SIGSEGV: another one is started"]
     assert (len(desk.started), desk.open_port) == (2, True)
     assert desk.serves(desk.started[-1]).asked == ["give"]
+
+
+def test_processes_that_die_soon_after_their_start_wait_for_a_change(desk: Desk) -> None:
+    """The third in a row is not replaced: the port is closed until a file changes."""
+    desk.servers.renew()
+    for _ in range(3):
+        desk.servers.told(desk.serves(desk.started[-1]), CHILD_ENDED)
+    assert (len(desk.started), desk.open_port) == (3, False)
+    assert desk.said[-1].endswith("again: nothing is served until a file changes")
+    desk.servers.told(desk.serve(), CHILD_ENDED)
+    assert (len(desk.started), desk.open_port) == (5, True)
+
+
+def test_a_process_that_served_for_long_is_replaced_each_time(desk: Desk) -> None:
+    """Rare ends never add up."""
+    desk.servers.renew()
+    for _ in range(5):
+        process = desk.serves(desk.started[-1])
+        desk.now += 60
+        desk.servers.told(process, CHILD_ENDED)
+    assert (len(desk.started), desk.open_port) == (6, True)
 
 
 def test_a_serving_process_that_dies_leaves_the_coming_one_in_its_place(desk: Desk) -> None:
