@@ -186,7 +186,7 @@ class Delivery:
     at: str = ""
 
 
-class Route(TypedDict):
+class Route(typing_extensions.TypedDict):  # pydantic wants it so before Python 3.12
     parcels: list[Parcel]
 
 
