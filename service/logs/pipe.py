@@ -8,7 +8,7 @@ always finished before another one.
 
 An answer waits (`when_out`) until the lines of its call are out, since the instance may freeze
 after it: for what is gathered, and for what is pending as long as the reader takes something within
-PATIENCE. Beyond the capacity lines are dropped and counted, and one line tells of it later.
+READER_PATIENCE. Beyond the capacity lines are dropped and counted, and one line tells of it later.
 
 A lock holds together what threads, signal handlers and finalizers write. A process that a handler
 has forked begins anew: another thread may have held the lock, and what is pending is the parent's.
@@ -158,8 +158,8 @@ class Sink:
     def when_out(self, then: Callable[[], None]) -> None:
         """Call `then` once all that is written by now is out: at once if it is.
 
-        It is called after PATIENCE seconds in any case; where the reader has taken nothing for as
-        long, it is not waited for. Called from the loop.
+        It is called after READER_PATIENCE seconds in any case; if the reader has taken nothing for
+        as long, it is not waited for. Called from the loop.
         """
         if self._loop is None:
             self.flush()

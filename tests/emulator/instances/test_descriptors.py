@@ -117,7 +117,7 @@ async def test_a_start_without_files_is_a_503_for_each_caller(
     """Every one gets an error of its own, which says what to raise; the place is free again."""
     async with playing(function(concurrency=10), max_instances=1) as play:
         with monkeypatch.context() as patched:
-            patched.setattr(instances, "launch", no_files)
+            patched.setattr(instances, "start_process", no_files)
             calls = [play.begin() for _ in range(10)]
             answers = await asyncio.gather(*calls, return_exceptions=True)
         assert {str(answer) for answer in answers} == {

@@ -219,7 +219,7 @@ async def test_a_provisioned_instance_that_does_not_start_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while; the start of the emulator goes on without it."""
-    monkeypatch.setattr(module, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(module, "FIRST_RESTART_DELAY", 0.01)
     flag = tmp_path / "flag"
     command = ("sh", "-c", f"test -e {flag} && exec python bare.py")
     async with playing(function(command=command, provisioned=1)) as play:
