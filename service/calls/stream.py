@@ -15,6 +15,9 @@ from .decode import decoder
 
 T = TypeVar("T")
 
+FIRST_PIECE = 64 * 1024
+"""Bytes of the budget that a body of unknown length takes before it is read."""
+
 
 class Source(Protocol):
     """Where the bytes come from: aiohttp's StreamReader, or a list of chunks in `invoke`."""
@@ -44,7 +47,17 @@ class EventStream:
     ClientGone when the sender has left, RuntimeError after the handler has returned.
     """
 
-    __slots__ = ("_begin", "_budget", "_is_over", "_limit", "_reserved", "_source", "size", "total")
+    __slots__ = (
+        "_begin",
+        "_budget",
+        "_grows",
+        "_is_over",
+        "_limit",
+        "_reserved",
+        "_source",
+        "size",
+        "total",
+    )
 
     def __init__(
         self,
@@ -63,6 +76,7 @@ class EventStream:
         self._budget = budget
         self._begin = begin
         self._reserved = 0
+        self._grows = False
         self._is_over = False
         self.size = size
         self.total = 0
@@ -106,6 +120,8 @@ class EventStream:
         if left <= 0:
             return await self._next()
         self._check_open()
+        if self.size is None:
+            return await self._read_growing(min(left, FIRST_PIECE))
         if not self._budget.take(left):
             await self._budget.reserve(left)
         self._reserved += left
@@ -115,23 +131,20 @@ class EventStream:
         if len(whole) < left:
             # The first chunk is not kept here while the others come: that would be a second copy.
             parts, whole = [whole], b""
-            whole = await self._collect(parts, left if self.size is not None else None)
-            spare = left - len(whole)
-            self._reserved -= spare
-            self._budget.release(spare)
+            whole = await self._collect(parts, left)
+            self._give_back(left - len(whole))
         return whole
 
-    async def _collect(self, parts: list[bytes], size: int | None) -> bytes:
+    async def _collect(self, parts: list[bytes], size: int) -> bytes:
         """Join `parts`, emptying it, and the chunks that follow, with no second copy of the body.
 
         BytesIO hands out its own buffer when the content fills it: getvalue() does not copy.
         Joining a list of chunks would need twice the body's size for a moment.
         """
         buffer = BytesIO()
-        if size is not None:  # take the memory at once: growing may move what is there
-            buffer.seek(size - 1)
-            buffer.write(b"\0")
-            buffer.seek(0)
+        buffer.seek(size - 1)  # take the memory at once: growing may move what is there
+        buffer.write(b"\0")
+        buffer.seek(0)
         while parts:
             buffer.write(parts.pop())
         async for chunk in self:
@@ -139,24 +152,64 @@ class EventStream:
         buffer.truncate()
         return buffer.getvalue()
 
+    async def _read_growing(self, room: int) -> bytes:
+        """Return a body of unknown length. It takes `room` bytes of the budget, and more as it
+        comes: a sender that stalls keeps from others what it has sent, and not what it could send.
+        """
+        await self._grow(room)
+        buffer = BytesIO()
+        async for chunk in self:
+            if (lacking := buffer.tell() + len(chunk) - room) > 0:
+                await self._grow(lacking)
+                room += lacking
+            buffer.write(chunk)
+        self._budget.settle(self)
+        self._give_back(room - buffer.tell())
+        return buffer.getvalue()
+
+    async def _grow(self, size: int) -> None:
+        self._grows = True
+        await self._budget.grow(self, size)
+        self._reserved += size
+        if self._is_over:  # answered while it waited
+            self.close()
+
+    def _give_back(self, size: int) -> None:
+        self._reserved -= size
+        self._budget.release(size)
+
     def close(self) -> None:
         """Give the body's share of the budget back, at the end of the call; nothing is read any
         more.
         """
         self._is_over = True
+        if self._grows:
+            self._budget.settle(self)
         if self._reserved:
             self._budget.release(self._reserved)
             self._reserved = 0
 
+    def _give_line_back(self) -> None:
+        if self._reserved:
+            self._budget.settle(self)
+            self._give_back(self._reserved)
+
     async def lines(self) -> AsyncIterator[bytes]:
-        """Yield the body line by line, without the line ends (LF or CRLF)."""
+        """Yield the body line by line, without the line ends (LF or CRLF). The part of a line whose
+        end has not come is in the budget.
+        """
         pending: list[bytes] = []
         async for chunk in self:
             first, *others = chunk.split(b"\n")
             pending.append(first)
+            if others:  # the line is the handler's own from here on
+                self._give_line_back()
             for piece in others:
                 yield b"".join(pending).removesuffix(b"\r")
                 pending = [piece]
+            if pending[-1]:
+                await self._grow(len(pending[-1]))
+        self._give_line_back()
         if rest := b"".join(pending):
             yield rest
 

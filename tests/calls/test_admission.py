@@ -243,3 +243,84 @@ async def _bytes(total: int, steps: list[Step]) -> None:
         await turns()
         look()
     assert (budget.used, budget.waiting, waiting) == (0, 0, [])
+
+
+async def test_bodies_that_grow_go_before_those_that_begin() -> None:
+    """Room that is given back goes to a body that has begun, though another waited before it."""
+    budget, order = Budget(10), list[str]()
+    await budget.grow("begun", 3)
+    await budget.reserve(7)
+
+    async def begin() -> None:
+        await budget.reserve(4)
+        order.append("new")
+
+    async def grow() -> None:
+        await budget.grow("begun", 5)
+        order.append("begun")
+
+    new, old = begun(begin()), begun(grow())
+    await turns()
+    assert (budget.used, budget.waiting, order) == (10, 2, [])
+    budget.release(7)
+    await old
+    assert (budget.used, order) == (8, ["begun"])
+    budget.settle("begun")
+    budget.release(8)
+    await new
+    assert (budget.used, budget.waiting) == (4, 0)
+
+
+async def test_one_body_that_grows_goes_over_the_budget_and_no_second_one() -> None:
+    """If bodies that grow hold all there is, one of them goes on; the other one follows when that
+    has given its bytes back.
+    """
+    budget = Budget(10)
+    await budget.grow("one", 5)
+    await budget.grow("two", 5)
+    await budget.grow("one", 4)
+    two = begun(budget.grow("two", 1))
+    await budget.grow("one", 4)
+    await turns()
+    assert (budget.used, two.done()) == (18, False)
+    budget.settle("one")
+    await turns()
+    assert not two.done()
+    budget.release(13)
+    await two
+    assert budget.used == 6
+
+
+async def test_bodies_wait_for_a_call_that_will_give_its_bytes_back() -> None:
+    """No body goes over the budget while a body that has arrived is in it."""
+    budget = Budget(10)
+    await budget.reserve(6)
+    await budget.grow("one", 4)
+    one = begun(budget.grow("one", 1))
+    await turns()
+    assert not one.done()
+    budget.release(6)
+    await one
+    assert budget.used == 5
+
+
+@pytest.mark.parametrize("granted", [False, True])
+async def test_a_body_that_gives_up_while_it_grows_leaves_the_way_free(granted: bool) -> None:
+    """A wait for more that is cancelled, before or after its turn has come, takes nothing, and
+    another body may go over the budget.
+    """
+    budget = Budget(10)
+    await budget.reserve(10)
+    first = begun(budget.grow("first", 20))
+    await turns()
+    if granted:
+        budget.release(10)
+    first.cancel()
+    await turns()
+    if not granted:
+        budget.release(10)
+    assert (budget.used, budget.waiting) == (0, 0)
+    await budget.grow("second", 4)
+    await budget.grow("third", 6)
+    await budget.grow("second", 1)
+    assert budget.used == 11

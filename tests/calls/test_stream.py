@@ -7,14 +7,16 @@ import json
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.calls.admission import Budget
-from service.calls.stream import Chunks, EventStream, Source, too_large
+from service.calls.stream import FIRST_PIECE, Chunks, EventStream, Source, too_large
 from service.errors import BadFraming, ClientGone, InvalidEvent, PayloadTooLarge, RequestTimeout
 
 CHUNKS = st.lists(st.binary(min_size=1, max_size=20), max_size=8)
@@ -315,4 +317,111 @@ async def test_reading_that_gets_its_memory_too_late_gives_it_back() -> None:
     budget.release(LIMIT)
     with pytest.raises(RuntimeError, match="is answered"):
         await reading
+    assert budget.used == 0
+
+
+class Arriving:
+    """A source whose chunks are sent one by one; it stalls until then."""
+
+    def __init__(self) -> None:
+        self.chunks = asyncio.Queue[bytes]()
+
+    async def readany(self) -> bytes:
+        """Return the next chunk, once it is sent."""
+        return await self.chunks.get()
+
+
+async def settled() -> None:
+    """Let every task that can go on do so."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_senders_that_stall_keep_no_room_for_what_they_could_send() -> None:
+    """Two chunked bodies stand still, each of which may be as large as half of the budget: a third
+    event is read at once.
+    """
+    budget = Budget(256 * MIB)
+    stalled = [Arriving(), Arriving()]
+    readings = []
+    for source in stalled:
+        body = EventStream(source, size=None, limit=128 * MIB, budget=budget)
+        readings.append(asyncio.ensure_future(body.read()))
+        source.chunks.put_nowait(b"begin")
+    await settled()
+    third = EventStream(Chunks(b"{}"), size=2, limit=128 * MIB, budget=budget)
+    assert await asyncio.wait_for(third.read(), 5) == b"{}"
+    assert budget.used == 2 * FIRST_PIECE + 2
+    for source in stalled:
+        source.chunks.put_nowait(b"")
+    assert await asyncio.gather(*readings) == [b"begin", b"begin"]
+    assert budget.used == 12
+
+
+BODIES = st.lists(
+    st.tuples(st.booleans(), st.lists(st.integers(1, 9), max_size=5)), min_size=1, max_size=6
+)
+
+
+@given(st.integers(1, 30), BODIES, st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_bodies_that_grow_together_all_arrive(
+    total: int, bodies: list[tuple[bool, list[int]]], order: Random
+) -> None:
+    """In whatever order the chunks of bodies come, of known length or not, each body arrives under
+    a small budget, which is exceeded by one body at most, and nothing is held in the end.
+    """
+    with patch("service.calls.stream.FIRST_PIECE", 2):
+        asyncio.run(_all_arrive(total, bodies, order))
+
+
+async def _all_arrive(total: int, bodies: list[tuple[bool, list[int]]], order: Random) -> None:
+    budget, limit = Budget(total), 45
+
+    async def call(source: Arriving, size: int | None) -> int:
+        body = EventStream(source, size=size, limit=limit, budget=budget)
+        try:
+            whole = await body.read()
+            await settled()  # the handler's time
+            return len(whole)
+        finally:
+            body.close()
+
+    sources = [Arriving() for _ in bodies]
+    calls = [
+        asyncio.ensure_future(call(source, sum(chunks) if is_sized else None))
+        for source, (is_sized, chunks) in zip(sources, bodies, strict=True)
+    ]
+    coming = [at for at, (_, chunks) in enumerate(bodies) for _ in [*chunks, 0]]
+    order.shuffle(coming)
+    left = [[*chunks, 0] for _, chunks in bodies]
+    for at in coming:
+        sources[at].chunks.put_nowait(b"x" * left[at].pop(0))
+        for _ in range(order.randrange(4)):
+            await asyncio.sleep(0)
+            assert budget.used <= total + limit
+    got = await asyncio.wait_for(asyncio.gather(*calls), 30)
+    assert got == [sum(chunks) for _, chunks in bodies]
+    assert (budget.used, budget.waiting) == (0, 0)
+
+
+async def test_a_line_whose_end_has_not_come_is_in_the_budget() -> None:
+    """`lines()` holds the part of a line that has come, counted, until the line is handed out."""
+    budget, source = Budget(LIMIT), Arriving()
+    body = EventStream(source, size=None, limit=LIMIT, budget=budget)
+    lines = body.lines()
+    reading = asyncio.ensure_future(anext(lines))
+    for chunk, held in ((b"abc", 3), (b"de", 5)):
+        source.chunks.put_nowait(chunk)
+        await settled()
+        assert budget.used == held
+    source.chunks.put_nowait(b"f\nrest")
+    assert await reading == b"abcdef"
+    assert budget.used == 0
+    reading = asyncio.ensure_future(anext(lines))
+    await settled()
+    assert budget.used == 4
+    source.chunks.put_nowait(b"")
+    assert await reading == b"rest"
+    body.close()
     assert budget.used == 0
