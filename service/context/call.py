@@ -17,6 +17,7 @@ from .fields import (
 from .fields import (
     FunctionMeta,
     HeaderView,
+    LogStoreFields,
     Platform,
     ServiceMeta,
     Tracing,
@@ -40,7 +41,7 @@ LOGGER = logging.getLogger("fc")
 """
 
 
-class Context(HeaderView):
+class Context(LogStoreFields):
     """One call, as the handler sees it: the built-in Python runtime's names in both of their
     spellings (docs/platform.md section 3.2).
 
@@ -168,20 +169,6 @@ class Context(HeaderView):
         return self._text("x-fc-account-id")
 
     accountId = account_id
-
-    @property
-    def log_project(self) -> str:
-        """The log project, "" when no log store is configured (Python 3.12's place for it)."""
-        return self._text("x-fc-service-logproject")
-
-    logProject = log_project
-
-    @property
-    def log_store(self) -> str:
-        """The log store, "" when none is configured (Python 3.12's place for it)."""
-        return self._text("x-fc-service-logstore")
-
-    logStore = log_store
 
     @property
     def retry_count(self) -> int | None:

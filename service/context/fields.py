@@ -88,7 +88,45 @@ def _camel(name: str) -> str:
     return first + "".join(map(str.title, others))
 
 
-class FunctionMeta(HeaderView):
+class VersionFields(HeaderView):
+    """Which version was called."""
+
+    __slots__ = ()
+
+    @property
+    def version_id(self) -> str:
+        """The published version, "" for LATEST."""
+        return self._text("x-fc-version-id")
+
+    versionId = version_id
+
+    @property
+    def qualifier(self) -> str:
+        """The version or alias that was called."""
+        return self._text("x-fc-qualifier")
+
+
+class LogStoreFields(HeaderView):
+    """Where the log is kept."""
+
+    __slots__ = ()
+
+    @property
+    def log_project(self) -> str:
+        """The log project, "" when no log store is configured."""
+        return self._text("x-fc-service-logproject")
+
+    logProject = log_project
+
+    @property
+    def log_store(self) -> str:
+        """The log store, "" when none is configured."""
+        return self._text("x-fc-service-logstore")
+
+    logStore = log_store
+
+
+class FunctionMeta(VersionFields):
     """`context.function`: the function as it is deployed. Absent text is "", an absent number
     None.
     """
@@ -116,20 +154,8 @@ class FunctionMeta(HeaderView):
         """The time limit of a call in seconds."""
         return self._number("x-fc-function-timeout")
 
-    @property
-    def version_id(self) -> str:
-        """The published version, "" for LATEST."""
-        return self._text("x-fc-version-id")
 
-    versionId = version_id
-
-    @property
-    def qualifier(self) -> str:
-        """The version or alias that was called."""
-        return self._text("x-fc-qualifier")
-
-
-class ServiceMeta(HeaderView):
+class ServiceMeta(LogStoreFields, VersionFields):
     """`context.service`: Function Compute 2's service and the log store. Absent text is ""."""
 
     __slots__ = ()
@@ -139,32 +165,6 @@ class ServiceMeta(HeaderView):
     def name(self) -> str:
         """The service's name, "" on Function Compute 3."""
         return self._text("x-fc-service-name")
-
-    @property
-    def log_project(self) -> str:
-        """The log project, "" when no log store is configured."""
-        return self._text("x-fc-service-logproject")
-
-    logProject = log_project
-
-    @property
-    def log_store(self) -> str:
-        """The log store, "" when none is configured."""
-        return self._text("x-fc-service-logstore")
-
-    logStore = log_store
-
-    @property
-    def qualifier(self) -> str:
-        """The version or alias that was called."""
-        return self._text("x-fc-qualifier")
-
-    @property
-    def version_id(self) -> str:
-        """The published version, "" for LATEST."""
-        return self._text("x-fc-version-id")
-
-    versionId = version_id
 
 
 class Tracing(HeaderView):

@@ -39,7 +39,7 @@ _log = logging.getLogger(SERVICE_LOGGER)
 def framed(
     logs: Logs,
     platform: Platform,
-    default_timeout: float | None,
+    timeout: float | None,
     margin: float,
     logged: Iterable[protocol.Operation],
 ) -> Middleware:
@@ -58,9 +58,7 @@ def framed(
         arrived = time.monotonic()
         headers = request.headers
         request_id, why_new = protocol.request_id(headers.getall(protocol.REQUEST_ID, ()))
-        limit = protocol.time_limit(
-            headers.get(protocol.FUNCTION_TIMEOUT, ""), default_timeout, margin
-        )
+        limit = protocol.time_limit(headers.get(protocol.FUNCTION_TIMEOUT, ""), timeout, margin)
         deadline = None if limit is None else arrived + limit
         context = Context(headers, request_id, deadline, platform)
         RUNNING.set(context)  # this request's task only: aiohttp runs each in a context of its own

@@ -7,6 +7,7 @@ Each head has a parser of its own, so nothing of one request reaches the next; m
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser, HttpVersion10, HttpVersion11, RawRequestMessage
@@ -18,6 +19,15 @@ from .heads import MAX_FIELD, MAX_FIELDS, MAX_LINE, without_blanks
 from .wire import Unsound, WireFault
 
 _VERSIONS = (HttpVersion11, HttpVersion10)
+_new_parser = partial(
+    HttpRequestParser,
+    limit=MAX_LINE,
+    max_line_size=MAX_LINE,
+    max_field_size=MAX_FIELD,
+    max_headers=MAX_FIELDS,
+    response_with_body=False,
+    auto_decompress=False,  # an event is the bytes that were sent (F20)
+)
 
 TOO_LONG = f"the request target is over {MAX_LINE} bytes"
 TOO_LARGE = f"a header field is over {MAX_FIELD} bytes, or there are more than {MAX_FIELDS} fields"
@@ -27,19 +37,10 @@ def read_head(
     data: bytes, protocol: BaseProtocol, loop: asyncio.AbstractEventLoop
 ) -> tuple[RawRequestMessage, int | None, bool]:
     """Return what a whole head says, the length of its body, None for a chunked one, and whether it
-    is the last of its connection. Raises ServiceError, which quotes
-    nothing of it (docs/faults.md F6).
+    is the last of its connection. Raises ServiceError, which quotes nothing
+    of it (docs/faults.md F6).
     """
-    parser = HttpRequestParser(
-        protocol,
-        loop,
-        MAX_LINE,
-        max_line_size=MAX_LINE,
-        max_field_size=MAX_FIELD,
-        max_headers=MAX_FIELDS,
-        response_with_body=False,
-        auto_decompress=False,  # an event is the bytes that were sent (F20)
-    )
+    parser = _new_parser(protocol, loop)
     if b"\t" in data:
         data = without_blanks(data)
     try:
@@ -80,7 +81,7 @@ def _objection(reason: Exception) -> ServiceError:
     if "Too many headers" in str(reason):
         return FieldsTooLarge(TOO_LARGE)
     if not isinstance(reason, BadHttpMessage):
-        # The parser should turn every bad byte into one (section C: a bad IPv6 target did not).
+        # The parser should turn every bad byte into one (a bad IPv6 target did not).
         log_rarely("parser", "a request could not be read: %s", type(reason).__name__)
         return BadFraming("the request cannot be read")
     return BadFraming("the request is not sound HTTP/1.1")

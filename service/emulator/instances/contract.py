@@ -64,9 +64,7 @@ def environment(
     on the desk.
     """
     own = os.environ if desk is None else desk
-    keys = account.issue()
     packages = function.environment.get("PYTHONPATH", "").split(os.pathsep)
-    version = "FC_VER_ID" if function.runtime in OLD_IMAGES else "FC_FUNCTION_VERSION"
     return {
         "HOME": home,
         "LANG": own.get("LANG", "C.UTF-8"),
@@ -75,6 +73,17 @@ def environment(
         **function.environment,
         "PATH": path_for(function.environment.get("PATH", ""), own.get("PATH") or os.defpath),
         "PYTHONPATH": os.pathsep.join([*filter(None, packages), place_on_path()]),
+        **platform_variables(function, instance_id, port, account),
+    }
+
+
+def platform_variables(
+    function: DeployedFunction, instance_id: str, port: int, account: Account
+) -> dict[str, str]:
+    """Return the variables that the platform sets, and FC_EMULATOR_ENDPOINT."""
+    keys = account.issue()
+    version = "FC_VER_ID" if function.runtime in OLD_IMAGES else "FC_FUNCTION_VERSION"
+    return {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": keys.key_id,
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": keys.secret,
         "ALIBABA_CLOUD_SECURITY_TOKEN": keys.token,

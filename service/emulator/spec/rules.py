@@ -15,31 +15,13 @@ from .document import FilePlace, section
 from .launch import CONTAINER, CUSTOM, PYTHON, config_of, kind_of
 from .schema import Objection, cut, objections
 from .typed import CHECKS, CONFIGS
+from .unplayed import PLAYED
 
 SchemaFault = tuple[FilePlace, str]
 
 CHECKED: frozenset[tuple[str, ...]] = frozenset(
     {
-        *(
-            (key,)
-            for key in (
-                "concurrencyConfig",
-                "environmentVariables",
-                "functionName",
-                "handler",
-                "instanceConcurrency",
-                "instanceLifecycleConfig",
-                "memorySize",
-                "provisionConfig",
-                "region",
-                "runtime",
-                "scalingConfig",
-                "timeout",
-                "triggers",
-                *CONFIGS,
-            )
-        ),
-        ("asyncInvokeConfig",),
+        *((key,) for key in PLAYED - {"code"}),
         ("asyncInvokeConfig", "asyncTask"),
         ("asyncInvokeConfig", "destinationConfig"),
         ("asyncInvokeConfig", "destinationConfig", "onFailure"),
