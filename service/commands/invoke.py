@@ -22,7 +22,8 @@ from ..errors import ServiceError, UsageError
 from ..http.middleware import report
 from ..instance.assembly import SERVICE, Service
 from ..process.beside import runs_here
-from ..process.signals import SIGNALS, Stopped
+from ..process.patches import heed_stops
+from ..process.signals import Stopped
 from ..settings.load import Loaded
 from .cancellable import run_cancellable
 from .client import ANY_KEY, EMULATOR, call_function, call_service
@@ -85,7 +86,7 @@ def call_once(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
     """Make the call that the flags name, write its result on stdout and its log on stderr, and
     return the exit code. Raises StartError and UsageError.
     """
-    SIGNALS.heed()
+    heed_stops()
     try:
         event = event_of(flags, cwd, sys.stdin.buffer)
         if flags.function is not None:

@@ -12,8 +12,8 @@ from typing import Any
 from ..app import assemble_app
 from ..errors import UsageError
 from ..process.checks import check_leftovers, check_start
+from ..process.patches import heed_stops
 from ..process.serve import listen, serve
-from ..process.signals import SIGNALS
 from ..protocol import INITED
 from ..settings.load import Loaded
 from ..workers.shares import how_many, share
@@ -37,7 +37,7 @@ def serve_function(
     """Serve in the way that the flags and settings name; return the exit code. Raises StartError
     and UsageError.
     """
-    SIGNALS.heed()
+    heed_stops()
     workers = how_many(loaded.settings)
     if flags.reload:
         if workers > 1:

@@ -7,7 +7,7 @@ Each head has a parser of its own, so nothing of one request reaches the next; m
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from typing import Any
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser, HttpVersion10, HttpVersion11, RawRequestMessage
@@ -19,15 +19,15 @@ from .heads import MAX_FIELD, MAX_FIELDS, MAX_LINE, without_blanks
 from .wire import Unsound, WireFault
 
 _VERSIONS = (HttpVersion11, HttpVersion10)
-_new_parser = partial(
-    HttpRequestParser,
-    limit=MAX_LINE,
-    max_line_size=MAX_LINE,
-    max_field_size=MAX_FIELD,
-    max_headers=MAX_FIELDS,
-    response_with_body=False,
-    auto_decompress=False,  # an event is the bytes that were sent (F20)
-)
+_AS_ASKED: dict[str, Any] = {
+    "limit": MAX_LINE,
+    "max_line_size": MAX_LINE,
+    "max_field_size": MAX_FIELD,
+    "max_headers": MAX_FIELDS,
+    "response_with_body": False,
+    "auto_decompress": False,  # an event is the bytes that were sent (F20)
+}
+"""How a parser is made."""
 
 TOO_LONG = f"the request target is over {MAX_LINE} bytes"
 TOO_LARGE = f"a header field is over {MAX_FIELD} bytes, or there are more than {MAX_FIELDS} fields"
@@ -40,7 +40,7 @@ def read_head(
     is the last of its connection. Raises ServiceError, which quotes nothing
     of it (docs/faults.md F6).
     """
-    parser = _new_parser(protocol, loop)
+    parser = HttpRequestParser(protocol, loop, **_AS_ASKED)
     if b"\t" in data:
         data = without_blanks(data)
     try:

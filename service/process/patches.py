@@ -56,8 +56,15 @@ def install(logs: Logs, level: str) -> Undo:
         redirect = capture.redirecting(getattr(contextlib, f"redirect_{name}"), name)
         _replace(changes, contextlib, f"redirect_{name}", redirect)
     _replace(changes, signal, "signal", SIGNALS.keep)
-    _replace(changes, sys, "unraisablehook", SIGNALS.taking_dropped(sys.unraisablehook))
     return changes.close
+
+
+def heed_stops() -> None:
+    """Heed the stop signals from now on, also where Python drops what their handler raises. Called
+    from the main thread, once; nothing undoes it.
+    """
+    sys.unraisablehook = SIGNALS.taking_dropped(sys.unraisablehook)
+    SIGNALS.heed()
 
 
 def route(logs: Logs, level: str) -> Undo:

@@ -8,7 +8,9 @@ import contextlib
 import io
 import logging
 import signal
+import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +48,6 @@ def changed() -> list[Any]:
         contextlib.redirect_stdout,
         contextlib.redirect_stderr,
         signal.signal,
-        sys.unraisablehook,
         sys.stdout,
         sys.stderr,
         logging.root.handlers[:],
@@ -64,6 +65,33 @@ def test_what_is_changed_is_given_back() -> None:
     pipe.close()
     assert changed() == before
     assert all(then != now for then, now in zip(before, meanwhile, strict=True))
+
+
+def test_a_stop_that_python_drops_is_raised_again() -> None:
+    """From the first moment in which stops are heeded, without a word on stderr: also in a worker
+    that has not begun to route its output.
+    """
+    code = """
+        import os, signal, weakref
+        from service.process.patches import heed_stops
+        from service.process.signals import SIGNALS, Stopped
+
+        class Thing: ...
+
+        heed_stops()
+        thing = Thing()
+        ref = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        try:
+            del thing
+            while True:
+                signal.pause()
+        except Stopped as stopped:
+            print(stopped.number)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == (f"{int(signal.SIGTERM)}\n", "")
 
 
 @pytest.mark.parametrize("file", FILES, ids=module_of)

@@ -117,6 +117,47 @@ async def test_a_job_of_a_process_pool_is_not_logged_as_another_calls(
     assert lines == [f"- [STDOUT] job of call-{number}" for number in range(3)]
 
 
+DEFAULTS = {
+    "Process": """
+            queue = multiprocessing.SimpleQueue()
+            process = multiprocessing.Process(target=tell, args=(queue, 7))
+            process.start()
+            process.join()
+            return [queue.get(), process.exitcode]
+    """,
+    "Pool": """
+            with multiprocessing.Pool(1) as pool:
+                return [pool.apply(double, (7,)), 0]
+    """,
+    "ProcessPoolExecutor": """
+            with concurrent.futures.ProcessPoolExecutor(1) as pool:
+                return [pool.submit(double, 7).result(), 0]
+    """,
+}
+
+
+@pytest.mark.parametrize("body", DEFAULTS.values(), ids=DEFAULTS)
+async def test_processes_work_by_the_way_that_python_starts_them_by_itself(
+    serve: Serve, body: str
+) -> None:
+    """Code that names no start method works, forked or, from Python 3.14 on, by a fork server."""
+    source = f"""
+        import concurrent.futures, multiprocessing
+
+        def double(number):
+            return 2 * number
+
+        def tell(queue, number):
+            queue.put(double(number))
+
+        def handler(event, context):{body}
+    """
+    server = serve(source)
+    for _ in range(2):
+        assert (await server.ask(request())).json() == [14, 0]
+    assert await asyncio.to_thread(server.stop) == 0
+
+
 LEAVES = {
     "returns": ("return event", 0),
     "exits": ("sys.exit(3)", 3),
