@@ -106,7 +106,8 @@ async def test_a_function_calls_the_emulator_with_its_own_keys() -> None:
                 with urllib.request.urlopen(request) as answer:
                     return int(answer.status)
             except urllib.error.HTTPError as error:
-                return error.code
+                with error:
+                    return error.code
 
         assert await asyncio.to_thread(ask, (key, secret)) == 200
         assert await asyncio.to_thread(ask, ("id", "secret")) == 200

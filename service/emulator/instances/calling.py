@@ -179,9 +179,10 @@ class InstanceCalls:
             log = None if self.output is None else self.output.end(request_id)
             self._life.sample_if_due()
             memory = self._life.memory
+            shown = round(duration * 1000, 2)
             self._write(
-                f"RequestId: {request_id} Duration: {duration * 1000:.2f} ms,"
-                f" Billed Duration: {math.ceil(duration * 1000)} ms,"
+                f"RequestId: {request_id} Duration: {shown:.2f} ms,"
+                f" Billed Duration: {math.ceil(shown)} ms,"
                 f" Memory Size: {self._function.memory} MB, Max Memory Used: {memory:.2f} MB",
                 request_id,
             )
