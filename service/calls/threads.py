@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -77,6 +78,7 @@ class Bell:
 
     def __init__(self) -> None:
         self._heard, self._rung = os.pipe()
+        os.set_blocking(self._rung, False)  # as `set_wakeup_fd` wants it; it is never full
         # Once nobody waits any more, or rings; not at the exit, where threads still wait.
         weakref.finalize(self, _close, self._heard, self._rung).atexit = False
 
@@ -87,6 +89,12 @@ class Bell:
     def wait(self) -> None:
         """Return once it was rung for this thread."""
         os.read(self._heard, 1)
+
+    def let_signals_ring(self) -> None:
+        """Let a signal end a wait of the main thread. One that comes just before the wait begins
+        would not end it by itself, and its handler would not run before the next job.
+        """
+        signal.set_wakeup_fd(self._rung, warn_on_full_buffer=False)
 
 
 def _close(*descriptors: int) -> None:
@@ -141,6 +149,7 @@ class ThreadPool:
         self.is_lent = False
         """Whether its one thread is a thread of the process's, which `serve_here` runs in."""
         self._in_hand: _Job | None = None
+        self._main = 0  # the main thread's number, if that is lent
         self.threads = 0
         self._busy = 0  # calls that have a thread or wait for one
         self._jobs: deque[_Job | None] = deque()
@@ -167,6 +176,8 @@ class ThreadPool:
 
     def _get(self) -> _Job | None:
         while True:
+            if self._main and threading.get_ident() == self._main:
+                self._bell.let_signals_ring()  # each time: a function may have set another one
             self._bell.wait()
             with suppress(IndexError):  # rung once more, after a signal's handler raised
                 return self._jobs.popleft()
@@ -198,9 +209,13 @@ class ThreadPool:
         """Run in this thread what is asked for, until `close`. What a signal's handler raises ends
         the job that runs, and nothing else.
         """
+        if threading.current_thread() is threading.main_thread():
+            self._main = threading.get_ident()
         while True:
             try:
                 self._serve()
+                if self._main:
+                    signal.set_wakeup_fd(-1)
                 return
             except BaseException as failure:
                 if self.is_copy:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import threading
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -190,3 +192,32 @@ async def test_a_pool_that_is_gone_has_given_its_descriptors_back() -> None:
     del pool
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def is_reading(thread: int) -> bool:
+    """True while a thread of this process stands in `read`, by the system's number of it."""
+    return Path(f"/proc/self/task/{thread}/syscall").read_text().split()[0] in ("0", "63")
+
+
+def test_a_signal_that_interrupts_no_wait_ends_it_all_the_same() -> None:
+    """The main thread waits for jobs, and the signal comes to another thread, or just before the
+    wait: its handler runs at once, and not with the next job.
+    """
+    pool = ThreadPool(1)
+    pool.lend_thread()
+    main = threading.get_native_id()
+    before = signal.signal(signal.SIGUSR1, lambda *_: pool.close())
+
+    def send() -> None:
+        while not is_reading(main):
+            pass
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+    thread = threading.Thread(target=send)
+    try:
+        thread.start()
+        pool.serve_here()
+        thread.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert signal.set_wakeup_fd(-1) == -1
