@@ -14,6 +14,9 @@ from ..protocol import SERVICE_LOGGER
 from . import tracebacks
 from .tasks import T, eager_task
 
+CANCELLED = "the handler cancelled its own task"
+"""What is said of a cancellation that says nothing itself."""
+
 _log = logging.getLogger(SERVICE_LOGGER)
 
 
@@ -139,7 +142,7 @@ class Calls:
 
 def _result(task: asyncio.Task[T]) -> T:
     if task.cancelled():  # by its handler, or by one beside it
-        raise HandlerFailed(asyncio.CancelledError("the handler cancelled its own task"))
+        raise HandlerFailed(asyncio.CancelledError(CANCELLED))
     return task.result()
 
 

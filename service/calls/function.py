@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -10,7 +11,7 @@ from typing import Any
 
 from ..errors import HandlerFailed, ServiceError, UnserializableResult
 from .callables import HandlerKind
-from .deadline import Call
+from .deadline import CANCELLED, Call
 from .threads import ThreadOutcome, ThreadPool, end_fork
 
 
@@ -73,6 +74,8 @@ async def run(function: Function, pool: ThreadPool, call: Call, *arguments: Any)
     except BaseException as failure:
         if pool.is_copy:
             end_fork(failure)
+        if isinstance(failure, asyncio.CancelledError) and not failure.args:
+            failure.args = (CANCELLED,)
         # A cancellation at the deadline too: nobody waits for it any more.
         raise HandlerFailed(failure) from failure
     if pool.is_copy:

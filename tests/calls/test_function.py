@@ -27,6 +27,19 @@ RAISED = [
 ]
 
 
+async def test_a_cancellation_without_a_word_is_told_as_what_it_is() -> None:
+    """A handler that cancels its own task and waits gets an error with a message."""
+
+    async def handler() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    with pytest.raises(HandlerFailed, match="the handler cancelled its own task"):
+        await called("async", handler)
+
+
 async def called(kind: HandlerKind, code: Any, *arguments: Any) -> Any:
     """Call `code` as the service does."""
     pool = ThreadPool(2)
