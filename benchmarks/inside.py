@@ -72,7 +72,7 @@ async def ours(handle: Handle, number: int) -> list[Any]:
     from service.calls.function import Function, Handlers
     from service.calls.left_behind import task_factory
     from service.context.call import Platform
-    from service.http.connection import Limits
+    from service.http.backend import Limits
     from service.http.server import Server
     from service.instance.assembly import SERVICE
     from service.logs.log import Logs

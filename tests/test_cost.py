@@ -18,7 +18,7 @@ import pytest
 
 from service.calls.left_behind import task_factory
 from service.calls.lifecycle import Lifecycle
-from service.http.connection import Limits
+from service.http.backend import Limits
 from service.http.server import Server
 from service.instance.assembly import SERVICE
 from service.logs.log import Logs
@@ -66,7 +66,11 @@ async def test_the_modules_for_serving_are_a_fixed_list(serve: Serve) -> None:
     ]
     if os.environ.get("WRITE_MODULES"):
         MODULES.write_text("\n".join(found) + "\n")
-    assert found == MODULES.read_text().split()
+    listed = MODULES.read_text().split()
+    if sys.version_info >= (3, 15):  # lazy imports: some of aiohttp's come when they are used
+        assert set(found) <= set(listed)
+    else:
+        assert found == listed
     assert "aiohttp.client" not in found
 
 

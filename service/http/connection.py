@@ -29,12 +29,9 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 from contextvars import Context
-from dataclasses import dataclass
 from enum import IntEnum, auto
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
@@ -43,12 +40,11 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.tcp_helpers import tcp_keepalive
 
 from .. import protocol
-from ..calls.admission import Budget
-from ..calls.lifecycle import Lifecycle
 from ..calls.tasks import eager_task
 from ..errors import BadFraming, RequestTimeout, ServiceError
 from ..logs.log import log_rarely
 from .answers import Answer, failure_answer, last_answer
+from .backend import Backend
 from .body import WholeBody
 from .flow import Flow
 from .heads import MAX_FIELD, MAX_FIELDS
@@ -78,61 +74,6 @@ class ConnectionState(IntEnum):
     DEAF = auto()
     LEAVING = auto()
     CLOSED = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds until a request's head must be complete, and seconds a body may stand still; how many
-    connections.
-    """
-
-    header_timeout: float
-    body_timeout: float
-    connections: int
-
-
-class Connections:
-    """The connections that are open. `empty` is set when the last byte of the last one has left."""
-
-    def __init__(self) -> None:
-        self.open: set[Connection] = set()
-        self.empty = asyncio.Event()
-        self.empty.set()
-        self.ended: Callable[[], object] = lambda: None
-        """Called when a connection has ended."""
-
-    def add(self, connection: Connection) -> None:
-        """Note an open connection."""
-        self.open.add(connection)
-        self.empty.clear()
-
-    def remove(self, connection: Connection) -> None:
-        """Note that it has ended."""
-        self.open.discard(connection)
-        if not self.open:
-            self.empty.set()
-        self.ended()
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """What a connection works for.
-
-    `make_request` and `handle` are aiohttp's, of the application. `when_out` calls its argument
-    once the log lines written so far are out. `plain` says that no signal of the application wants
-    to see an answer before it is written. `budget` counts the bytes of answers that wait for their
-    clients.
-    """
-
-    loop: asyncio.AbstractEventLoop
-    limits: Limits
-    lifecycle: Lifecycle
-    make_request: Callable[..., web.BaseRequest]
-    handle: Callable[[Any], Awaitable[web.StreamResponse]]
-    when_out: Callable[[Callable[[], None]], None]
-    budget: Budget
-    connections: Connections
-    plain: bool = True
 
 
 class Connection(BaseProtocol):

@@ -10,7 +10,8 @@ from aiohttp import web
 
 from ..calls.admission import Budget
 from ..calls.lifecycle import Lifecycle
-from .connection import Backend, Connection, Connections, Limits
+from .backend import Backend, Connections, Limits
+from .connection import Connection
 from .routes import shortcut
 
 WhenOut = Callable[[Callable[[], None]], None]

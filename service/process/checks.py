@@ -17,7 +17,7 @@ from ..calls.encode import encode
 from ..calls.lifecycle import Lifecycle
 from ..errors import ServiceError, StartError
 from ..http.answers import Answer
-from ..http.connection import Limits
+from ..http.backend import Limits
 from ..http.heads import MAX_FIELD, MAX_FIELDS, MAX_LINE
 from ..http.parser import read_head
 from ..http.server import Server

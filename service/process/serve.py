@@ -19,7 +19,7 @@ from aiohttp import web
 
 from ..calls.lifecycle import Lifecycle
 from ..errors import ServiceError, StartError
-from ..http.connection import Limits
+from ..http.backend import Limits
 from ..http.listener import BACKLOG, Listener
 from ..http.server import Server
 from ..instance.assembly import SERVICE

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from service.calls.lifecycle import Lifecycle
-from service.http.connection import Limits
+from service.http.backend import Limits
 from service.http.listener import Listener
 from service.http.server import Server
 from tests.assembly import Logged

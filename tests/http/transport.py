@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from service.calls.admission import Budget
-from service.http.connection import Connection, Limits
+from service.http.backend import Limits
+from service.http.connection import Connection
 from service.http.server import Server
 from service.instance.assembly import SERVICE
 from service.settings.table import Settings
@@ -122,5 +123,6 @@ async def served(
         yield server
     finally:
         for connection in tuple(server.connections.open):
+            assert isinstance(connection, Connection)
             connection.connection_lost(None)
         await server.cleanup()

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from service.calls.lifecycle import Lifecycle
-from service.http.connection import Limits
+from service.http.backend import Limits
 from service.http.server import Server
 from service.workers.fair_listener import AHEAD, FairListener, SharedCounts
 
