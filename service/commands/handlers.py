@@ -38,6 +38,17 @@ def logged(settings: Settings, descriptor: int) -> Iterator[Logs]:
         logs.close()  # and goes on: what runs at exit logs, too
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """Within this, the service warns of nothing."""
+    before = _log.level
+    _log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        _log.setLevel(before)
+
+
 def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
     """Import the user's module. Raises StartError, or Stopped for a stop that the module caught."""
     wanted = loaded.settings

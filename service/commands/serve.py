@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..protocol import INITED
 from ..settings.load import Loaded
 from ..workers.shares import how_many, share
 from .banner import banner_lines
-from .handlers import load_handlers, logged
+from .handlers import load_handlers, logged, silent
 from .parser import add_settings
 
 
@@ -98,9 +98,9 @@ def serve_with_others(loaded: Loaded, cwd: Path, worker: Any) -> int:
     """Be one worker of several, whose WorkerShare is `worker`; return the exit code."""
     mine = share(loaded.settings, worker.place, worker.number)
     with logged(mine, 1) as logs:
-        if worker.place:
-            loaded = replace(loaded, unclaimed=())  # the first worker tells of these
-        handlers = load_handlers(loaded, cwd)
+        # All load the same module: what there is to warn of is told by the first one.
+        with silent() if worker.place else nullcontext():
+            handlers = load_handlers(loaded, cwd)
         peers = worker.peers(mine)
         app = assemble_app(mine, loaded.platform, handlers, logs, peers.ask)
         worker.join(app, peers)

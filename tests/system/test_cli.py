@@ -367,6 +367,50 @@ def test_a_handler_that_cannot_be_served_is_exit_code_3(
     assert told in line
 
 
+def test_a_working_directory_that_was_removed_is_exit_code_3(tmp_path: Path) -> None:
+    """The start ends with one line that says what is wrong and what to do."""
+    folder = tmp_path / "removed"
+    folder.mkdir()
+    start = f'rmdir "{folder}"; exec "{sys.executable}" -m service --port 0'
+    done = subprocess.run(["sh", "-c", start], cwd=folder, capture_output=True, timeout=ENDS_WITHIN)
+    assert done.returncode == 3
+    (line,) = done.stderr.decode().splitlines()
+    assert "the working directory cannot be read" in line
+    assert "change into the function's folder" in line
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_each_warning_of_the_start_is_told_once(serve: Serve, tmp_path: Path, workers: str) -> None:
+    """However many workers load the module: a variable that is no setting, a file that hides a
+    module, a function that may be a hook, a handler that is not found, a signal that is kept.
+    """
+    (tmp_path / "profile.py").touch()
+    source = """
+        import signal
+
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
+
+        def initialize():
+            pass
+
+        def handler(event, context):
+            return event
+    """
+    environ = {"SERVICE_NO_SUCH": "1", "FC_FUNCTION_HANDLER": "other.handler"}
+    server = serve(source, "--workers", workers, folder=tmp_path, environ=environ)
+    server.wait_for("  stop     Ctrl-C")
+    assert server.stop() == 0
+    warnings = (
+        "SERVICE_NO_SUCH: no setting of the service has this name",
+        "profile.py hides Python's own module",
+        "is not taken for the function's initializer",
+        "'other.handler'.* is served",
+        "the function's own handler of SIGTERM is not called",
+    )
+    told = {text: sum(bool(re.search(text, line)) for line in server.lines) for text in warnings}
+    assert told == dict.fromkeys(warnings, 1)
+
+
 def test_the_banner_says_what_is_served_where_and_how_to_try_it(serve: Serve) -> None:
     """The start prints the handler, its kind, its hooks, the limits and a curl line that works."""
     server = serve("def handler(e, c): return b'hi'\ndef pre_stop(c): ...", "--concurrency", "7")
