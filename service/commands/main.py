@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..errors import StartError
-from ..process.signals import Stopped
+from ..process.signals import SIGNALS, Stopped
 from ..settings.load import Loaded, load_settings, show
 from . import serve
 from .parser import PROGRAM, parser_of, split_command
@@ -26,15 +26,23 @@ the service has stopped.
 def main() -> NoReturn:
     """Run a command and exit: the process's own entry point."""
     try:
-        code = run_command(sys.argv[1:], _folder())
-    except StartError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks here
-        code = error.exit_code
+        code = _outcome()
+        SIGNALS.leave()
     except Stopped:
+        SIGNALS.leave()
         code = 0
     finally:
         flush_stdout()  # argparse prints, too, and exits
     _leave(code)
+
+
+def _outcome() -> int:
+    """Return the exit code of the command that the process was started with."""
+    try:
+        return run_command(sys.argv[1:], _folder())
+    except StartError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks here
+        return error.exit_code
 
 
 def _folder() -> Path:

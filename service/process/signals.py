@@ -42,8 +42,8 @@ _log = logging.getLogger(SERVICE_LOGGER)
 Told = Callable[[signal.Signals], None]
 
 
-def no_last_words(_number: signal.Signals) -> None:
-    """Stand in for what is called at a second signal."""
+def nothing_to_do(_number: signal.Signals) -> None:
+    """Stand in for what is called at a signal."""
 
 
 class Stopped(StopAsked):
@@ -59,9 +59,10 @@ class StopSignals:
     handler blocks the event loop, which then hears of no signal.
 
     While nobody is told of them, as during the import of the user's module, the first one raises
-    Stopped in the main thread. User code may catch it, and Python drops it where no exception can
-    pass, as in `__del__` or in the callback of a weak reference. Neither loses the stop: `check`
-    raises it where it was caught, and what was dropped is soon raised again.
+    Stopped in the main thread, until the process leaves. User code may catch it, and Python drops
+    it where no exception can pass, as in `__del__` or in the callback of a weak reference. Neither
+    loses the stop: `check` raises it where it was caught, and what was dropped is soon raised
+    again.
     """
 
     def __init__(self) -> None:
@@ -75,7 +76,7 @@ class StopSignals:
         self._theirs: dict[signal.Signals, Any] = {}  # handlers of the function's
         self._first: tuple[signal.Signals, float] | None = None
         self._told: Told | None = None
-        self._last_words: Told = no_last_words
+        self._last_words: Told = nothing_to_do
         self._again: threading.Timer | None = None
 
     def heed(self) -> None:
@@ -159,9 +160,10 @@ class StopSignals:
     # --- what arrives
 
     @contextmanager
-    def told(self, told: Told, last_words: Told = no_last_words) -> Iterator[None]:
+    def told(self, told: Told, last_words: Told = nothing_to_do) -> Iterator[None]:
         """Within this, the first signal calls `told`, and the second `last_words` before the
-        process ends. Both are called between any two steps of the main thread's code.
+        process ends. Both are called between any two steps of the main thread's code. After it the
+        process leaves.
 
         Raises Stopped if one came before.
         """
@@ -170,7 +172,14 @@ class StopSignals:
             self.check()
             yield
         finally:
-            self._told, self._last_words = None, no_last_words
+            self.leave()
+
+    def leave(self) -> None:
+        """Let a first stop change nothing from now on: the process ends as it is, and an exception
+        would only interrupt that.
+        """
+        self._told = self._last_words = nothing_to_do
+        self._take_again()
 
     def leave_to_child(self) -> None:
         """Let a process that a handler forks end by the signals: `Process.terminate` sends one."""

@@ -299,6 +299,28 @@ async def test_a_hangup_that_is_ignored_stays_ignored(serve: Serve, workers: str
 # --- during calls
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_stop_while_the_process_leaves_says_nothing(serve: Serve, workers: str) -> None:
+    """A process that cannot start says why in one line, also if the stop comes when it already
+    leaves: to the workers of an instance it does, if another one has failed before.
+    """
+    source = """
+        import os, signal, threading
+
+        class Leaving(threading.Timer):
+            def start(self):
+                os.kill(os.getpid(), signal.SIGTERM)
+                super().start()
+
+        threading.Timer = Leaving  # one is started when a process leaves
+        raise RuntimeError("broken")
+    """
+    server = serve(source, "--workers", workers)
+    assert await server.ends() == 3
+    (line,) = server.errors
+    assert "RuntimeError: broken" in line
+
+
 @pytest.mark.parametrize("number", STOPS)
 async def test_a_second_signal_ends_at_once(serve: Serve, number: signal.Signals) -> None:
     """A5: a second signal is an echo of the first for half a second; later it ends with 128 + n."""
