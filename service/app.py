@@ -85,7 +85,7 @@ async def run_event(
 
 
 def _event(service: Service, request: web.Request) -> EventStream | bytes:
-    """Return the body's bytes where they are here and wanted whole, as most are; else a stream."""
+    """Return the body's bytes if they are here and wanted whole, as most are; else a stream."""
     source = request.content
     if isinstance(source, WholeBody):
         if service.handlers.handler.decode and source.size <= service.settings.max_body:
@@ -118,7 +118,7 @@ def _stream(service: Service, request: web.Request) -> EventStream:
 def _begin(request: web.Request) -> None:
     """Let a body come that has not arrived whole, now that it is read.
 
-    Its sender is asked for it where it waits to be asked: nothing is sent that would be refused.
+    Its sender is asked for it if it waits to be asked: nothing is sent that would be refused.
     """
     keep_a_little()
     if "Expect" in request.headers and request.version >= (1, 1) and request.transport is not None:

@@ -102,7 +102,7 @@ def time_limit(header: str, default: float | None, margin: float) -> float | Non
     """Return the seconds a call may take: the header's, else `default`, less `margin`; None for no
     limit.
 
-    At least half of the limit is left where `margin` is larger than that.
+    At least half of the limit is left if `margin` is larger than that.
     """
     limit = _positive(header) or default
     return None if limit is None else max(limit - margin, limit / 2)

@@ -201,7 +201,7 @@ def _is_asked(parameter: inspect.Parameter) -> bool:
 
 
 def _library_of(found: Any, folder: Path) -> str:
-    """Return the module of another place than `folder` that something was imported from, "" where
+    """Return the module of another place than `folder` that something was imported from, "" if
     it was not: datadog, for example, has an `initialize` that is no hook.
     """
     home = sys.modules.get(getattr(found, "__module__", None) or "")

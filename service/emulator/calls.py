@@ -28,14 +28,14 @@ class Outcome:
     request_id: str
     body: bytes
     error_type: str = ""
-    """`X-Fc-Error-Type`; "" where the function succeeded. The API's status is 200 in both cases."""
+    """`X-Fc-Error-Type`; "" if the function succeeded. The API's status is 200 in both cases."""
     instance_id: str = ""
     duration: float = 0.0
     memory: float = 0.0
     cold: bool = False
     """True when an instance had to be started for this call."""
     log: bytes | None = None
-    """The last 4 KB of the call's log, where they were asked for and are the call's alone."""
+    """The last 4 KB of the call's log, if they were asked for and are the call's alone."""
 
 
 class InstanceView(Protocol):
@@ -67,7 +67,7 @@ class InstanceView(Protocol):
 
 
 class PlatformError(Exception):
-    """What the API answers where no function could: `code` and `status` are the platform's."""
+    """What the API answers if no function could: `code` and `status` are the platform's."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)

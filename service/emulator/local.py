@@ -98,7 +98,7 @@ class FunctionCompute:
         """
         raise_limit()
         functions = self.spec.functions
-        async with AsyncExitStack() as parts:  # undone in reverse order, here where a start fails
+        async with AsyncExitStack() as parts:  # undone in reverse order, here if a start fails
             store = self._open_store()
             parts.callback(store.close)
             self._tasks = Dispatcher(store, functions, self._counted, self._log.line)

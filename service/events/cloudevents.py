@@ -44,7 +44,7 @@ class CloudEvent(Struct, Generic[T], frozen=True, kw_only=True):
     id: str
     source: str
     type: str
-    data: T = None  # type: ignore[assignment] # `__event_decoder__` refuses it where T does
+    data: T = None  # type: ignore[assignment] # `__event_decoder__` refuses it if T does
     subject: Text = ""
     time: Moment = None
     spec_version: Text = field(default="1.0", name="specversion")

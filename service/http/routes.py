@@ -88,7 +88,7 @@ OWN_RINGS = web.AppKey("own_rings", tuple)
 
 def shortcut(app: web.Application, whole: Handler) -> Handler:
     """Return what handles a request: for `POST /invoke` what the router and the middlewares of
-    `app` come to, decided once; `whole`, aiohttp's own way, for all else, and for everything where
+    `app` come to, decided once; `whole`, aiohttp's own way, for all else, and for everything if
     the user has middlewares or signals of an answer: these may ask for the match.
     """
     resource = next((r for r in app.router.resources() if isinstance(r, Paths)), None)

@@ -43,7 +43,7 @@ def defer(package: str) -> None:
 
     `import aiohttp.web` runs aiohttp's `__init__`, which imports its client and builds two TLS
     contexts: a third of the time until the service answers, for what only a handler that is a
-    client needs. Such a handler gets all of it with `aiohttp.ClientSession`. Nothing happens where
+    client needs. Such a handler gets all of it with `aiohttp.ClientSession`. Nothing happens if
     the package is imported already, or is not as expected.
     """
     if package in sys.modules:

@@ -34,7 +34,7 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
 
 def loop_class(kind: str) -> Any:
     """Import the class of such a loop and return it: before the function's folder is on the path,
-    where a file could have uvloop's name. Raises StartError as `new_loop` does.
+    while a file could have uvloop's name. Raises StartError as `new_loop` does.
     """
     if kind != "asyncio":
         try:
@@ -97,7 +97,7 @@ def run_to_end(loop: asyncio.AbstractEventLoop, main: asyncio.Task[int]) -> int:
 
 
 def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what went wrong outside of any call, with the request id of the call that caused it where
+    """Log what went wrong outside of any call, with the request id of the call that caused it if
     that is known.
     """
     failure = context.get("exception")

@@ -104,7 +104,7 @@ def whole(low: int, high: int, *words: str) -> Kind:
 
 
 def seconds(low: float, high: float, *, optional: bool = False) -> Kind:
-    """Seconds in a range; where `optional`, also the word none."""
+    """Seconds in a range; if `optional`, also the word none."""
 
     def read(value: object) -> float | None:
         if optional and value == "none":

@@ -72,7 +72,7 @@ class Settings:
         LIMITS, 1, whole(1, 64, "auto"), "processes; auto makes one for each CPU"
     )
     timeout: float | None = row(
-        TIMES, None, DAY_OR_NONE, "a call's time where the platform names none"
+        TIMES, None, DAY_OR_NONE, "a call's time if the platform names none"
     )
     deadline_margin: float = row(
         TIMES, 0.2, seconds(0, 60), "a call is ended so long before its time is up"
@@ -95,9 +95,9 @@ class Settings:
         PROCESS, "warn", LEFT, "what becomes of tasks that a call leaves behind"
     )
     loop: Literal["auto", "asyncio", "uvloop"] = row(
-        PROCESS, "auto", LOOP, "the event loop; auto is uvloop where it is installed"
+        PROCESS, "auto", LOOP, "the event loop; auto is uvloop if it is installed"
     )
-    python_parser: bool = row(PROCESS, False, ON, "serve even where aiohttp's C parser is missing")
+    python_parser: bool = row(PROCESS, False, ON, "serve even if aiohttp's C parser is missing")
     function_handler: str = ""
     """FC_FUNCTION_HANDLER, unless a flag or SERVICE_HANDLER overrules it. Not a setting: no row."""
 

@@ -649,8 +649,9 @@ class TestPaper:
         assert settings.drain_timeout < Settings().drain_timeout
 
     def test_docs_hold_the_table(self) -> None:
-        """docs/settings.md has a row for each setting."""
+        """docs/settings.md has a row for each setting, once."""
         text = (ROOT / "docs" / "settings.md").read_text()
+        assert text.count("| setting | default |") == 1
         assert text.partition(BEGIN)[2].partition(END)[0] == written_table()
 
 
@@ -658,7 +659,8 @@ def rewrite() -> None:
     """Write both files anew."""
     (ROOT / "config" / "service.toml").write_text(written_toml())
     docs = ROOT / "docs" / "settings.md"
-    before, _, rest = docs.read_text().partition(BEGIN)
+    before, found, rest = docs.read_text().partition(BEGIN)
+    assert found, f"docs/settings.md has no line {BEGIN!r}"
     docs.write_text(before + BEGIN + written_table() + END + rest.partition(END)[2])
 
 

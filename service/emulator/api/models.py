@@ -1,6 +1,6 @@
 """Functions, tasks and destination events as the platform's JSON has them.
 
-The keys are those of the SDK's models (`alibabacloud-fc20230330`), absent where nothing is known.
+The keys are those of the SDK's models (`alibabacloud-fc20230330`), absent if nothing is known.
 """
 
 from __future__ import annotations

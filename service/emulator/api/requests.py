@@ -60,7 +60,7 @@ def _too_large(limit: int) -> PlatformError:
 
 
 def choice_of(request: web.Request, name: str, values: Sequence[str]) -> str:
-    """Return a header's value, the first of `values` where it is absent."""
+    """Return a header's value, the first of `values` if it is absent."""
     sent = request.headers.get(name, "")
     if not sent:
         return values[0]

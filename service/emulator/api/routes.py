@@ -42,7 +42,7 @@ _log = logging.getLogger(SERVICE_LOGGER)
 
 class _Plain(logging.LoggerAdapter[logging.Logger]):
     """The log as aiohttp's server uses it: it writes a traceback for each request that is no HTTP,
-    where a line says the same.
+    if a line says the same.
     """
 
     def exception(self, msg: object, *args: object, **fields: Any) -> None:

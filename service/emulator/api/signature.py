@@ -73,7 +73,7 @@ class Verifier:
         """Return the hash that the body has to have; a nonce that was accepted is used up.
 
         Raises PlatformError: `MissingRequiredHeader`, `InvalidArgument`, `InvalidAccessKeyID`,
-        `SignatureNotMatch` by Function Compute's own list of error codes, and, where that is
+        `SignatureNotMatch` by Function Compute's own list of error codes, and, if that is
         silent, `InvalidTimeStamp.Expired` and `SignatureNonceUsed` of Alibaba Cloud's API gateway.
         """
         for name in ("authorization", *REQUIRED):
@@ -139,7 +139,7 @@ def sign(
 
 
 def check_body(body: bytes, content_hash: str) -> None:
-    """Raise PlatformError `SignatureNotMatch` where the body is not the one that was signed."""
+    """Raise PlatformError `SignatureNotMatch` if the body is not the one that was signed."""
     if not hmac.compare_digest(hashlib.sha256(body).hexdigest(), content_hash):
         raise mismatch()
 

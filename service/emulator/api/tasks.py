@@ -13,7 +13,7 @@ from .requests import MAX_PAGE, PAGE_SIZE, function_of, json_answer, number_of
 
 
 async def list_async_tasks(request: web.Request) -> web.Response:
-    """ListAsyncTasks: by status, prefix of the id and time of submission; the newest first, where
+    """ListAsyncTasks: by status, prefix of the id and time of submission; the newest first, if
     nothing else is asked for.
     """
     function = function_of(request)

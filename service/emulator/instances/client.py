@@ -45,7 +45,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class InstanceAnswer:
-    """What an instance answered; `verdict` is its header x-fc-status, "" where it has none."""
+    """What an instance answered; `verdict` is its header x-fc-status, "" if it has none."""
 
     status: int
     verdict: str

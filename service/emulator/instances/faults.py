@@ -25,7 +25,7 @@ class Faults:
         """How far the instances' wall clocks are ahead; monotonic clocks are right in any case.
 
         Once it was set to anything but 0, instances that are started from then on follow each
-        change at once. It needs libfaketime: raises RuntimeError where that is not installed.
+        change at once. It needs libfaketime: raises RuntimeError if that is not installed.
         Its version 0.9.10, Debian 12's, takes the monotonic time until which a program sleeps for
         wall clock time: time.sleep() of Python 3.11 and later raises OSError in such an instance,
         what waits on an event loop or on a lock does not.

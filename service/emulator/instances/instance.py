@@ -56,8 +56,8 @@ DROPPED = 0.25
 class Conditions:
     """What holds for all instances of a function. Times in seconds.
 
-    `cap` is how many there may be, `folder` where each has a folder of its own, `mounted` whether
-    it has a /tmp of its own.
+    `cap` is how many there may be, `folder` the one in which each has its own, `mounted` whether
+    each has a /tmp of its own.
     """
 
     function: DeployedFunction

@@ -6,9 +6,9 @@ Where the platform's documents are silent, or would not do on a desk, this is wh
 - There may be `max_instances` of a function, or as many as its `reservedConcurrency` says, if that
   is less; provisioned ones count.
 - An instance that is being stopped takes no place of another one, but a new one is started beside
-  it only where both together are no more than there may be; until then its calls wait. So a server
+  it only if both together are no more than there may be; until then its calls wait. So a server
   with a port of its own can be replaced.
-- A call that waited for an instance which then does not start goes to another one where there is
+- A call that waited for an instance which then does not start goes to another one if there is
   one with room, unless it is the call for which that instance was started.
 - A provisioned instance that ends is replaced at once; one that does not start is tried again after
   1 s, 2 s, 4 s and so on up to a minute.
@@ -173,7 +173,7 @@ class InstancePool:
     async def invoke(self, call: Invocation) -> Outcome:
         """Make a call; return what the function answered, or what the platform says in its place.
 
-        Raises PlatformError: 412 where no instance starts, 429 where all are full, 502 where the
+        Raises PlatformError: 412 if no instance starts, 429 if all are full, 502 if the
         instance ends in the call. Cancelled, it leaves the call running in its instance.
         """
         self._in_flight += 1
@@ -203,7 +203,7 @@ class InstancePool:
     def _on_done(self, task: asyncio.Task[Outcome]) -> None:
         self._calls.discard(task)
         if not task.cancelled():
-            task.exception()  # where the client has left, nobody else asks
+            task.exception()  # if the client has left, nobody else asks
         self._leave()
 
     def _leave(self) -> None:

@@ -16,7 +16,7 @@ RETRIED = frozenset({429, 500, 503})
 
 
 BROKEN = frozenset({412, 502})
-"""What the API answers where the function did not start, or its process ended in the call. The
+"""What the API answers if the function did not start, or its process ended in the call. The
 platform's table of retries names neither; its pages on errors show such an end as the function's
 own error, so it is retried as one.
 """

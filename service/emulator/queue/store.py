@@ -90,7 +90,7 @@ class Store:
         """Queue a new task for writing; return it with its number, and what is done when it is on
         disk.
 
-        The future fails with StoreError where the disk did not take it. Raises TaskExists.
+        The future fails with StoreError if the disk did not take it. Raises TaskExists.
         """
         key = (task.function, task.id)
         known = "SELECT count(*) FROM task WHERE function = ? AND id = ?"
