@@ -10,97 +10,72 @@ from __future__ import annotations
 import argparse
 import asyncio
 import html
-import os
 import signal
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-import orjson
+import aiohttp
 
-from benchmarks import loads
-from service.app import assemble_app
-from service.calls.function import Function, Handlers
+import service
+from benchmarks.inside import EVENT, Nowhere, at_once, ours
 from service.calls.left_behind import task_factory
-from service.context.call import Platform
-from service.http.backend import Limits
-from service.http.server import Server
-from service.instance.assembly import SERVICE
-from service.logs.log import Logs
-from service.logs.pipe import Sink
 from service.process.loop import new_loop
-from service.settings.table import Settings
 
 CONNECTIONS = 100
 EVERY = 0.001
 """Seconds of CPU time between two looks at the stack."""
 
 PARTS = {
-    "aiohttp's parser": ("parser", "streams", "_url", "helpers"),
-    "aiohttp's request": ("web_request", "web_app", "http_writer"),
-    "connection: in flight, order, writing": (
-        *("connection", "wire", "body", "flow", "lifecycle", "server"),
-    ),
-    "context, contract, middlewares": ("middleware", "protocol", "context", "framing"),
-    "marker lines": ("logs", "lines", "sink"),
-    "slot, deadline, tasks": ("app", "calls", "admission", "spawned", "watchdog"),
-    "decoding, encoding": ("codec", "body"),
-    "the handler, with parsing its JSON": ("handler", "profile"),
-    "answer": ("answers", "web_response"),
+    "aiohttp's parser": ("http/parser", "_url", "aiohttp/streams", "aiohttp/helpers"),
+    "aiohttp's request and application": ("aiohttp/",),
+    "the handler, with parsing its JSON": ("inside",),
+    "decoding, encoding": ("calls/decode", "calls/encode"),
+    "answer": ("http/answers",),
+    "contract, middlewares": ("http/middleware", "http/routes", "protocol"),
+    "connection: bytes, order, in flight": ("http/", "calls/lifecycle"),
+    "context": ("context/",),
+    "marker lines": ("logs/",),
+    "slot, deadline, tasks": ("app", "calls/"),
 }
+"""The parts of a call, each with the begin of its modules' names; the first that fits counts."""
+
+SERVICE = Path(service.__file__).parent
+AIOHTTP = Path(aiohttp.__file__).parent
 
 Stack = tuple[str, ...]
 
 
-async def handle(event: bytes, context: Any) -> Any:
-    """Do what the benchmark's handlers do."""
-    return {"count": len(orjson.loads(event)["items"]), "requestId": context.request_id}
+def module_of(file: Path) -> str:
+    """Return a file's name as PARTS has it: the service's with its wing, and aiohttp's."""
+    if file.is_relative_to(SERVICE):
+        return str(file.relative_to(SERVICE).with_suffix(""))
+    if file.is_relative_to(AIOHTTP):
+        return f"aiohttp/{file.stem}"
+    return file.stem
 
 
-class Wire(asyncio.Transport):
-    """A transport to nowhere."""
-
-    def write(self, data: Any) -> None:
-        """Forget an answer."""
-
-    def is_closing(self) -> bool:
-        """Say no."""
-        return False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Know nothing."""
-        return default
-
-
-async def connections(sink: Sink) -> list[Any]:
-    """Return what serves the events: connections as the server makes them."""
-    handlers = Handlers(Function("profile.handle", handle, "async", bytes))
-    app = assemble_app(Settings(), Platform(), handlers, Logs(sink))
-    lifecycle = app[SERVICE].lifecycle
-    server = Server(app, lifecycle, Limits(60, 60, 2 * CONNECTIONS), sink.when_out)
-    await server.setup()
-    await lifecycle.initialized()
-    made = [server() for _ in range(CONNECTIONS)]
-    for connection in made:
-        connection.connection_made(Wire())
-    return made
+def part_of(module: str) -> str:
+    """Return the part that a module's time counts for."""
+    fits = (part for part, begins in PARTS.items() if module.startswith(begins))
+    return next(fits, "other")
 
 
 async def sample(seconds: float) -> tuple[Counter[Stack], float]:
     """Return the stacks that were seen, how often, and the seconds of CPU time of an event."""
-    served = await connections(Sink(os.open(os.devnull, os.O_WRONLY)))
-    stacks: Counter[Stack] = Counter()
+    served = await ours(at_once, CONNECTIONS)
+    for connection in served:
+        connection.connection_made(Nowhere())
+    seen: Counter[tuple[tuple[str, str], ...]] = Counter()
 
     def look(_number: int, frame: FrameType | None) -> None:
-        names = []
+        places = []
         while frame is not None:
-            code = frame.f_code
-            names.append(f"{Path(code.co_filename).stem}.{code.co_qualname}")
+            places.append((frame.f_code.co_filename, frame.f_code.co_qualname))
             frame = frame.f_back
-        stacks[tuple(reversed(names))] += 1
+        seen[tuple(places)] += 1
 
     async def serve(until: float) -> int:
         count = 0
@@ -119,19 +94,18 @@ async def sample(seconds: float) -> tuple[Counter[Stack], float]:
         count = await serve(began + seconds)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    return stacks, (time.process_time() - began) / count
-
-
-EVENT = loads.head("/invoke", loads.request_id(1), len(loads.BODY)) + loads.BODY
-"""The benchmark's request."""
+    each = (time.process_time() - began) / count
+    stacks: Counter[Stack] = Counter()
+    for places, times in seen.items():
+        stacks[tuple(f"{module_of(Path(file))}.{name}" for file, name in reversed(places))] += times
+    return stacks, each
 
 
 def table(stacks: Counter[Stack], each: float) -> str:
     """Return the microseconds of each part: of the innermost function's file."""
-    files = {file: part for part, names in PARTS.items() for file in names}
     spent: Counter[str] = Counter()
     for stack, times in stacks.items():
-        spent[files.get(stack[-1].split(".")[0], "other")] += times
+        spent[part_of(stack[-1].partition(".")[0])] += times
     total = sum(spent.values())
     lines = ["| part | µs | |", "| --- | ---: | ---: |"]
     for part, times in spent.most_common():
@@ -159,7 +133,7 @@ def flame(stacks: Counter[Stack]) -> str:
     ]
     for level, left, share, name in boxes:
         x, width, y = left * WIDTH, share * WIDTH, height - (level + 1) * HEIGHT
-        hue = 200 if name.split(".")[0] in OURS else 35
+        hue = 200 if (SERVICE / f"{name.partition('.')[0]}.py").exists() else 35
         text = html.escape(name[: int(width / (FONT * 0.55))])
         drawn.append(
             f'<g><title>{html.escape(name)} {share:.1%}</title><rect x="{x:.1f}" y="{y}"'
@@ -169,9 +143,6 @@ def flame(stacks: Counter[Stack]) -> str:
             + "</g>"
         )
     return "\n".join([*drawn, "</svg>\n"])
-
-
-OURS = {path.stem for path in (Path(__file__).parent.parent / "service").glob("*.py")}
 
 
 def _boxes(
