@@ -60,7 +60,7 @@ test-%: .venv-%/dev.stamp
 load: .venv/dev.stamp ## a load test that climbs to 200 users; TARGET=emulator shows the scale-out; leaves reports/
 	.venv/bin/python tests/load/run.py --target $(or $(TARGET),service) $(ARGS)
 
-proof: .venv/dev.stamp ## the long proofs: 10,000 calls of each kind, 200 bodies of 32 MiB at once, 10,000 mutants, 200 lives
+proof: .venv/dev.stamp ## the long proofs: 10,000 calls of each kind, 200 bodies of 32 MiB at once, 10,000 mutants, a soak at full speed, 200 lives
 	ATTRIBUTION_CALLS=10000 .venv/bin/python -m pytest --timeout 600 -rP tests/system/test_attribution.py
 	.venv/bin/python -m pytest --timeout 600 -rP -m long tests/system
 	MUTANTS=10000 .venv/bin/python -m pytest --timeout 600 tests/system/test_malformed.py -k mutants

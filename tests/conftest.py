@@ -22,6 +22,11 @@ settings.register_profile("steady", settings.get_profile("search"), derandomize=
 settings.load_profile("steady")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest and does little: the others run beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 @pytest.fixture(params=["uvloop", "asyncio"])
 def loop_kind(request: pytest.FixtureRequest) -> str:
     """The event loop under the service."""

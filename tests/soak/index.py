@@ -19,8 +19,8 @@ from service import Context, EventStream
 TICK = 0.01
 """Seconds between two looks at how late the event loop is."""
 
-HANGS = 0.6
-"""Seconds that a call takes which has less."""
+hanging: dict[str, threading.Event] = {}
+"""The plain calls that hang, by request id, until the call `release` names them."""
 
 late: deque[float] = deque(maxlen=100_000)
 here: list[Any] = []
@@ -59,6 +59,19 @@ def figures() -> dict[str, float]:
     }
 
 
+def hang(request_id: str) -> None:
+    """Hold a thread until the caller, who has been told of the time-out, lets it go."""
+    hanging[request_id] = threading.Event()
+    hanging[request_id].wait()
+    del hanging[request_id]
+
+
+def release(event: bytes) -> None:
+    """Let the call go whose request id the event is, if one hangs."""
+    if (one := hanging.get(event.decode())) is not None:
+        one.set()
+
+
 def result(what: str, size: int, checksum: int) -> Any:
     """What a call answers, or raises."""
     if what == "raises":
@@ -85,10 +98,12 @@ async def handler(event: EventStream, context: Context) -> Any:
         size, checksum = len(whole), zlib.crc32(whole)
         if what == "echo":
             return whole
+        if what == "release":
+            return None
     if what == "slow":
         await asyncio.sleep(0.01)
     if what == "hangs":
-        await asyncio.sleep(HANGS)
+        await asyncio.Event().wait()
     if what == "thread":
         await asyncio.to_thread(time.sleep, 0.001)
     return result(what, size, checksum)
@@ -101,8 +116,10 @@ def plain(event: bytes, context: Context) -> Any:
         return figures()
     if what == "echo":
         return event
+    if what == "release":
+        return release(event)
     if what in ("slow", "thread"):
         time.sleep(0.01)
     if what == "hangs":
-        time.sleep(HANGS)
+        hang(context.request_id)
     return result(what, len(event), zlib.crc32(event))

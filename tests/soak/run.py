@@ -41,8 +41,9 @@ LOOK = 0.25
 class Watched:
     """A service under load."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, pause: float) -> None:
         folder.mkdir()
+        self._pause = pause
         (folder / "index.py").write_text(FUNCTION.read_text())
         self.server = ServerProcess(folder, "", *FLAGS, *SERVICES[name])
         self.course = Course(name)
@@ -53,7 +54,7 @@ class Watched:
         """Wait until it serves."""
         port = await asyncio.to_thread(lambda: self.server.port)
         tally = self.course.tally
-        self.callers = [Caller(port, number, tally) for number in range(CALLERS)]
+        self.callers = [Caller(port, number, tally, self._pause) for number in range(CALLERS)]
         self.asking = Client(*await asyncio.open_connection("127.0.0.1", port))
         # Each thread, and the largest events all at once: what a busy hour takes sooner or later.
         more = [Caller(port, number, tally) for number in range(CONCURRENCY)]
@@ -115,11 +116,17 @@ class Watched:
 
 
 async def soak(
-    seconds: float, rounds: int, say: Callable[[str], object] = lambda _: None
+    seconds: float,
+    rounds: int,
+    say: Callable[[str], object] = lambda _: None,
+    pause: float = 0.0,
 ) -> list[Course]:
-    """Send traffic for so many seconds, in so many rounds; return what became of each service."""
+    """Send traffic for so many seconds, in so many rounds; return what became of each service.
+
+    A caller pauses for `pause` seconds between two calls.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        watched = [Watched(name, Path(folder, name)) for name in SERVICES]
+        watched = [Watched(name, Path(folder, name), pause) for name in SERVICES]
         try:
             await asyncio.gather(*(each.starts() for each in watched))
             began = time.monotonic()

@@ -62,7 +62,6 @@ def chunked(what: str, body: bytes) -> bytes:
 
 BAD_CHUNK = chunked("whole", b"abc").replace(b"3\r\n", b"z\r\n")
 MALFORMED = request(x_fc_security_token="a\x01b")
-HANGS = request(x_fc_function_name="hangs", x_fc_function_timeout="0.4")
 TOO_LARGE = request(Content_Length="40000000")
 
 METHODS = ("GET", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND")
@@ -84,11 +83,25 @@ FAULTS: dict[str, tuple[Callable[[random.Random], bytes], int, str]] = {
 """What goes wrong: the request, the status, and the error's type."""
 
 
-class Caller:
-    """One client: a connection that is made anew when it has ended, and its calls."""
+def hanging(request_id: str) -> bytes:
+    """A call that never ends by itself."""
+    return request(request_id=request_id, x_fc_function_name="hangs", x_fc_function_timeout="0.4")
 
-    def __init__(self, port: int, seed: int, tally: Tally) -> None:
+
+def released(request_id: str) -> bytes:
+    """The call that gives the thread back which one that hangs still holds."""
+    return request(request_id.encode(), x_fc_function_name="release")
+
+
+class Caller:
+    """One client: a connection that is made anew when it has ended, and its calls; between two of
+    them it pauses for so many seconds.
+    """
+
+    def __init__(self, port: int, seed: int, tally: Tally, pause: float = 0.0) -> None:
         self._port = port
+        self._pause = pause
+        self._name = f"caller-{seed}"
         self._choose = random.Random(seed)
         self._tally = tally
         self._client: Client | None = None
@@ -98,6 +111,7 @@ class Caller:
         clock = asyncio.get_running_loop().time
         while clock() < until:
             await self.call()
+            await asyncio.sleep(self._pause)
 
     async def warm_up(self) -> None:
         """Make a call of each kind with the largest event, and one with a small one."""
@@ -141,9 +155,11 @@ class Caller:
         self._tally.note(name, "" if found and told else str(answer))
 
     async def times_out(self) -> None:
-        """A call that has less time than it takes."""
-        answer = await self.ask(HANGS)
+        """A call that takes longer than its time; its thread comes back once it is answered."""
+        name = f"{self._name}-{self._tally.calls}"
+        answer = await self.ask(hanging(name))
         told = isinstance(answer, Answer) and answer.json()["errorType"] == "FunctionTimeout"
+        await self.ask(released(name))
         self._tally.note("times out", "" if told else str(answer))
 
     async def vanish(self) -> None:
