@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from tests.harness import ANSWERS_WITHIN, ECHO, ServerProcess, held_port, request
-from tests.system.instance import until
+from tests.system.instance import HEALTH, until
+from tests.system.test_limits import as_stranger, needs_a_stranger
 
 UNSHARE = ["unshare", "--pid", "--fork", "--kill-child"]
 
@@ -33,12 +34,14 @@ def may_unshare() -> bool:
 
 @asynccontextmanager
 async def as_process_1(
-    folder: Path, source: str, *flags: str, **options: Any
+    folder: Path, source: str, *flags: str, below: Sequence[str] = (), **options: Any
 ) -> AsyncIterator[tuple[ServerProcess, psutil.Process]]:
-    """A service that is process 1 of a namespace, and that process as it is seen from here."""
+    """A service that is process 1 of a namespace, and that process as it is seen from here. `below`
+    is a command that ends in running another one.
+    """
     if not may_unshare():
         pytest.skip("this machine does not let us make a process namespace")
-    command = [*UNSHARE, sys.executable, "-m", "service", "--port", "0", *flags]
+    command = [*UNSHARE, *below, sys.executable, "-m", "service", "--port", "0", *flags]
     server = ServerProcess(folder, source, command=command, **options)
     try:
         outside = psutil.Process(server.process.pid)
@@ -46,6 +49,9 @@ async def as_process_1(
             await until(lambda: bool(outside.children()))
         yield server, outside.children()[0]
     finally:
+        with suppress(psutil.NoSuchProcess):
+            for each in psutil.Process(server.process.pid).children():
+                each.kill()  # `unshare` does not if its child has become another user's
         server.kill()
 
 
@@ -53,7 +59,7 @@ ORPHANS = """
     import subprocess
 
     def handler(event, context):
-        subprocess.run(["sh", "-c", "for i in 1 2 3 4 5; do (exit 0) & done; exit 0"])
+        subprocess.run(["sh", "-c", "for i in 1 2 3 4 5; do (exit 0) & done; exit 0"], check=True)
         return subprocess.run(["sh", "-c", "exit 7"]).returncode
 """
 
@@ -73,6 +79,18 @@ async def test_process_1_reaps_orphans_and_nothing_else(tmp_path: Path, workers:
         os.kill(first.pid, signal.SIGTERM)
         assert await server.ends() == 0
         assert server.log().count("SIGTERM: stopping") == 1
+
+
+@needs_a_stranger
+async def test_orphans_do_not_use_up_the_processes_that_there_may_be(tmp_path: Path) -> None:
+    """With at most 150 processes every call can fork, though five orphans are left by each."""
+    below = as_stranger("--nproc=150", user=54322)  # of whom nothing else runs
+    async with as_process_1(tmp_path, ORPHANS, below=below) as (server, first):
+        answers = [(await server.ask(request())).body for _ in range(40)]
+        assert answers == [b"7"] * 40
+        assert (await server.ask(HEALTH)).status == 200
+        os.kill(first.pid, signal.SIGTERM)
+        assert await server.ends() == 0
 
 
 async def test_a_signal_before_the_imports_is_not_dropped(tmp_path: Path) -> None:

@@ -35,11 +35,11 @@ ECHO = """
 """
 
 
-def as_stranger(*limits: str) -> list[str]:
+def as_stranger(*limits: str, user: int = STRANGER) -> list[str]:
     """Return what starts a command as a user without a name, who may read all that we may."""
     keep = "--inh-caps=-all,+dac_read_search"
     return [
-        *("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", keep),
+        *("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", keep),
         *("--ambient-caps=+dac_read_search", *(["prlimit", *limits] if limits else [])),
     ]
 
