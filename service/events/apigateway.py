@@ -7,7 +7,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from .http import HttpAnswer, content
-from .lenient import Text, Texts, read_fields
+from .lenient import OrDefault, Text, read_fields
 
 
 class ApiGatewayEvent(Struct, frozen=True, rename="camel"):
@@ -17,15 +17,14 @@ class ApiGatewayEvent(Struct, frozen=True, rename="camel"):
 
     path: str
     http_method: str
-    headers: Texts = {}
-    query_parameters: Texts = {}
-    path_parameters: Texts = {}
+    headers: OrDefault[dict[str, str]] = {}
+    query_parameters: OrDefault[dict[str, str]] = {}
+    path_parameters: OrDefault[dict[str, str]] = {}
     body: Text = ""
-    is_base64_encoded: bool = False
+    is_base64_encoded: OrDefault[bool] = False
 
     def __post_init__(self) -> None:
-        mappings = ("headers", "query_parameters", "path_parameters")
-        read_fields(self, texts=("body",), mappings=mappings)
+        read_fields(self, ("body",))
 
     def content(self) -> bytes:
         """Return the body's bytes, decoded if the gateway sends base64."""

@@ -6,33 +6,33 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from .lenient import Moment, Text, read_fields
+from .lenient import Lenient, Moment, OrDefault, Text, read_fields
 
 
-class CdnResource(Struct, frozen=True):
+class CdnResource(Lenient, frozen=True):
     """The domain it is about."""
 
-    domain: str = ""
+    domain: OrDefault[str] = ""
 
 
-class CdnUserIdentity(Struct, frozen=True, rename="camel"):
+class CdnUserIdentity(Lenient, frozen=True, rename="camel"):
     """The account it is about."""
 
-    ali_uid: str = ""
+    ali_uid: OrDefault[str] = ""
 
 
 class CdnRecord(Struct, frozen=True, rename="camel"):
     """One thing that happened; what `event_parameter` holds depends on `event_name`."""
 
     event_name: str
-    event_parameter: dict[str, Any] = {}
+    event_parameter: OrDefault[dict[str, Any]] = {}
     event_source: Text = ""
     event_time: Moment = None
     event_version: Text = ""
     region: Text = ""
-    resource: CdnResource = CdnResource()
+    resource: OrDefault[CdnResource] = CdnResource()
     trace_id: Text = ""
-    user_identity: CdnUserIdentity = CdnUserIdentity()
+    user_identity: OrDefault[CdnUserIdentity] = CdnUserIdentity()
 
     def __post_init__(self) -> None:
         read_fields(self, ("event_source", "event_version", "region", "trace_id"), ("event_time",))

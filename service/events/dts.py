@@ -4,42 +4,41 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from msgspec import Struct
-
 from .cloudevents import CloudEvent, EventBatch
+from .lenient import Lenient, OrDefault
 
 
-class DtsField(Struct, frozen=True, rename="camel"):
+class DtsField(Lenient, frozen=True, rename="camel"):
     """One column of the table."""
 
     field_name: str
     field_position: int
-    raw_data_type_num: int = 0
-    is_primary_key: bool = False
-    is_unique_key: bool = False
+    raw_data_type_num: OrDefault[int] = 0
+    is_primary_key: OrDefault[bool] = False
+    is_unique_key: OrDefault[bool] = False
 
 
-class DtsSchema(Struct, frozen=True, rename="camel"):
+class DtsSchema(Lenient, frozen=True, rename="camel"):
     """The table."""
 
-    record_fields: list[DtsField] = []
-    database_name: str = ""
-    table_name: str = ""
-    schema_id: str = ""
+    record_fields: OrDefault[list[DtsField]] = []
+    database_name: OrDefault[str] = ""
+    table_name: OrDefault[str] = ""
+    schema_id: OrDefault[str] = ""
 
 
-class DtsValue(Struct, frozen=True):
+class DtsValue(Lenient, frozen=True):
     """One column's value; text comes as the bytes of a Java buffer, see `DtsImage.row`."""
 
     data: Any = None
-    charset: str = ""
+    charset: OrDefault[str] = ""
 
 
-class DtsImage(Struct, frozen=True, rename="camel"):
+class DtsImage(Lenient, frozen=True, rename="camel"):
     """A row before or after the change."""
 
-    values: list[DtsValue | None] = []
-    record_schema: DtsSchema = DtsSchema()
+    values: OrDefault[list[DtsValue | None]] = []
+    record_schema: OrDefault[DtsSchema] = DtsSchema()
 
     def row(self) -> dict[str, Any]:
         """Return the row as column name and value, text decoded; binary stays bytes."""
@@ -48,21 +47,21 @@ class DtsImage(Struct, frozen=True, rename="camel"):
         return {field.field_name: value and _plain(value) for field, value in pairs}
 
 
-class DtsTopicPartition(Struct, frozen=True):
+class DtsTopicPartition(Lenient, frozen=True):
     """Where the record stands in the subscription."""
 
-    topic: str = ""
-    partition: int = 0
+    topic: OrDefault[str] = ""
+    partition: OrDefault[int] = 0
 
 
-class DtsRecord(Struct, frozen=True, rename="camel"):
+class DtsRecord(Lenient, frozen=True, rename="camel"):
     """One change: `operation_type` is INSERT, UPDATE, DELETE or a DDL."""
 
     operation_type: str
-    id: int = 0
-    offset: int = 0
-    source_timestamp: int = 0
-    topic_partition: DtsTopicPartition = DtsTopicPartition()
+    id: OrDefault[int] = 0
+    offset: OrDefault[int] = 0
+    source_timestamp: OrDefault[int] = 0
+    topic_partition: OrDefault[DtsTopicPartition] = DtsTopicPartition()
     schema: DtsSchema | None = None
     before_image: DtsImage | None = None
     after_image: DtsImage | None = None

@@ -8,19 +8,19 @@ from typing import ClassVar, Final, Self
 
 from msgspec import Struct
 
-from .lenient import Moment, Text, Texts, read_fields
+from .lenient import Lenient, Moment, OrDefault, Text, read_fields
 
 HTTP_TEXTS: Final = ("account_id", "domain_name", "domain_prefix", "request_id", "time_epoch")
 
 
-class HttpRequest(Struct, frozen=True, rename="camel"):
+class HttpRequest(Lenient, frozen=True, rename="camel"):
     """The request's line, and who sent it."""
 
     method: str
-    path: str = ""
-    protocol: str = ""
-    source_ip: str = ""
-    user_agent: str = ""
+    path: OrDefault[str] = ""
+    protocol: OrDefault[str] = ""
+    source_ip: OrDefault[str] = ""
+    user_agent: OrDefault[str] = ""
 
 
 class HttpRequestContext(Struct, frozen=True, rename="camel"):
@@ -50,12 +50,12 @@ class HttpEvent(Struct, frozen=True, rename="camel"):
     request_context: HttpRequestContext
     version: Text = ""
     body: Text = ""
-    is_base64_encoded: bool = False
-    headers: Texts = {}
-    query_parameters: Texts = {}
+    is_base64_encoded: OrDefault[bool] = False
+    headers: OrDefault[dict[str, str]] = {}
+    query_parameters: OrDefault[dict[str, str]] = {}
 
     def __post_init__(self) -> None:
-        read_fields(self, ("version", "body"), mappings=("headers", "query_parameters"))
+        read_fields(self, ("version", "body"))
 
     def content(self) -> bytes:
         """Return the body's bytes, decoded if the platform sends base64."""

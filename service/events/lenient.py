@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, Optional, TypeVar, get_args
 
-from msgspec import Struct
-from msgspec.structs import force_setattr
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import FieldInfo, fields, force_setattr
 
+T = TypeVar("T")
+OrDefault = Annotated[T, "null is the default"]
+"""What a field holds; its default if it is absent or null."""
 Text = str
 """Text; "" if it is absent or null."""
 Moment = datetime | str | None
 """A time; None if it is absent, text if it cannot be read."""
-Texts = dict[str, str]
-"""Texts by their names; {} if they are absent or null."""
 
 # What these are when a handler has the event. What msgspec lets in is more: `read_fields` sees to
 # the rest.
-globals().update(Text=Any, Moment=Any, Texts=dict[str, str] | None)
+globals().update(Text=Any, Moment=Any, OrDefault=Optional)
 
 _TIME = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)[T ](\d\d?):(\d\d?)(?::(\d\d?)(?:[.,](\d{1,9}))?)?\s*(\S*)", re.ASCII
@@ -55,13 +58,15 @@ def read_moment(value: Any) -> Any:
         return value
 
 
-def read_fields(
-    event: Struct,
-    texts: tuple[str, ...] = (),
-    moments: tuple[str, ...] = (),
-    mappings: tuple[str, ...] = (),
-) -> None:
-    """Make what came in fields of Text, Moment and Texts what these names promise."""
+class Lenient(Struct, frozen=True):
+    """A part of an event whose fields of OrDefault may come as null."""
+
+    def __post_init__(self) -> None:
+        read_fields(self)
+
+
+def read_fields(event: Struct, texts: tuple[str, ...] = (), moments: tuple[str, ...] = ()) -> None:
+    """Make what came in fields of Text, Moment and OrDefault what these names promise."""
     for name in texts:
         value = getattr(event, name)
         if value.__class__ is not str:
@@ -70,6 +75,18 @@ def read_fields(
         value = getattr(event, name)
         if value.__class__ is not datetime:
             force_setattr(event, name, read_moment(value))
-    for name in mappings:
+    for name, default in _defaults(event.__class__):
         if getattr(event, name) is None:
-            force_setattr(event, name, {})
+            force_setattr(event, name, default())
+
+
+@cache
+def _defaults(kind: type[Struct]) -> tuple[tuple[str, Callable[[], Any]], ...]:
+    """Return what makes the default of each field of OrDefault."""
+    lenient = (each for each in fields(kind) if type(None) in get_args(each.type))
+    return tuple((each.name, _maker(each)) for each in lenient if each.default is not None)
+
+
+def _maker(field: FieldInfo) -> Callable[[], Any]:
+    value = field.default
+    return field.default_factory if value is NODEFAULT else lambda: value

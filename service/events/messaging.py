@@ -7,15 +7,16 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from .cloudevents import CloudEvent, EventBatch
+from .lenient import Lenient, OrDefault
 
 
-class KafkaData(Struct, frozen=True):
+class KafkaData(Lenient, frozen=True):
     """One Kafka message."""
 
     topic: str
     partition: int
     offset: int
-    timestamp: int = 0
+    timestamp: OrDefault[int] = 0
     headers: Any = None
     key: Any = None
     value: Any = None
@@ -35,13 +36,13 @@ class KafkaEvents(EventBatch[KafkaEvent]):
     """What the Kafka trigger sends."""
 
 
-class RocketMqData(Struct, frozen=True, rename="camel"):
+class RocketMqData(Lenient, frozen=True, rename="camel"):
     """One RocketMQ message."""
 
     topic: str
     body: Any = None
-    system_properties: dict[str, Any] = {}
-    user_properties: dict[str, Any] = {}
+    system_properties: OrDefault[dict[str, Any]] = {}
+    user_properties: OrDefault[dict[str, Any]] = {}
 
 
 class RocketMqEvent(CloudEvent[RocketMqData], frozen=True, kw_only=True):
@@ -72,21 +73,21 @@ class RocketMqMessages(EventBatch[RocketMqMessage]):
     """What the trigger of a self-managed RocketMQ sends."""
 
 
-class RabbitMqEnvelope(Struct, frozen=True, rename="camel"):
+class RabbitMqEnvelope(Lenient, frozen=True, rename="camel"):
     """How the message came."""
 
-    delivery_tag: int = 0
-    exchange: str = ""
-    redeliver: bool = False
-    routing_key: str = ""
+    delivery_tag: OrDefault[int] = 0
+    exchange: OrDefault[str] = ""
+    redeliver: OrDefault[bool] = False
+    routing_key: OrDefault[str] = ""
 
 
-class RabbitMqData(Struct, frozen=True):
+class RabbitMqData(Lenient, frozen=True):
     """One RabbitMQ message."""
 
     body: Any
-    envelope: RabbitMqEnvelope = RabbitMqEnvelope()
-    props: dict[str, Any] = {}
+    envelope: OrDefault[RabbitMqEnvelope] = RabbitMqEnvelope()
+    props: OrDefault[dict[str, Any]] = {}
 
 
 class RabbitMqEvent(CloudEvent[RabbitMqData], frozen=True, kw_only=True):
@@ -102,12 +103,12 @@ class RabbitMqEvents(EventBatch[RabbitMqEvent]):
     """What the RabbitMQ trigger sends."""
 
 
-class MqttProps(Struct, frozen=True, rename="camel"):
+class MqttProps(Lenient, frozen=True, rename="camel"):
     """Who sent the message, and to which topic."""
 
     first_topic: str
-    second_topic: str = ""
-    client_id: str = ""
+    second_topic: OrDefault[str] = ""
+    client_id: OrDefault[str] = ""
 
 
 class MqttMessage(Struct, frozen=True):

@@ -8,9 +8,10 @@ import msgspec
 from msgspec import Struct, field
 
 from .cloudevents import CloudEvent, EventBatch
+from .lenient import Lenient, OrDefault
 
 
-class MnsTopicEvent(Struct, frozen=True, rename="pascal"):
+class MnsTopicEvent(Lenient, frozen=True, rename="pascal"):
     """A topic's message in the JSON format."""
 
     __event_marks__: ClassVar[tuple[str, ...]] = (
@@ -19,13 +20,13 @@ class MnsTopicEvent(Struct, frozen=True, rename="pascal"):
     )
 
     message: str
-    topic_name: str = ""
-    topic_owner: str = ""
-    subscriber: str = ""
-    subscription_name: str = ""
-    publish_time: int = 0
-    message_id: str = ""
-    message_md5: str = field(default="", name="MessageMD5")
+    topic_name: OrDefault[str] = ""
+    topic_owner: OrDefault[str] = ""
+    subscriber: OrDefault[str] = ""
+    subscription_name: OrDefault[str] = ""
+    publish_time: OrDefault[int] = 0
+    message_id: OrDefault[str] = ""
+    message_md5: OrDefault[str] = field(default="", name="MessageMD5")
     attributes: dict[str, Any] = field(default={}, name="")
     """The message's attributes, which the platform mixes in with the fields above."""
 
@@ -58,20 +59,20 @@ class MnsStreamEvent(Struct, frozen=True):
             found = msgspec.json.decode(body, type=_StreamWithAttributes)
         except (ValueError, msgspec.DecodeError, RecursionError):
             return cls(body)
-        return cls(found.body.encode(), found.attrs)
+        return cls(found.body.encode(), found.attrs or {})
 
 
 class _StreamWithAttributes(Struct, forbid_unknown_fields=True):
     body: str
-    attrs: dict[str, Any]
+    attrs: dict[str, Any] | None
 
 
-class MnsQueueData(Struct, frozen=True, rename="camel"):
+class MnsQueueData(Lenient, frozen=True, rename="camel"):
     """One message of a queue."""
 
     message_id: str
     message_body: Any
-    request_id: str = ""
+    request_id: OrDefault[str] = ""
 
 
 class MnsQueueEvent(CloudEvent[MnsQueueData], frozen=True, kw_only=True):

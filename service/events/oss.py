@@ -6,48 +6,48 @@ from typing import Any, ClassVar
 
 from msgspec import Struct, field
 
-from .lenient import Moment, Text, read_fields
+from .lenient import Lenient, Moment, OrDefault, Text, read_fields
 
 
-class OssBucket(Struct, frozen=True, rename="camel"):
+class OssBucket(Lenient, frozen=True, rename="camel"):
     """The bucket that holds the object."""
 
     name: str
-    arn: str = ""
-    owner_identity: str = ""
-    virtual_bucket: str = ""
+    arn: OrDefault[str] = ""
+    owner_identity: OrDefault[str] = ""
+    virtual_bucket: OrDefault[str] = ""
 
 
-class OssObjectMeta(Struct, frozen=True, rename="camel"):
+class OssObjectMeta(Lenient, frozen=True, rename="camel"):
     """What the object was stored with; only newer events bring it."""
 
-    mime_type: str = ""
-    user_meta: dict[str, str] = {}
+    mime_type: OrDefault[str] = ""
+    user_meta: OrDefault[dict[str, str]] = {}
 
 
-class OssObject(Struct, frozen=True, rename="camel"):
+class OssObject(Lenient, frozen=True, rename="camel"):
     """The object; `key` is its name as it is, not URL-encoded."""
 
     key: str
-    size: int = 0
-    delta_size: int = 0
-    e_tag: str = ""
+    size: OrDefault[int] = 0
+    delta_size: OrDefault[int] = 0
+    e_tag: OrDefault[str] = ""
     object_meta: OssObjectMeta | None = None
 
 
-class OssInfo(Struct, frozen=True, rename="camel"):
+class OssInfo(Lenient, frozen=True, rename="camel"):
     """Which object of which bucket."""
 
     bucket: OssBucket
     object: OssObject
-    oss_schema_version: str = ""
-    rule_id: str = ""
+    oss_schema_version: OrDefault[str] = ""
+    rule_id: OrDefault[str] = ""
 
 
-class OssRequestParameters(Struct, frozen=True):
+class OssRequestParameters(Lenient, frozen=True):
     """Where the request to OSS came from."""
 
-    source_ip_address: str = field(default="", name="sourceIPAddress")
+    source_ip_address: OrDefault[str] = field(default="", name="sourceIPAddress")
 
 
 class OssRecord(Struct, frozen=True, rename="camel"):
@@ -59,9 +59,9 @@ class OssRecord(Struct, frozen=True, rename="camel"):
     event_time: Moment = None
     event_version: Text = ""
     region: Text = ""
-    request_parameters: OssRequestParameters = OssRequestParameters()
-    response_elements: dict[str, Any] = {}
-    user_identity: dict[str, Any] = {}
+    request_parameters: OrDefault[OssRequestParameters] = OssRequestParameters()
+    response_elements: OrDefault[dict[str, Any]] = {}
+    user_identity: OrDefault[dict[str, Any]] = {}
 
     def __post_init__(self) -> None:
         read_fields(self, ("event_source", "event_version", "region"), ("event_time",))

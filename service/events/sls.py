@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from msgspec import Struct
+from .lenient import Lenient, OrDefault
 
 
-class SlsSource(Struct, frozen=True, rename="camel"):
+class SlsSource(Lenient, frozen=True, rename="camel"):
     """Where the logs are: from `begin_cursor` up to `end_cursor` of one shard."""
 
     project_name: str
@@ -15,16 +15,16 @@ class SlsSource(Struct, frozen=True, rename="camel"):
     shard_id: int
     begin_cursor: str
     end_cursor: str
-    endpoint: str = ""
+    endpoint: OrDefault[str] = ""
 
 
-class SlsEvent(Struct, frozen=True, rename="camel"):
+class SlsEvent(Lenient, frozen=True, rename="camel"):
     """What the log trigger sends; the logs themselves are not in it."""
 
     __event_marks__: ClassVar[tuple[str, ...]] = ("source.logstoreName",)
 
     source: SlsSource
-    parameter: dict[str, Any] = {}
-    job_name: str = ""
-    task_id: str = ""
-    cursor_time: int = 0
+    parameter: OrDefault[dict[str, Any]] = {}
+    job_name: OrDefault[str] = ""
+    task_id: OrDefault[str] = ""
+    cursor_time: OrDefault[int] = 0

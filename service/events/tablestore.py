@@ -7,11 +7,13 @@ from typing import Any, ClassVar, Self
 import msgspec
 from msgspec import Struct
 
+from .lenient import Lenient, OrDefault
 
-class TablestoreInfo(Struct, frozen=True, rename="pascal"):
+
+class TablestoreInfo(Lenient, frozen=True, rename="pascal"):
     """When the row changed, in microseconds."""
 
-    timestamp: int = 0
+    timestamp: OrDefault[int] = 0
 
 
 class TablestoreKey(Struct, frozen=True, rename="pascal"):
@@ -30,22 +32,22 @@ class TablestoreColumn(Struct, frozen=True, rename="pascal"):
     timestamp: int | None = None
 
 
-class TablestoreRecord(Struct, frozen=True, rename="pascal"):
+class TablestoreRecord(Lenient, frozen=True, rename="pascal"):
     """One row that changed: `type` is PutRow, UpdateRow or DeleteRow."""
 
     type: str
     primary_key: list[TablestoreKey]
-    columns: list[TablestoreColumn] = []
-    info: TablestoreInfo = TablestoreInfo()
+    columns: OrDefault[list[TablestoreColumn]] = []
+    info: OrDefault[TablestoreInfo] = TablestoreInfo()
 
 
-class TablestoreEvent(Struct, frozen=True, rename="pascal"):
+class TablestoreEvent(Lenient, frozen=True, rename="pascal"):
     """What the Tablestore trigger sends."""
 
     __event_needs__: ClassVar[tuple[str, ...]] = ("cbor2",)
 
     records: list[TablestoreRecord]
-    version: str = ""
+    version: OrDefault[str] = ""
 
     @classmethod
     def __from_event__(cls, body: bytes) -> Self:

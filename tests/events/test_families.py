@@ -6,6 +6,7 @@ import importlib.util
 import json
 from typing import Any
 
+import cbor2
 import msgspec
 import pytest
 
@@ -25,10 +26,11 @@ from service.events import (
     MnsTopicEvent,
     OssEvent,
     RocketMqEvents,
+    SlsEvent,
     TablestoreEvent,
     TimerEvent,
 )
-from service.events.dts import DtsField, DtsImage, DtsSchema, DtsValue
+from service.events.dts import DtsField, DtsImage, DtsSchema, DtsTopicPartition, DtsValue
 from service.events.sample import sample
 
 
@@ -171,6 +173,27 @@ def test_without_cbor2(monkeypatch: pytest.MonkeyPatch) -> None:
         decoder(TablestoreEvent)
 
 
+def test_null_is_the_default() -> None:
+    """A field that is null is what it is if it is absent."""
+    changes = {"source.endpoint": "null", "parameter": "null", "cursorTime": "null"}
+    event = decoder(SlsEvent)(sample("sls", changes))
+    assert (event.source.endpoint, event.parameter, event.cursor_time) == ("", {}, 0)
+    (change,) = decoder(DtsEvents)(sample("dts", {"0.data.topicPartition": "null"}))
+    assert change.data.topic_partition == DtsTopicPartition()
+    record: dict[str, Any] = {"Type": "DeleteRow", "PrimaryKey": [], "Columns": None, "Info": None}
+    body = cbor2.dumps({"Version": None, "Records": [record]})
+    event = decoder(TablestoreEvent)(body)
+    assert (event.version, event.records[0].columns, event.records[0].info.timestamp) == ("", [], 0)
+
+
+def test_a_null_makes_a_default_of_its_own() -> None:
+    """What one event's default is changed to, no other event sees."""
+    changes = {"parameter": "null"}
+    first, second = (decoder(SlsEvent)(sample("sls", changes)) for _ in range(2))
+    first.parameter["key"] = "value"
+    assert second.parameter == {}
+
+
 NULLS = {
     "apigateway-get": (ApiGatewayEvent, "apigateway", {"body": "null", "queryParameters": "null"}),
     "http-get": (HttpEvent, "http", {"body": "null", "headers": "null", "version": "null"}),
@@ -178,6 +201,7 @@ NULLS = {
     "oss-time": (OssEvent, "oss.put", {"events.0.eventTime": "2026-3-11T08:22:17PRC"}),
     "oss-nulls": (OssEvent, "oss.put", {"events.0.region": "null", "events.0.eventTime": "null"}),
     "cdn-time": (CdnEvent, "cdn.log", {"events.0.eventTime": "soon", "events.0.traceId": "7"}),
+    "mns-topic": (MnsTopicEvent, "mns.topic", {"PublishTime": "null", "Subscriber": "null"}),
     "timer-payload": (TimerEvent, "timer", {"payload": "null"}),
 }
 

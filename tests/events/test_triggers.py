@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache, reduce
 from typing import Any
@@ -188,6 +189,38 @@ def test_unknown_fields(name: str) -> None:
     assert {path: at(event, path) for path in fields} == fields
 
 
+MAPPINGS = ("headers", "queryParameters", "pathParameters", "userMeta")
+"""Texts by names that are no fields."""
+
+
+def places(value: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """Each field of an event, with the mapping that has it."""
+    if isinstance(value, dict):
+        for key, inner in list(value.items()):
+            yield value, key
+            yield from () if key in MAPPINGS else places(inner)
+    if isinstance(value, list):
+        for inner in value:
+            yield from places(inner)
+
+
+@pytest.mark.parametrize("name", [name for name in JSON_ONLY if name not in TEXT])
+def test_null(name: str) -> None:
+    """What may be absent may be null."""
+    decode = decoder(SAMPLES[name][0])
+    body = orjson.loads(sample(name))
+    for mapping, key in places(body):
+        value = mapping.pop(key)
+        try:
+            decode(orjson.dumps(body))
+        except InvalidEvent:  # it is asked for
+            mapping[key] = value
+            continue
+        mapping[key] = None
+        decode(orjson.dumps(body))
+        mapping[key] = value
+
+
 WRONG: dict[str, tuple[str, dict[str, str], str]] = {
     "apigateway": (
         "apigateway",
@@ -195,7 +228,7 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
         "$.headers[...]: Expected `str`, got `int`",
     ),
     "cdn": ("cdn.log", {"events.0.eventName": "1"}, "$.events[0].eventName: Expected `str`"),
-    "dts": ("dts", {"0.data.offset": '"x"'}, "$[0].data.offset: Expected `int`, got `str`"),
+    "dts": ("dts", {"0.data.offset": '"x"'}, "$[0].data.offset: Expected `int | null`, got `str`"),
     "eventbridge": (
         "eventbridge.oss",
         {"data.oss": "[]"},
@@ -208,21 +241,29 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
     ),
     "kafka": ("kafka", {"1.data.partition": "x"}, "$[1].data.partition: Expected `int`, got `str`"),
     "mns-queue": ("mns.queue", {"0.id": "1"}, "$[0].id: Expected `str`, got `int`"),
-    "mns-topic": ("mns.topic", {"PublishTime": "x"}, "$.PublishTime: Expected `int`, got `str`"),
+    "mns-topic": (
+        "mns.topic",
+        {"PublishTime": "x"},
+        "$.PublishTime: Expected `int | null`, got `str`",
+    ),
     "mqtt": ("mqtt", {"0.props": "{}"}, "$[0].props: Object missing required field `firstTopic`"),
     "oss": (
         "oss.put",
         {"events.0.oss.object.size": "x"},
-        "$.events[0].oss.object.size: Expected `int`",
+        "$.events[0].oss.object.size: Expected `int | null`",
     ),
-    "rabbitmq": ("rabbitmq", {"1.data.envelope": "1"}, "$[1].data.envelope: Expected `object`"),
+    "rabbitmq": (
+        "rabbitmq",
+        {"1.data.envelope": "1"},
+        "$[1].data.envelope: Expected `object | null`",
+    ),
     "rocketmq": ("rocketmq.single", {"data.topic": "1"}, "$.data.topic: Expected `str`, got `int`"),
     "self-managed": ("rocketmq.self-managed", {"0.msgId": "1"}, "$[0].msgId: Expected `str`"),
     "sls": ("sls", {"source.shardId": "x"}, "$.source.shardId: Expected `int`, got `str`"),
     "tablestore": (
         "tablestore",
         {"Records.1.Columns": "1"},
-        "$.Records[1].Columns: Expected `array`",
+        "$.Records[1].Columns: Expected `array | null`",
     ),
     "timer": ("timer", {"triggerTime": "noon"}, "$.triggerTime: Invalid RFC3339 encoded datetime"),
 }
