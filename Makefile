@@ -26,7 +26,7 @@ run: $(if $(findstring --reload,$(ARGS)),.venv/dev.stamp,.venv/run.stamp) ## ser
 	@exec .venv/bin/fc-event-service $(ARGS)
 
 emulate: .venv/dev.stamp ## Function Compute on this machine, for s.yaml; ARGS="--json" is passed on
-	@exec .venv/bin/fc-event-service emulate --code . $(ARGS)
+	@exec .venv/bin/fc-event-service emulate $(DESK) $(ARGS)
 
 dev: .venv/dev.stamp ## make the environment for work on the project
 
@@ -102,7 +102,8 @@ lock: build/uv/bin/uv ## resolve the lock files again; ARGS=--upgrade moves to n
 	$(COMPILE) --group audit --output-file requirements-audit.lock $(ARGS)
 
 lock-function: build/uv/bin/uv
-	$(COMPILE) pyproject.toml $(REQUIREMENTS) --output-file requirements.lock $(ARGS)
+	@echo "Locking the packages of $(or $(REQUIREMENTS),pyproject.toml) in requirements.lock"
+	@$(COMPILE) pyproject.toml $(REQUIREMENTS) --output-file requirements.lock $(ARGS)
 	@$(if $(REQUIREMENTS),echo "$(seen)" >>requirements.lock)
 
 sbom: .venv/dev.stamp ## write docs/sbom.cdx.json, the bill of materials, anew from requirements.lock
@@ -130,6 +131,7 @@ zip: bundle ## build/code.zip for the console
 	cd build/code && rm -f ../code.zip && $(abspath build/uv)/bin/python -m zipfile -c ../code.zip *
 
 image: ## build the Dockerfile (FUNCTION=DIR below this folder); BUILD="podman build -t TAG" for another tool
+	@$(locked)
 	$(BUILD) --build-arg FUNCTION=$(FUNCTION) .
 
 settings: .venv/dev.stamp ## write config/service.toml and the table of docs/settings.md anew
@@ -154,14 +156,17 @@ OURS = $(and $(wildcard $(FUNCTION)/installed),service installed bundling)
 CODE = $(addprefix $(FUNCTION)/,$(filter-out $(OURS) tests docs benchmarks build dist reports node_modules %.egg-info %.md \
 	%.lock s.yaml Dockerfile Makefile LICENSE pyproject.toml \
 	$(patsubst $(FUNCTION)/%/pyvenv.cfg,%,$(wildcard $(FUNCTION)/*/pyvenv.cfg)),$(ALL)))
+# The files where they are take the place of what `make bundle` makes, for a s.yaml that deploys that.
+DESK = $(if $(findstring --spec,$(ARGS))$(shell grep -Es '^[^\#]*build/code' s.yaml),--code .)
 # The function's own list of packages is locked beside the project's: again whenever it has changed.
-REQUIREMENTS = $(firstword $(wildcard $(FUNCTION)/requirements.txt $(FUNCTION)/code/requirements.txt))
+REQUIREMENTS = $(firstword $(wildcard $(FUNCTION)/requirements.txt $(FUNCTION)/code/requirements.txt \
+	$(if $(filter-out /% ../%,$(FUNCTION)),./requirements.txt)))
 seen = \# $(REQUIREMENTS): $$(cksum <$(REQUIREMENTS))
 locked = $(if $(REQUIREMENTS),grep -qx "$(seen)" requirements.lock || $(MAKE) lock-function,:)
 # Strict: a package that the database does not know is not called sound.
 AUDIT = build/audit/bin/pip-audit --require-hashes --disable-pip --strict --progress-spinner off --timeout 15
 LOCK = requirements.lock
-COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --quiet --no-config --universal \
+COMPILE = UV_SYSTEM_CERTS=true UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --quiet --no-config --universal \
 	--generate-hashes --python-version 3.11
 
 # A lock names all that is needed: with --no-deps pip resolves nothing, which older ones get wrong where an extra of a
@@ -178,6 +183,8 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --qu
 .venv/dev.stamp: .venv/run.stamp requirements-dev.lock
 	@echo "Installing the tools into .venv"
 	@.venv/bin/python $(PIP) --no-deps --require-hashes -r requirements-dev.lock
+	@# Of a package that the tools need too, the function has the version that is deployed.
+	@$(if $(REQUIREMENTS),.venv/bin/python $(PIP) --no-deps --no-warn-conflicts --require-hashes -r requirements.lock)
 	@touch $@
 
 .PRECIOUS: .venv-%/dev.stamp
@@ -214,6 +221,7 @@ build/floor/stamp build/newest/stamp: pyproject.toml requirements-dev.lock build
 build/uv/bin/uv: requirements-uv.lock
 build/audit/bin/pip-audit: requirements-audit.lock
 build/uv/bin/uv build/audit/bin/pip-audit:
-	$(PYTHON) -m venv $(dir $(@D))
-	$(dir $(@D))bin/python $(PIP) --no-deps --require-hashes -r $<
+	@echo "Installing $(@F) into build/$(notdir $(patsubst %/,%,$(dir $(@D))))"
+	@$(PYTHON) -m venv $(dir $(@D))
+	@$(dir $(@D))bin/python $(PIP) --no-deps --require-hashes -r $<
 	@touch $@

@@ -27,8 +27,10 @@ def main(folder, lock, *flags):
     command += ["--require-hashes", "--no-deps", "--no-build-isolation", *flags]
     # Of its own: what was built elsewhere may have been compiled.
     command += ["--cache-dir", HERE.parent / "build" / "uv-cache", "--requirements", lock]
-    builds = {**os.environ, "PYTHONPATH": str(HERE / "builds"), "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, env=builds, stderr=subprocess.PIPE, text=True)
+    # As pip does: a registry behind a proxy may have a certificate that only the system knows.
+    variables = {"UV_SYSTEM_CERTS": "true", **os.environ}
+    variables |= {"PYTHONPATH": str(HERE / "builds"), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, env=variables, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         print(told(done.stderr), file=sys.stderr)
     return done.returncode

@@ -48,7 +48,7 @@ def test_packages_are_installed_by_their_hashes_only(name: str) -> None:
 
 def test_the_commands_that_install_are_found() -> None:
     """The environments for serving, for work and for tools, the bundle and the image are judged."""
-    assert len(commands("Makefile")) == 9
+    assert len(commands("Makefile")) == 10
     assert len(commands("Dockerfile")) == 1
     # The bundle's packages and the image's: by their hashes, with nothing that was not locked.
     tool = (ROOT / "bundling/packages.py").read_text()

@@ -1,0 +1,73 @@
+"""What `make` does for a function that brings a `s.yaml` and a `requirements.txt` of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness import ENDS_WITHIN
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder with what the commands ask for, and nothing installed."""
+    for name in ("Makefile", "pyproject.toml", "s.yaml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("requirements-dev.lock", "requirements-uv.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def commands(clone: Path, *target: str) -> list[str]:
+    """Return what `make` would run."""
+    done = subprocess.run(
+        ["make", "-n", f"PYTHON={sys.executable}", *target],
+        cwd=clone,
+        env={**os.environ, "MAKEFLAGS": ""},
+        capture_output=True,
+        text=True,
+        timeout=ENDS_WITHIN,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_the_emulator_runs_the_files_in_place_of_the_bundle(clone: Path) -> None:
+    """Nobody has to build what `s.yaml` deploys before each try."""
+    assert "--code ." in commands(clone, "emulate")[-1]
+
+
+def test_the_emulator_runs_the_folder_that_a_function_deploys(clone: Path) -> None:
+    """A `s.yaml` of the built-in runtime says where the code is, and is right."""
+    (clone / "s.yaml").write_text(
+        "# not ./build/code\nprops: {runtime: python3.10, code: ./code}\n"
+    )
+    assert "--code" not in commands(clone, "emulate")[-1]
+    assert commands(clone, "emulate", "ARGS=--json")[-1].endswith("emulate  --json")
+
+
+def test_the_functions_version_of_a_package_wins_over_the_tools(clone: Path) -> None:
+    """What `make dev` and `make emulate` install is followed by what is deployed."""
+    (clone / "requirements.txt").write_text("requests==2.32.3\n")
+    locks = [line.split()[-1] for line in commands(clone, ".venv/dev.stamp") if "-r " in line]
+    assert locks == ["requirements.lock", "requirements-dev.lock", "requirements.lock"]
+
+
+@pytest.mark.parametrize("command", ["image", "bundle", ".venv/run.stamp"])
+def test_a_list_of_packages_that_changed_is_locked_before_it_is_used(
+    clone: Path, command: str
+) -> None:
+    """For the image too, and if the function is in a folder of the clone."""
+    (clone / "shop").mkdir()
+    (clone / "requirements.txt").write_text("requests\n")
+    for function in ("FUNCTION=.", "FUNCTION=shop"):
+        said = commands(clone, command, function)
+        (asked,) = [line for line in said if "lock-function" in line]
+        assert asked.startswith('grep -qx "# ./requirements.txt: ')
