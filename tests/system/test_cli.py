@@ -6,7 +6,6 @@ import asyncio
 import base64
 import os
 import re
-import signal
 import subprocess
 import sys
 import textwrap
@@ -18,7 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.conftest import Serve
-from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN, request
+from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN
 
 HELLO = """
     import logging
@@ -428,62 +427,3 @@ def test_the_banner_says_what_is_served_where_and_how_to_try_it(serve: Serve) ->
         timeout=ANSWERS_WITHIN,
     )
     assert done.stdout == b"hi"
-
-
-# --- reload
-
-
-async def test_reload_replaces_a_process_that_is_killed_and_says_so(serve: Serve) -> None:
-    """Who connects meanwhile is served by the next process."""
-    source = """
-        import os
-
-        def handler(event, context):
-            return os.getpid()
-    """
-    server = serve(source, "--reload")
-    first = int((await server.ask(request())).body)
-    os.kill(first, signal.SIGKILL)
-    await asyncio.to_thread(server.wait_for, "was ended by SIGKILL: another one is started")
-    assert int((await server.ask(request())).body) != first
-    assert await asyncio.to_thread(server.stop) == 0
-
-
-def replace(file: Path, text: str) -> None:
-    """Put another text in the file's place, at once, as editors do. It has another length: byte
-    code is told by that from the old text's, and by the second in which the file was written.
-    """
-    new = file.with_suffix(".new")
-    new.write_text(text)
-    assert new.stat().st_size != file.stat().st_size
-    new.replace(file)
-
-
-async def test_reload_serves_a_changed_file_and_finishes_calls_on_the_old_code(
-    serve: Serve,
-) -> None:
-    """With --reload a call in flight ends on the old code, and the next one runs the new code."""
-    source = """
-        import asyncio, pathlib
-
-        async def handler(event, context):
-            if event == b"wait":
-                print("waiting")
-                while not pathlib.Path("go.txt").exists():
-                    await asyncio.sleep(0.01)
-            return "VERSION"
-    """
-    server = serve(source.replace("VERSION", "old"), "--reload")
-    old = asyncio.create_task(server.ask(request(b"wait")))
-    await asyncio.to_thread(server.wait_for, "waiting")
-    index = server.folder / "index.py"
-    text = index.read_text()
-    replace(index, text.replace('"old"', '"the new one"'))
-    await asyncio.to_thread(server.wait_for, "SIGTERM: stopping")
-    assert (await server.ask(request())).body == b"the new one"
-    replace(index, "def handler(")
-    await asyncio.to_thread(server.wait_for, "syntax error")
-    assert (await server.ask(request())).body == b"the new one"
-    (server.folder / "go.txt").touch()
-    assert (await old).body == b"old"
-    assert await asyncio.to_thread(server.stop) == 0

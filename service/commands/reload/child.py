@@ -19,8 +19,8 @@ HeardFrom = Callable[["Child", bytes], None]
 
 
 class Child:
-    """A server process. `told` is called from threads with what it tells, and with ENDED once it
-    is gone.
+    """A server process, and the processes that it starts: these end with it. `told` is called from
+    threads with what it tells, and with CHILD_ENDED once it is gone.
     """
 
     def __init__(self, arguments: Sequence[str], told: HeardFrom) -> None:
@@ -35,6 +35,9 @@ class Child:
                 fresh_command(*kept, f"--control={theirs.fileno()}"),
                 pass_fds=[theirs.fileno()],
                 env=environ,
+                # A group of its own. A Ctrl-C at the terminal is for the process that watches: it
+                # passes the stop on.
+                start_new_session=True,
             )
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -50,8 +53,9 @@ class Child:
         self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the child at once."""
-        self.process.kill()
+        """End the child at once, and what it has started."""
+        if self.process.poll() is None:
+            self._kill_group()
 
     def how_it_ended(self) -> str:
         """Return what its exit code says, for a message."""
@@ -65,10 +69,17 @@ class Child:
             while word := self._control.recv(1):
                 self._told(self, word)
 
+    def _kill_group(self) -> None:
+        with suppress(OSError):  # nobody is left in it
+            os.killpg(self.process.pid, signal.SIGKILL)
+
     def _wait(self) -> None:
         self.process.wait()
-        # Processes that it started may hold the other end: without this, `_listen` waits for them.
-        # What is on its way is read before.
+        # A pool outlives a process that was killed, and waits for ever with the old code. The
+        # number of its group is nobody else's as long as one is left in it.
+        self._kill_group()
+        # What left the group may hold the other end: without this, `_listen` waits for it. What is
+        # on its way is read before.
         with suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
         self._listener.join()
