@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 from .. import protocol
 from ..calls import tracebacks
 from ..errors import HandlerFailed, ServiceError
+from ..logs.log import log_rarely
 
 SERVER = "fc-event-service"
 """The Server field: aiohttp would name its own and Python's versions."""
@@ -192,6 +193,13 @@ def failure_answer(
         answer.force_close()
         answer.headers["Connection"] = "close"  # aiohttp does not say it to HTTP/1.0
     return answer
+
+
+def fault_answer(failure: Exception) -> Answer:
+    """Return the answer if the service itself failed; what it says may quote the request."""
+    log_rarely("service", "the service failed: %s", type(failure).__name__)
+    error = ServiceError("the service failed: see its log")
+    return failure_answer(error, protocol.new_request_id(), error_trace=False, closes=True)
 
 
 def last_answer(error: ServiceError) -> bytes:

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.calls.admission import Budget
-from service.http.answers import MAX_BLOCK
-from service.http.connection import BODY_BUFFER, MANY, ConnectionState
+from service.http.arrivals import BODY_BUFFER, MANY
 from service.instance.assembly import SERVICE
 from tests.assembly import Logged
 from tests.harness import request
@@ -162,28 +160,6 @@ async def test_what_follows_the_last_request_does_not_reset_its_answer(log: Logg
         client.leave()
 
 
-@pytest.mark.parametrize("read", [True, False], ids=["read", "given-up"])
-async def test_a_large_answer_counts_until_it_is_taken(log: Logged, read: bool) -> None:
-    """An answer that its client does not read is in the budget, once, and not for ever."""
-    budget = Budget(1 << 30)
-    size = 4 * MAX_BLOCK
-
-    async def large(_event: bytes, _context: Any) -> bytes:
-        return bytes(size)
-
-    async with served(log, large, budget=budget) as server:
-        client = Client(server)
-        client.connection.pause_writing()
-        client.send(EVENT)
-        await until(lambda: budget.used == size)
-        if read:
-            client.connection.resume_writing()
-        else:
-            client.leave()
-        await until(lambda: not budget.used)
-        assert not server.app[SERVICE].lifecycle.in_flight
-
-
 async def test_a_client_that_takes_nothing_is_given_up(log: Logged) -> None:
     """Its connection is cut after `body_timeout` seconds; one that takes something is not."""
     async with served(log, echo, body_timeout=0.01) as server:
@@ -203,17 +179,6 @@ async def test_beyond_the_limit_a_connection_is_refused(log: Logged) -> None:
         second.connection.connection_lost(None)
         first.send(EVENT)
         await until(lambda: first.transport.statuses == [200])
-
-
-async def test_the_state_goes_to_the_right_only(log: Logged) -> None:
-    """No event of a connection's life brings it back to one that it has left."""
-    async with served(log, echo) as server:
-        connection = Client(server).connection
-        for state in ConnectionState:
-            connection._go(state)
-            for behind in ConnectionState:
-                connection._go(min(behind, state))
-                assert connection._state is state
 
 
 async def test_a_drain_serves_what_waits_and_then_closes(log: Logged) -> None:

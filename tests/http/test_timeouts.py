@@ -3,38 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from service.http.timeouts import SECOND_LOOK, Timeout
-
-
-class Clock(asyncio.SelectorEventLoop):
-    """An event loop whose time passes when nothing is ready, up to the next timer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._passed = 0.0
-        select = self._selector.select  # type: ignore[attr-defined]
-
-        def at_once(seconds: float | None) -> object:
-            self._passed += seconds or 0.0
-            return select(0)
-
-        self._selector.select = at_once  # type: ignore[attr-defined]
-
-    def time(self) -> float:
-        """The seconds that have passed."""
-        return self._passed
-
-
-@pytest.fixture
-def clock() -> Iterator[Clock]:
-    """A loop in which an hour takes no time."""
-    loop = Clock()
-    yield loop
-    loop.close()
+from tests.http.clock import Clock
 
 
 def test_it_ends_after_its_seconds_and_a_second_look(clock: Clock) -> None:

@@ -93,8 +93,8 @@ def another_request(*_arguments: Any) -> Any:
     ("place", "other", "why"),
     [
         ("service.http.parser.HttpRequestParser", no_keywords, "TypeError: .*unexpected keyword"),
-        ("service.http.connection.StreamReader", NoFlowControl, "TypeError: .*protocol"),
-        ("service.http.connection.StreamWriter", no_keywords, "TypeError: .*limit"),
+        ("service.http.arrivals.StreamReader", NoFlowControl, "TypeError: .*protocol"),
+        ("service.http.answer_writer.StreamWriter", no_keywords, "TypeError: .*limit"),
         ("aiohttp.web_app.Application._make_request", another_request, "AttributeError: .*waiter"),
     ],
 )
