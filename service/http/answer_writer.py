@@ -88,7 +88,7 @@ class AnswerWriter:
         finally:
             self.stream = StreamWriter(self._protocol, self._backend.loop)
             if isinstance(response, (Answer, web.Response)):
-                response.body = None  # an idle connection keeps its last answer (F21)
+                response.body = None  # else an idle connection kept it (docs/faults.md F21)
         return True
 
 
