@@ -166,7 +166,8 @@ locked = $(if $(REQUIREMENTS),grep -qx "$(seen)" requirements.lock || $(MAKE) lo
 # Strict: a package that the database does not know is not called sound.
 AUDIT = build/audit/bin/pip-audit --require-hashes --disable-pip --strict --progress-spinner off --timeout 15
 LOCK = requirements.lock
-COMPILE = UV_SYSTEM_CERTS=true UV_CUSTOM_COMPILE_COMMAND='make lock' build/uv/bin/uv pip compile --quiet --no-config --universal \
+UV = build/uv/bin/python bundling/run_uv.py
+COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(UV) pip compile --quiet --no-config --universal \
 	--generate-hashes --python-version 3.11
 
 # A lock names all that is needed: with --no-deps pip resolves nothing, which older ones get wrong where an extra of a
@@ -202,7 +203,7 @@ build/floor/stamp build/newest/stamp: pyproject.toml requirements-dev.lock build
 	@echo "Installing into $(@D)"
 	@$(call environment,$(@D))
 	@$(@D)/bin/python $(PIP) --no-deps --require-hashes -r requirements-dev.lock
-	@build/uv/bin/uv pip compile --quiet --no-config --python $(@D)/bin/python --resolution $(RESOLUTION) \
+	@$(UV) pip compile --quiet --no-config --python $(@D)/bin/python --resolution $(RESOLUTION) \
 		--generate-hashes --output-file $(@D)/requirements.txt --upgrade pyproject.toml
 	@$(@D)/bin/python $(PIP) --no-deps --no-warn-conflicts --require-hashes -r $(@D)/requirements.txt
 	@$(@D)/bin/python $(PIP) --no-deps -e .

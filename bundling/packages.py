@@ -1,18 +1,19 @@
 """Installs the packages of a lock file into a folder, by their hashes, and compiles nothing.
 
 `python bundling/packages.py FOLDER LOCK [uv's flags]`, as `make bundle` and the Dockerfile have it.
-uv is the one beside this Python, which has setuptools, too (requirements-uv.lock).
+uv (`run_uv.py`) is the one beside this Python, which has setuptools, too (requirements-uv.lock).
 
 Most packages come as wheels. Some, Alibaba's own SDKs among them, exist as source only: these are
 built here if they are Python alone. What has to be compiled would be for this machine and not for
 the function's, so it is refused with one line.
 """
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from run_uv import environment, uv
 
 HERE = Path(__file__).resolve().parent
 REMEDIES = {"psycopg2": "take psycopg2-binary in its place"}
@@ -21,16 +22,13 @@ OTHERWISE = "take another version or another package that has a wheel for the fu
 
 def main(folder, lock, *flags):
     """Install; return the exit code."""
-    python = Path(sys.executable)
-    command = [python.with_name("uv"), "pip", "install", "--quiet", "--no-config"]
-    command += ["--python", python, "--target", folder, "--link-mode", "copy"]
+    command = [uv(), "pip", "install", "--quiet", "--no-config"]
+    command += ["--python", sys.executable, "--target", folder, "--link-mode", "copy"]
     command += ["--require-hashes", "--no-deps", "--no-build-isolation", *flags]
     # Of its own: what was built elsewhere may have been compiled.
     command += ["--cache-dir", HERE.parent / "build" / "uv-cache", "--requirements", lock]
-    # As pip does: a registry behind a proxy may have a certificate that only the system knows.
-    variables = {"UV_SYSTEM_CERTS": "true", **os.environ}
-    variables |= {"PYTHONPATH": str(HERE / "builds"), "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, env=variables, stderr=subprocess.PIPE, text=True)
+    builds = {**environment(), "PYTHONPATH": str(HERE / "builds"), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, env=builds, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         print(told(done.stderr), file=sys.stderr)
     return done.returncode

@@ -10,9 +10,15 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from bundling.run_uv import read_settings
 
 ROOT = Path(__file__).parents[2]
 SETUP = "from setuptools import Extension, setup\nsetup(name={name!r}, version='1.0', {what})\n"
@@ -136,3 +142,68 @@ def test_the_sdk_of_oss_is_bundled(tmp_path: Path) -> None:
     if python is None:
         pytest.skip("there is no Python 3.11, which the bundle is for")
     subprocess.run([python, "-c", "import oss2; oss2.Bucket"], env=environ, check=True)
+
+
+# --- where packages come from
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a package index on loopback, of the files in `folder`."""
+
+    class Index(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def handler(*arguments: object) -> Index:
+        return Index(*arguments, directory=str(folder))  # type: ignore[arg-type]
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/simple"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("by", ["a file", "a variable"])
+def test_packages_come_from_the_index_that_pip_is_told_of(
+    tools: Path, tmp_path: Path, by: str
+) -> None:
+    """Where `make run` works behind a mirror, `make bundle` does."""
+    folder = tmp_path / "archives"
+    lock = sdist(folder, "quite_pure", "py_modules=['quite_pure']")
+    page = folder / "simple" / "quite-pure"
+    page.mkdir(parents=True)
+    (page / "index.html").write_text("<a href='/quite_pure-1.0.tar.gz'>quite_pure-1.0.tar.gz</a>")
+    config = folder / "pip.conf"
+    environ = {
+        k: v for k, v in os.environ.items() if not k.startswith(("UV_", "PIP_", "COVERAGE_"))
+    }
+    with served(folder) as address:
+        config.write_text(f"[global]\nindex-url = {address}\n" if by == "a file" else "")
+        if by == "a variable":
+            environ["PIP_INDEX_URL"] = address
+        (folder / "lock").write_text(lock)
+        done = subprocess.run(
+            [sys.executable, tools / "packages.py", folder / "packages", folder / "lock"],
+            env={**environ, "PIP_CONFIG_FILE": str(config)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    assert (folder / "packages" / "quite_pure.py").exists()
+
+
+def test_a_variable_of_pips_stands_above_its_files() -> None:
+    """And what is said for `install` above what is said for all of its commands."""
+    listed = """global.cert='/a.pem'
+global.index-url='one'
+install.index-url='two'
+:env:.cert='/b.pem'
+"""
+    assert read_settings(listed) == {"index-url": "two", "cert": "/b.pem"}
+    assert read_settings("") == {}
