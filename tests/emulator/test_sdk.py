@@ -180,7 +180,7 @@ async def test_the_sdk_reads_functions(tmp_path: Path) -> None:
         sdk = client(api)
         got = await sdk.get_function_async("a", models.GetFunctionRequest())
         assert got.body.function_name == "a"
-        assert got.body.custom_runtime_config.command == ["python3", "server.py"]
+        assert (got.body.runtime, got.body.memory_size) == ("custom.debian12", 512)
         listed = await asyncio.to_thread(sdk.list_functions, models.ListFunctionsRequest(limit=1))
         assert [found.function_name for found in listed.body.functions] == ["a"]
         assert listed.body.next_token == "a"

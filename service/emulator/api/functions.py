@@ -19,6 +19,7 @@ from .models import (
     provision_model,
     scaling_model,
     trigger_model,
+    vpc_model,
 )
 from .platform import ID, PLATFORM
 from .requests import MAX_PAGE, PAGE_SIZE, function_of, json_answer, number_of
@@ -81,7 +82,7 @@ async def list_triggers(request: web.Request) -> web.Response:
     found = {trigger["triggerName"]: trigger for _, trigger in triggers(function.props)}
     page, more = _page(request, sorted(found), request.query.get("prefix", ""))
     started = request.app[PLATFORM].started
-    models = [trigger_model(function, found[name], started) for name in page]
+    models = [trigger_model(found[name], started) for name in page]
     return json_answer({"triggers": models, **more})
 
 
@@ -90,7 +91,7 @@ async def get_trigger(request: web.Request) -> web.Response:
     function, name = function_of(request), request.match_info["trigger"]
     for _, trigger in triggers(function.props):
         if trigger["triggerName"] == name:
-            return json_answer(trigger_model(function, trigger, request.app[PLATFORM].started))
+            return json_answer(trigger_model(trigger, request.app[PLATFORM].started))
     told = f"trigger '{name}' of function '{function.name}' does not exist"
     raise PlatformError(404, "TriggerNotFound", told)
 
@@ -146,6 +147,20 @@ async def get_scaling(request: web.Request) -> web.Response:
     """GetScalingConfig: what the file wants, and how many instances there are."""
     function = function_of(request)
     return json_answer(scaling_model(function, _running(request, function)))
+
+
+async def list_scaling(request: web.Request) -> web.Response:
+    """ListScalingConfigs: those of the functions that have one in the file."""
+
+    def model(function: DeployedFunction) -> dict[str, Any]:
+        return scaling_model(function, _running(request, function))
+
+    return _configs(request, "scalingConfig", "scalingConfigs", model)
+
+
+async def list_vpc_bindings(request: web.Request) -> web.Response:
+    """ListVpcBindings, from the file."""
+    return json_answer(vpc_model(function_of(request)))
 
 
 async def list_versions(request: web.Request) -> web.Response:

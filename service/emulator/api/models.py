@@ -16,36 +16,19 @@ from ..queue.task import AsyncTask, Step
 from ..spec.document import section
 from ..spec.model import DeployedFunction
 from ..texts import _milliseconds, _text, function_arn
-
-OF_FUNCTION = frozenset(
-    (
-        *("functionName", "runtime", "handler", "description", "tags", "resourceGroupId", "role"),
-        *("memorySize", "cpu", "diskSize", "gpuConfig", "timeout", "idleTimeout"),
-        *("instanceConcurrency", "instanceLifecycleConfig", "instanceIsolationMode"),
-        *("sessionAffinity", "sessionAffinityConfig", "enableLongLiving", "disableOndemand"),
-        *("customRuntimeConfig", "customContainerConfig", "environmentVariables", "layers"),
-        *("internetAccess", "vpcConfig", "nasConfig", "ossMountConfig", "polarFsConfig"),
-        *("customDNS", "logConfig", "tracingConfig", "disableInjectCredentials"),
-    )
-)
-"""Keys of the file that are the function's own; others are those of what belongs to it."""
+from .deployed import deployed_props, role_arn
 
 
 def function_model(function: DeployedFunction, created: float) -> dict[str, Any]:
-    """Return GetFunction's answer: what the file says, and the platform's defaults. `created` (Unix
-    seconds) is when the emulator read the file.
+    """Return GetFunction's answer: the function as a deployment of the file leaves it. `created`
+    (Unix seconds) is when the emulator read the file.
 
     `codeChecksum` and `codeSize` are those of the package that a deployment makes: there is none.
     """
     time = _moment(created)
     return {
+        **deployed_props(function),
         "runtime": function.runtime,
-        "handler": function.handler,
-        "instanceConcurrency": function.concurrency,
-        "memorySize": function.memory,
-        "timeout": _whole(function.timeout),
-        **_runtime(function),
-        **{key: value for key, value in function.props.items() if key in OF_FUNCTION},
         "functionName": function.name,
         "functionArn": function_arn(function),
         "functionId": function.name,
@@ -54,13 +37,6 @@ def function_model(function: DeployedFunction, created: float) -> dict[str, Any]
         "state": "Active",
         "lastUpdateStatus": "Successful",
     }
-
-
-def _runtime(function: DeployedFunction) -> dict[str, Any]:
-    """Return the start command as it is played, for a file that leaves it to the platform."""
-    if not function.runtime.startswith("custom") or function.runtime == "custom-container":
-        return {}
-    return {"customRuntimeConfig": {"command": list(function.command), "port": function.port}}
 
 
 def instance_model(instance: InstanceView, status: str) -> dict[str, Any]:
@@ -75,10 +51,12 @@ def instance_model(instance: InstanceView, status: str) -> dict[str, Any]:
     }
 
 
-def trigger_model(
-    function: DeployedFunction, trigger: Mapping[str, Any], created: float
-) -> dict[str, Any]:
-    """Return GetTrigger's answer; the configuration is a text, as in the SDK."""
+def trigger_model(trigger: Mapping[str, Any], created: float) -> dict[str, Any]:
+    """Return GetTrigger's answer; the configuration is a text, as in the SDK.
+
+    An HTTP trigger has no address here. What belongs to the platform alone (`targetArn`, `status`)
+    is absent: `s plan` would take it for a difference.
+    """
     config, time = trigger.get("triggerConfig", {}), _moment(created)
     model = {
         "triggerName": trigger["triggerName"],
@@ -86,23 +64,26 @@ def trigger_model(
         "triggerId": trigger["triggerName"],
         "triggerConfig": config if isinstance(config, str) else orjson.dumps(config).decode(),
         "qualifier": trigger.get("qualifier", "LATEST"),
-        "targetArn": function_arn(function),
+        "description": trigger.get("description", ""),
         "createdTime": time,
         "lastModifiedTime": time,
     }
-    kept = ("description", "invocationRole", "sourceArn")
-    return model | {key: trigger[key] for key in kept if key in trigger}
+    if "sourceArn" in trigger:
+        model["sourceArn"] = trigger["sourceArn"]
+    if "invocationRole" in trigger:
+        model["invocationRole"] = role_arn(trigger["invocationRole"])
+    if trigger["triggerType"] == "http":
+        model["httpTrigger"] = {"urlInternet": "", "urlIntranet": ""}
+    return model
 
 
 def async_config_model(function: DeployedFunction, created: float) -> dict[str, Any]:
-    """Return GetAsyncInvokeConfig's answer."""
-    config, time = function.asynchronous, _moment(created)
+    """Return GetAsyncInvokeConfig's answer; what the file leaves to the platform is absent."""
+    time = _moment(created)
+    said = section(function.props, "asyncInvokeConfig")
     return {
+        **{key: value for key, value in said.items() if key != "qualifier"},
         "functionArn": function_arn(function),
-        "asyncTask": config.task,
-        "maxAsyncRetryAttempts": config.retries,
-        "maxAsyncEventAgeInSeconds": _whole(config.max_age),
-        "destinationConfig": section(function.props, "asyncInvokeConfig", "destinationConfig"),
         "createdTime": time,
         "lastModifiedTime": time,
     }
@@ -111,6 +92,12 @@ def async_config_model(function: DeployedFunction, created: float) -> dict[str, 
 def concurrency_model(function: DeployedFunction) -> dict[str, Any]:
     """Return GetConcurrencyConfig's answer."""
     return {"functionArn": function_arn(function), **section(function.props, "concurrencyConfig")}
+
+
+def vpc_model(function: DeployedFunction) -> dict[str, Any]:
+    """Return ListVpcBindings' answer."""
+    listed = section(function.props, "vpcBinding").get("vpcIds")
+    return {"vpcIds": listed if isinstance(listed, list) else []}
 
 
 def provision_model(function: DeployedFunction, current: int) -> dict[str, Any]:
@@ -128,8 +115,7 @@ def scaling_model(function: DeployedFunction, current: int) -> dict[str, Any]:
     """Return GetScalingConfig's answer; `current` is how many instances there are."""
     return {
         "functionArn": function_arn(function),
-        **section(function.props, "scalingConfig"),
-        "minInstances": function.provisioned,
+        **(section(function.props, "scalingConfig") or {"minInstances": function.provisioned}),
         "targetInstances": function.provisioned,
         "currentInstances": current,
     }
@@ -168,10 +154,6 @@ def _step_model(number: int, step: Step) -> dict[str, Any]:
         "timestamp": _milliseconds(step.time),
         "eventDetail": step.detail,
     }
-
-
-def _whole(seconds: float) -> int | float:
-    return int(seconds) if seconds == int(seconds) else seconds
 
 
 def _moment(seconds: float) -> str:

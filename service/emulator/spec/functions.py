@@ -74,7 +74,8 @@ class Functions:
             return
         where = (*place, "component")
         component = str(self._references.resolve(resource["component"], where))
-        component = component.removeprefix("devsapp/").partition("@")[0]
+        # The component of a registry, one version of it, or a copy of it on this machine.
+        component = component.partition("@")[0].rstrip("/").rpartition("/")[2]
         if component == "fc":
             self._left_out[where] = "fc is that of FC 2, and left out: the emulator reads fc3"
         elif component != "fc3":

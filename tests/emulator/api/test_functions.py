@@ -120,12 +120,13 @@ async def test_a_function_is_told_as_the_file_has_it(tmp_path: Path) -> None:
 
 
 async def test_what_a_file_leaves_out_has_the_platforms_default(tmp_path: Path) -> None:
-    """What the platform fills in itself, and no more."""
+    """What a deployment fills in, and no more."""
     async with sdk(tmp_path) as client:
         found = (await client.get_function_async("bare", models.GetFunctionRequest())).body
     assert (found.instance_concurrency, found.memory_size, found.timeout) == (1, 512, 3)
-    assert found.custom_runtime_config.port == 9000
-    assert "environmentVariables" not in found.to_map()
+    assert (found.cpu, found.disk_size, found.role, found.description) == (0.35, 512, "", "")
+    assert (found.handler, found.internet_access) == ("handler", True)
+    assert not {"environmentVariables", "customRuntimeConfig"} & found.to_map().keys()
 
 
 async def test_the_instances_that_are_there_are_listed(tmp_path: Path) -> None:
@@ -165,12 +166,12 @@ async def test_triggers_are_listed_page_by_page_and_read_by_name(tmp_path: Path)
 
 
 async def test_the_configuration_of_asynchronous_calls_is_told(tmp_path: Path) -> None:
-    """With the platform's defaults; a function without one has none."""
+    """As the file has it; a function without one has none."""
     async with sdk(tmp_path) as client:
         request = models.GetAsyncInvokeConfigRequest()
         found = (await client.get_async_invoke_config_async("full", request)).body
         assert (found.max_async_retry_attempts, found.async_task) == (1, True)
-        assert found.max_async_event_age_in_seconds == 86_400
+        assert found.max_async_event_age_in_seconds is None
         with pytest.raises(ClientException) as caught:
             await client.get_async_invoke_config_async("bare", request)
         assert caught.value.code == "AsyncConfigNotExists"

@@ -602,10 +602,13 @@ def test_a_document_that_is_no_mapping_is_told(folder: Path) -> None:
     assert refusal(folder, ["x"]) == ["is not a mapping with edition, resources and so on"]
 
 
-def test_a_version_of_the_component_is_taken(folder: Path) -> None:
-    """`devsapp/fc3@0.1.2` is fc3, too; another component beside it is warned of."""
+@pytest.mark.parametrize(
+    "component", ["devsapp/fc3@0.1.2", "fc3@dev", "/opt/components/fc3", "./fc3/", "../fc3@0.1.2"]
+)
+def test_a_version_of_the_component_is_taken(component: str, folder: Path) -> None:
+    """So is a copy of it on this machine; another component beside it is warned of."""
     value = document({})
-    value["resources"]["fn"]["component"] = "devsapp/fc3@0.1.2"
+    value["resources"]["fn"]["component"] = component
     value["resources"]["domain"] = {"component": "fc3-domain", "props": {}}
     spec = read_mapping(value, folder=folder)
     assert [*spec.functions] == ["fn"]
