@@ -75,16 +75,16 @@ async def ours(handle: Handle, number: int) -> list[Any]:
     from service.http.backend import Limits
     from service.http.server import Server
     from service.instance.assembly import SERVICE
+    from service.logs.gathering import GatheringPipe
     from service.logs.log import Logs
-    from service.logs.pipe import Sink
     from service.settings.table import Settings
 
     asyncio.get_running_loop().set_task_factory(task_factory)
-    sink = Sink(os.open(os.devnull, os.O_WRONLY))
+    pipe = GatheringPipe(os.open(os.devnull, os.O_WRONLY))
     handlers = Handlers(Function("inside.handle", handle, "async", bytes))
-    app = assemble_app(Settings(), Platform(), handlers, Logs(sink))
+    app = assemble_app(Settings(), Platform(), handlers, Logs(pipe))
     lifecycle = app[SERVICE].lifecycle
-    server = Server(app, lifecycle, Limits(60, 60, 2 * number), sink.when_out)
+    server = Server(app, lifecycle, Limits(60, 60, 2 * number), pipe.when_out)
     await server.setup()
     await lifecycle.initialized()
     return [server() for _ in range(number)]

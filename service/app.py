@@ -175,7 +175,7 @@ def _paths(
 
 
 async def _start(app: web.Application) -> None:
-    app[SERVICE].logs.sink.attach()
+    app[SERVICE].logs.pipe.attach()
     app[SERVICE].lifecycle.start()
     app[SERVICE].watchdog.start()
     app[SERVICE].watchdog.wake()  # the initializer may block the loop too
@@ -184,4 +184,4 @@ async def _start(app: web.Application) -> None:
 async def _close(app: web.Application) -> None:
     app[SERVICE].watchdog.stop()
     app[SERVICE].threads.close()
-    app[SERVICE].logs.sink.detach()
+    app[SERVICE].logs.pipe.detach()

@@ -16,8 +16,8 @@ from .calls.function import HOOKS
 from .calls.loader import load, take
 from .errors import ServiceError
 from .instance.assembly import SERVICE
+from .logs.gathering import GatheringPipe
 from .logs.log import Logs
-from .logs.pipe import Sink
 from .process.patches import install
 from .settings.load import load_settings
 from .settings.table import ROWS
@@ -51,7 +51,7 @@ def create_app(
         handlers = load(loaded.settings.handlers, cwd, **hooks)
     else:
         handlers = take(handler, cwd, **hooks)
-    logs = Logs(Sink(1), loaded.settings.log_format)
+    logs = Logs(GatheringPipe(1), loaded.settings.log_format)
     app = assemble_app(loaded.settings, loaded.platform, handlers, logs, middlewares=middlewares)
     _log_while_served(app, logs, loaded.settings.log_level)
     app.on_cleanup.insert(0, _stop)
@@ -63,7 +63,7 @@ def _log_while_served(app: web.Application, logs: Logs, level: str) -> None:
     changes = ExitStack()
 
     async def begin(_app: web.Application) -> None:
-        changes.callback(logs.sink.close)
+        changes.callback(logs.pipe.close)
         changes.callback(logs.close)
         changes.callback(install(logs, level))
 

@@ -22,8 +22,8 @@ from service.calls.callables import HandlerKind
 from service.calls.decode import decoder
 from service.calls.stream import EventStream
 from service.context.call import Platform
+from service.logs.gathering import GatheringPipe
 from service.logs.log import Logs
-from service.logs.pipe import Sink
 from service.process.patches import route
 from service.settings.table import Settings
 
@@ -39,13 +39,13 @@ def untimed(lines: list[str]) -> list[str]:
 
 
 class Pipe:
-    """A pipe with the service's sink at one end, to read back at the other what was logged."""
+    """A pipe with the service's log at one end, to read back at the other what was logged."""
 
     def __init__(self, capacity: int = 1024 * 1024, size: int = 1024 * 1024) -> None:
         self.reader, self.writer = os.pipe()
         fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, size)
         os.set_blocking(self.reader, False)
-        self.sink = Sink(self.writer, capacity)
+        self.log = GatheringPipe(self.writer, capacity)
 
     def read(self) -> bytes:
         """Everything that is in the pipe now."""
@@ -70,7 +70,7 @@ class Pipe:
 
     def close(self) -> None:
         """Give all descriptors back."""
-        self.sink.close()
+        self.log.close()
         os.close(self.writer)
         if self.reader >= 0:
             os.close(self.reader)
@@ -84,7 +84,7 @@ Logged = tuple[Logs, Pipe]
 def logged(log_format: str = "text", level: str = "INFO") -> Iterator[Logged]:
     """The process's `logging`, stdout and stderr routed into a pipe."""
     pipe = Pipe()
-    logs = Logs(pipe.sink, log_format)
+    logs = Logs(pipe.log, log_format)
     undo = route(logs, level)
     access = logging.getLogger("aiohttp.access")  # of aiohttp's test server: the service has none
     access.disabled = True

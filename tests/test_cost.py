@@ -21,8 +21,8 @@ from service.calls.lifecycle import Lifecycle
 from service.http.backend import Limits
 from service.http.server import Server
 from service.instance.assembly import SERVICE
+from service.logs.gathering import GatheringPipe
 from service.logs.log import Logs
-from service.logs.pipe import Sink
 from service.process.loop import new_loop
 from tests.assembly import assembled
 from tests.conftest import Serve
@@ -99,15 +99,15 @@ class Wire(asyncio.Transport):
         """Nothing is open."""
 
 
-async def count(sink: Sink) -> Counter[str]:
+async def count(pipe: GatheringPipe) -> Counter[str]:
     """The Python functions that 100 events at once call, each on its own connection."""
 
     async def handler(event: bytes, _context: Any) -> Any:
         return {"count": len(orjson.loads(event)["items"])}
 
-    app = assembled(Logs(sink), handler)
+    app = assembled(Logs(pipe), handler)
     lifecycle: Lifecycle = app[SERVICE].lifecycle
-    server = Server(app, lifecycle, Limits(60, 60, 100), sink.when_out)
+    server = Server(app, lifecycle, Limits(60, 60, 100), pipe.when_out)
     await server.setup()
     await lifecycle.initialized()
     wires = [Wire() for _ in range(100)]
@@ -144,7 +144,7 @@ def test_a_small_event_calls_few_functions(tmp_path: Path) -> None:
         loop = new_loop("auto")
         loop.set_task_factory(task_factory)
         try:
-            calls = Context().run(loop.run_until_complete, count(Sink(file.fileno())))
+            calls = Context().run(loop.run_until_complete, count(GatheringPipe(file.fileno())))
         finally:
             loop.close()
     each = sum(calls.values()) / 100

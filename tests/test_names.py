@@ -35,7 +35,7 @@ def test_both_names_are_one_package(folder: Path, first: str) -> None:
         import {first}
         import service, fc_event_service
         import service.events, fc_event_service.events
-        from service.logs.pipe import Sink
+        from service.logs.pipe import LogPipe
         from fc_event_service.logs import pipe
         import fc_event_service.settings.table as table
         import service.settings.table as same_table
@@ -43,7 +43,7 @@ def test_both_names_are_one_package(folder: Path, first: str) -> None:
         assert service is fc_event_service
         assert service.Context is fc_event_service.Context
         assert service.events is fc_event_service.events
-        assert Sink is pipe.Sink
+        assert LogPipe is pipe.LogPipe
         assert table is same_table
         """,
         folder,

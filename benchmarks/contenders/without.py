@@ -25,7 +25,7 @@ def nothing(*_):
 def without_markers():
     def marker(self, _, *, gather=False):
         if gather:  # the answers of a turn still leave together: that is not the lines' price
-            self.sink.gather(b"")
+            self.pipe.gather(b"")
 
     log.Logs.marker = marker
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from ..calls.function import HOOKS, Handlers
 from ..calls.loader import load
 from ..logs.capture import unbuffer_wrappers
+from ..logs.gathering import GatheringPipe
 from ..logs.log import Logs
-from ..logs.pipe import Sink
 from ..process.loop import loop_class
 from ..process.patches import check_threads, install
 from ..process.signals import SIGNALS
@@ -27,7 +27,7 @@ def logged(settings: Settings, descriptor: int) -> Iterator[Logs]:
     """Within this, all that the function prints and logs leaves by a file descriptor, line by line,
     with the request id of its call.
     """
-    logs = Logs(Sink(descriptor), settings.log_format)
+    logs = Logs(GatheringPipe(descriptor), settings.log_format)
     undo = install(logs, settings.log_level)
     try:
         yield logs

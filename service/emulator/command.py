@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import UsageError
-from ..logs.pipe import Sink
+from ..logs.gathering import GatheringPipe
 from .disagreements import disagreements
 from .figures import summary
 from .instances.pool import Options
@@ -135,9 +135,9 @@ def emulate(flags: argparse.Namespace, cwd: Path) -> int:
 async def _emulate(
     spec: Spec, path: Path, key: tuple[str, str] | None, flags: argparse.Namespace, cwd: Path
 ) -> int:
-    sink = Sink(1)
-    sink.attach()
-    log = Log(sink.gather, as_json=flags.json)
+    pipe = GatheringPipe(1)
+    pipe.attach()
+    log = Log(pipe.gather, as_json=flags.json)
     played = FunctionCompute(
         spec,
         log=log,
@@ -159,14 +159,14 @@ async def _emulate(
         if flags.json:
             log.line(line)
         else:
-            sink.gather(f"{line}\n".encode())
+            pipe.gather(f"{line}\n".encode())
 
     try:
         return await _play(played, flags, say)
     finally:
-        sink.detach()
-        sink.flush(LAST_LINES)
-        sink.close()
+        pipe.detach()
+        pipe.flush(LAST_LINES)
+        pipe.close()
 
 
 def _access_key(text: str | None) -> tuple[str, str] | None:

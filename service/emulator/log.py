@@ -16,7 +16,7 @@ NOBODY = "-"
 class Log:
     """Writes lines of text, or of JSON, each with time, function, instance and request id.
 
-    `write` takes whole lines and never blocks: `service.sink.Sink(1).gather`, for example, which
+    `write` takes whole lines and never blocks: `GatheringPipe(1).gather`, for example, which
     keeps what a slow reader does not take yet, up to a limit, and counts what it drops beyond it.
     """
 

@@ -47,9 +47,9 @@ def framed(
     answer.
 
     Both lines are out before the answer. The Start line is out before the handler runs, too: it is
-    there even if that ends the process. In a crowd (`Sink.crowded`) the lines of a turn of the loop
-    are written together, and a Start line is out before the handler's own first line. Operations
-    that are not `logged` have no lines.
+    there even if that ends the process. In a crowd (`GatheringPipe.crowded`) the lines of a turn of
+    the loop are written together, and a Start line is out before the handler's own first line.
+    Operations that are not `logged` have no lines.
     """
     operations = {operation.path: operation for operation in logged}
 
@@ -65,7 +65,7 @@ def framed(
         operation = operations.get(path_of(request))
         if operation is None:
             return _identified(await handler(request), request_id)
-        crowded = logs.sink.crowded()
+        crowded = logs.pipe.crowded()
         logs.marker(protocol.start_line(operation, request_id), gather=crowded)
         if why_new:
             _log.info("%s: this one was generated", why_new)

@@ -51,7 +51,8 @@ class BufferedConnection(Connection, asyncio.BufferedProtocol):
 
 class Server:
     """Runs an application: its start and end are those of aiohttp's AppRunner, its connections are
-    ours. `when_out` is the log's (`Sink.when_out`); `budget` counts answers that wait for clients.
+    ours. `when_out` is the log's (`GatheringPipe.when_out`); `budget` counts answers that wait for
+    clients.
     """
 
     def __init__(

@@ -51,7 +51,7 @@ async def health_of(
         "lost": lost,
         "stalls": service.watchdog.stalls,
         "bodyBytes": service.budget.used,
-        "logLinesLost": service.logs.sink.lost,
+        "logLinesLost": service.logs.pipe.lost,
         "loopLagSeconds": round(now - began, 6),
         "uptimeSeconds": round(now - service.started, 3),
     }

@@ -57,7 +57,7 @@ class Route(io.TextIOBase):
 
     def soon(self, step: Callable[[], None]) -> None:
         """Have something done once the code that runs now lets the loop go on."""
-        self._logs.sink.call_soon(step)
+        self._logs.pipe.call_soon(step)
 
     def writelines(self, lines: Iterable[Any]) -> None:
         """Take several pieces of text."""

@@ -1,4 +1,4 @@
-"""Whose log lines they are: routes from `logging`, `print` and `stderr` into one sink, each line
+"""Whose log lines they are: routes from `logging`, `print` and `stderr` into one pipe, each line
 with its request id.
 """
 
@@ -11,8 +11,8 @@ from weakref import WeakSet
 
 from ..context.call import RUNNING
 from ..protocol import MAX_LOG_LINE, SERVICE_LOGGER
+from .gathering import GatheringPipe
 from .lines import FORMATS, NOWHERE
-from .pipe import Sink
 
 FUNCTIONS = "fc"
 """The logger of `context.logger`."""
@@ -24,13 +24,11 @@ _log = logging.getLogger(SERVICE_LOGGER)
 
 
 class Logs:
-    """The service's log: formats lines, knows which call they belong to, and hands them to the
-    sink.
-    """
+    """The service's log: formats lines, and knows which call they belong to."""
 
-    def __init__(self, sink: Sink, log_format: str = "text") -> None:
-        self.sink = sink
-        self._format = sink.form = FORMATS[log_format]
+    def __init__(self, pipe: GatheringPipe, log_format: str = "text") -> None:
+        self.pipe = pipe
+        self._format = pipe.form = FORMATS[log_format]
         self._open: dict[tuple[str, str, int], str] = {}
         self._is_copy = False  # in a process that a handler has forked
         _ALL.add(self)
@@ -40,13 +38,13 @@ class Logs:
         gathered with others of this turn of the loop.
         """
         if gather:
-            self.sink.gather(b"%b\n" % line.encode())
+            self.pipe.gather(b"%b\n" % line.encode())
         else:
-            self.sink.write(b"%b\n" % line.encode())
+            self.pipe.write(b"%b\n" % line.encode())
 
     def line(self, level: str, message: str, request_id: str | None = None) -> None:
         """Write `message` for the call that runs here, or for `request_id`."""
-        self.sink.write(self._format(request_id or _running(), level, message))
+        self.pipe.write(self._format(request_id or _running(), level, message))
 
     def part(self, level: str, text: str) -> None:
         """Take text that may end in the middle of a line; write the lines that are complete."""
@@ -74,7 +72,7 @@ class Logs:
         """Leave to the process that this one was forked from what is its to write."""
         self._is_copy = True
         self._open.clear()
-        self.sink.begin_anew()
+        self.pipe.begin_anew()
 
     def flush_copy(self) -> None:
         """Write what was left without a line end in a process that a handler has forked."""
@@ -85,7 +83,7 @@ class Logs:
         """Write all that is left, waiting up to `seconds` for the reader."""
         for request_id in {key[0] for key in tuple(self._open)}:
             self.end(request_id)
-        self.sink.flush(seconds)
+        self.pipe.flush(seconds)
 
 
 def _running() -> str:

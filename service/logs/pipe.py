@@ -1,14 +1,9 @@
 """Where log lines leave: whole, in order, and without holding up a call.
 
-A line takes one of three ways. Most are written at once. If many calls begin in one turn of the
-event loop, their lines are gathered and leave together at the turn's end, or with the next line
-that is written at once: order is kept. What the pipe does not take is pending; the loop writes it
-when the reader takes more, and any later write tries first to get it out. A line that was begun is
-always finished before another one.
-
-An answer waits (`when_out`) until the lines of its call are out, since the instance may freeze
-after it: for what is gathered, and for what is pending as long as the reader takes something within
-READER_PATIENCE. Beyond the capacity lines are dropped and counted, and one line tells of it later.
+Most lines are written at once. What the pipe does not take is pending; the loop writes it when the
+reader takes more, and any later write tries first to get it out. A line that was begun is always
+finished before another one. Beyond the capacity lines are dropped and counted, and one line tells
+of it later. Lines may also be laid ahead of the next ones, and leave with them (`gathering.py`).
 
 A lock holds together what threads, signal handlers and finalizers write. A process that a handler
 has forked begins anew: another thread may have held the lock, and what is pending is the parent's.
@@ -18,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import os
 import select
 import stat
@@ -29,15 +23,8 @@ from collections.abc import Callable
 
 from .lines import NOWHERE, Form, text_lines
 
-READER_PATIENCE = 0.2
-"""Seconds for which a call's answer waits for a slow reader of the log to take the call's lines."""
 
-
-CROWD = 8
-"""Calls that may begin in one turn of the loop before their lines are gathered."""
-
-
-class Sink:
+class LogPipe:
     """Writes whole lines to a file descriptor. Never raises and never blocks.
 
     What a slow pipe does not take yet is kept up to `capacity` bytes; beyond that, and when the
@@ -52,7 +39,6 @@ class Sink:
         self._ready = select.poll()
         self._ready.register(self._descriptor, select.POLLOUT)
         self._capacity = capacity
-        self._no_call = contextvars.Context()
         self.form: Form = text_lines  # of the line that tells of lost ones
         self.begin_anew()
 
@@ -71,20 +57,15 @@ class Sink:
         self._gone = 0  # bytes that were pending and are not any more
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watched = False
-        self._gathered: list[bytes] = []
-        self._begun = 0  # calls that have begun in this turn of the loop
-        self._crowd = False  # there were many in the last one
-        self._turn_ends = False  # the end of this turn of the loop is waited for
-        self._held: list[Callable[[], None]] = []  # to be called at the end of the turn
-        self._waiting: list[tuple[int, list[Callable[[], None]]]] = []  # and later
+        self._ahead: list[bytes] = []  # lines that leave with the next ones, in front of them
         self.lost = 0
 
     def write(self, lines: bytes) -> None:
         """Write `lines`, which end in a newline, after all earlier ones."""
         with self._lock:
-            if self._gathered:
-                lines = b"".join((*self._gathered, lines))
-                self._gathered.clear()
+            if self._ahead:
+                lines = b"".join((*self._ahead, lines))
+                self._ahead.clear()
             if self._pending or self._unreported:
                 self._flush()
             if self._pending or self._writing:
@@ -98,7 +79,7 @@ class Sink:
         """
         end = time.monotonic() + seconds
         with self._lock:
-            if self._gathered:
+            if self._ahead:
                 self.write(b"")
             self._flush()
             while self._pending and (left := end - time.monotonic()) > 0:
@@ -111,7 +92,7 @@ class Sink:
     def attach(self) -> None:
         """From now on the running loop writes what is pending as soon as the reader takes more."""
         with self._lock:
-            self._loop, self._turn_ends = asyncio.get_running_loop(), False
+            self._loop = asyncio.get_running_loop()
             if self._pending:
                 self._watch()
 
@@ -127,96 +108,6 @@ class Sink:
             if self._loop is not None and self._watched:
                 self._loop.remove_writer(self._descriptor)
             self._loop, self._watched = None, False
-            waiting, self._waiting = self._waiting, []
-        for _, those in waiting:
-            self._call(those)
-
-    def crowded(self) -> bool:
-        """Note that a call begins; return whether so many begin in one turn of the loop that their
-        lines are better gathered. For a few that would cost more turns than it saves writes.
-        """
-        self._begun += 1
-        if not self._turn_ends:
-            self._end_turn_soon()
-        return self._crowd or self._begun > CROWD
-
-    def gather(self, lines: bytes) -> None:
-        """Write `lines` by the end of this turn of the loop, with what other calls gather.
-
-        A write to a pipe costs more than all that the service does for a small call, and more still
-        where it wakes the reader. Gathered lines leave with the next `write`, or at the end of the
-        turn, which `when_out` waits for. Called from the loop.
-        """
-        if self._loop is None:
-            self.write(lines)
-            return
-        with self._lock:
-            self._gathered.append(lines)
-        if not self._turn_ends:
-            self._end_turn_soon()
-
-    def when_out(self, then: Callable[[], None]) -> None:
-        """Call `then` once all that is written by now is out: at once if it is.
-
-        It is called after READER_PATIENCE seconds in any case; if the reader has taken nothing for
-        as long, it is not waited for. Called from the loop.
-        """
-        if self._loop is None:
-            self.flush()
-            then()
-            return
-        with self._lock:  # a thread may be writing what was gathered
-            if self._gathered or self._held:
-                self._held.append(then)
-                return
-            if self._pending:
-                self._flush()
-                if not self._later([then]):
-                    return
-        then()
-
-    def _end_turn_soon(self) -> None:
-        if self._loop is not None:
-            self._turn_ends = True
-            # In no call's context: what is called then starts other calls.
-            self._loop.call_soon(self._end_turn, context=self._no_call)
-
-    def _end_turn(self) -> None:
-        self._turn_ends = False
-        self._crowd, self._begun = self._begun > CROWD, 0
-        with self._lock:
-            if self._gathered:
-                self.write(b"")
-            late, self._held = self._later(self._held), []
-        self._call(late)
-
-    def _later(self, those: list[Callable[[], None]]) -> list[Callable[[], None]]:
-        """Keep those who wait for the reader until it has taken all that is pending; return whom it
-        does not hold up.
-        """
-        patience = self._moved + READER_PATIENCE - time.monotonic() if self._pending else 0.0
-        if patience <= 0 or self._loop is None:
-            return those
-        entry = (self._gone + self._pending_size, those)
-        self._waiting.append(entry)
-        self._loop.call_later(patience, self._release, entry, context=self._no_call)
-        return []
-
-    def _release(self, entry: tuple[int, list[Callable[[], None]]]) -> None:
-        """Call those that wait for an entry, unless that was done."""
-        if entry in self._waiting:
-            self._waiting.remove(entry)
-            self._call(entry[1])
-
-    def _call(self, those: list[Callable[[], None]]) -> None:
-        for number, then in enumerate(those, 1):
-            try:
-                then()
-            except BaseException:
-                self._held[:0] = those[number:]  # the fault of one holds up no other
-                if not self._turn_ends:
-                    self._end_turn_soon()
-                raise
 
     def _watch(self) -> None:
         if self._loop is None or self._watched:
@@ -235,9 +126,6 @@ class Sink:
             if not self._pending and self._loop is not None:
                 self._loop.remove_writer(self._descriptor)
                 self._watched = False
-            out = [entry for entry in self._waiting if entry[0] <= self._gone]
-        for entry in out:
-            self._release(entry)
 
     # --- what is pending
 

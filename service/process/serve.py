@@ -122,7 +122,7 @@ async def _serve(
     service = app[SERVICE]
     lifecycle = service.lifecycle
     await check_connection()
-    server = Server(app, lifecycle, limits, service.logs.sink.when_out, service.budget)
+    server = Server(app, lifecycle, limits, service.logs.pipe.when_out, service.budget)
     await server.setup()
     listener = make_listener(server, sock, lifecycle)
     await listener.start()

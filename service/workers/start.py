@@ -7,8 +7,8 @@ import socket
 from collections.abc import Callable
 
 from ..errors import StartError
+from ..logs.gathering import GatheringPipe
 from ..logs.log import Logs
-from ..logs.pipe import Sink
 from ..process.patches import route
 from ..process.serve import listen
 from ..process.signals import Stopped
@@ -33,7 +33,7 @@ def serve_by_workers(number: int, settings: Settings, work: Callable[[WorkerShar
 
 def _supervised(number: int, settings: Settings, sock: socket.socket) -> int | WorkerShare:
     supervisor = os.getpid()
-    logs = Logs(Sink(1), settings.log_format)
+    logs = Logs(GatheringPipe(1), settings.log_format)
     undo = route(logs, settings.log_level)
     try:
         return Supervisor(number, settings, sock, logs).run()
@@ -42,7 +42,7 @@ def _supervised(number: int, settings: Settings, sock: socket.socket) -> int | W
         if os.getpid() == supervisor:
             logs.close()
         else:
-            logs.sink.close()  # without a flush: what is pending is the supervisor's to write
+            logs.pipe.close()  # without a flush: what is pending is the supervisor's to write
 
 
 def _worked(share: WorkerShare, work: Callable[[WorkerShare], int]) -> int:

@@ -60,7 +60,7 @@ class WorkerShare:
 
         def flush(request_id: str) -> None:
             logs.end(request_id)
-            logs.sink.flush()
+            logs.pipe.flush()
 
         async def joined(_app: web.Application) -> Any:
             loop = asyncio.get_running_loop()

@@ -116,7 +116,7 @@ async def served(
     app = assembled(log[0], handler, Settings(**settings))
     lifecycle = app[SERVICE].lifecycle
     limits = Limits(header_timeout, body_timeout, connections)
-    server = Server(app, lifecycle, limits, log[1].sink.when_out, budget)
+    server = Server(app, lifecycle, limits, log[1].log.when_out, budget)
     await server.setup()
     await lifecycle.initialized()
     try:

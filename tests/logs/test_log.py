@@ -304,7 +304,7 @@ def stream() -> Iterator[tuple[Any, Pipe]]:
     """A Route in a call, and what arrives of it."""
     pipe = Pipe()
     with open(os.devnull) as original, call("r1"):
-        yield Route(Logs(pipe.sink), "STDOUT", original), pipe
+        yield Route(Logs(pipe.log), "STDOUT", original), pipe
     pipe.close()
 
 
@@ -332,7 +332,7 @@ def test_a_route_has_what_code_asks_of_stdout(stream: tuple[Any, Pipe]) -> None:
     assert (route.encoding, route.errors, route.name) == ("utf-8", "backslashreplace", os.devnull)
     assert os.fstat(route.fileno())
     route.reconfigure(line_buffering=True)
-    assert Route(Logs(stream[1].sink), "STDERR", None).name == "<stderr>"
+    assert Route(Logs(stream[1].log), "STDERR", None).name == "<stderr>"
 
 
 def test_a_route_cannot_be_closed(stream: tuple[Any, Pipe]) -> None:

@@ -32,7 +32,7 @@ say = print
 def installed() -> Iterator[Pipe]:
     """Within this, Python is changed; where the log goes."""
     pipe = Pipe()
-    undo = install(Logs(pipe.sink), "INFO")
+    undo = install(Logs(pipe.log), "INFO")
     yield pipe
     undo()
     pipe.close()
@@ -59,7 +59,7 @@ def changed() -> list[Any]:
 def test_what_is_changed_is_given_back() -> None:
     """Everything is another while a function is served, and what it was afterwards."""
     before, pipe = changed(), Pipe()
-    undo = install(Logs(pipe.sink), "ERROR")
+    undo = install(Logs(pipe.log), "ERROR")
     meanwhile = changed()
     undo()
     pipe.close()

@@ -218,14 +218,14 @@ def test_the_notice_of_lost_lines_has_the_logs_form() -> None:
     """K4: in the JSON format the line that tells how many were lost is JSON, too."""
     pipe = Pipe(capacity=0, size=4096)
     try:
-        logs = Logs(pipe.sink, "json")
+        logs = Logs(pipe.log, "json")
         for _ in range(100):
             logs.line("INFO", "a" * 100)
         lines = pipe.lines()
-        assert pipe.sink.flush()
+        assert pipe.log.flush()
         told = [entry for entry in map(json.loads, lines + pipe.lines()) if "lost" in str(entry)]
         assert {entry["level"] for entry in told} == {"WARNING"}
-        assert sum(int(entry["message"].split(" ")[0]) for entry in told) == pipe.sink.lost > 0
+        assert sum(int(entry["message"].split(" ")[0]) for entry in told) == pipe.log.lost > 0
     finally:
         pipe.close()
 
