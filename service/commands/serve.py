@@ -25,7 +25,9 @@ from .parser import add_settings
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `serve`."""
     parser.add_argument(
-        "--reload", action="store_true", help="for work at the desk: serve changed files at once"
+        "--reload",
+        action="store_true",
+        help="for work at the desk: serve changed .py and .toml files at once",
     )
     parser.add_argument("--control", type=int, help=argparse.SUPPRESS)
     add_settings(parser)
