@@ -18,10 +18,11 @@ def banner_lines(loaded: Loaded, handlers: Handlers, url: str, workers: int = 1)
     }
     shown = url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
     timeout = "the platform's" if s.timeout is None else f"{s.timeout:g} s"
+    calls = "1 call" if s.concurrency == 1 else f"{s.concurrency} calls"
     lines = [
         f"fc-event-service {__version__} serves {handler.name} on {url}",
         f"  handler  {kinds[handler.kind]}",
-        f"  limits   {s.concurrency} calls at once, {s.queue} in the queue, time limit {timeout},"
+        f"  limits   {calls} at once, {s.queue} in the queue, time limit {timeout},"
         f" {size_text(s.max_body)} an event",
         f'  try      curl -d \'{{"name":"you"}}\' {shown.rstrip("/")}/invoke',
         "  stop     Ctrl-C: calls in flight are finished",

@@ -5,6 +5,7 @@ has to agree"). Each is played as it is written.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
@@ -18,6 +19,8 @@ from .instances.contract import environment
 from .spec.model import DeployedFunction
 
 MEGABYTE = 1024**2
+FOUND = {"initializer": ("initialize", "initializer"), "pre_stop": ("pre_stop",)}
+"""By the hook's setting, the names under which the service finds it without one."""
 
 
 def disagreements(function: DeployedFunction) -> Iterator[str]:
@@ -38,6 +41,26 @@ def disagreements(function: DeployedFunction) -> Iterator[str]:
     for name, platform, what in _compared(function, loaded.settings):
         if ours is not None or loaded.sources[name] == f"environment {ROWS[name].variable}":
             yield f"{function.name}: {platform}, {_said(name, loaded)}: {what}"
+    if ours is not None:
+        yield from _hooks_not_run(function, loaded.settings)
+
+
+def _hooks_not_run(function: DeployedFunction, mine: Settings) -> Iterator[str]:
+    """Yield a sentence for each hook that the file names and the service does not find: a custom
+    runtime is told when to run a hook, not which (docs/platform.md section 1.1).
+    """
+    configured = {
+        "initializer": ("initializer", function.initializer),
+        "pre_stop": ("preStop", function.pre_stop),
+    }
+    for setting, (hook, named) in configured.items():
+        unset = getattr(mine, setting) is None
+        if named and unset and re.split(r"[.:]", named)[-1] not in FOUND[setting]:
+            yield (
+                f"{function.name}: {hook}.handler is {named}, {ROWS[setting].variable} is not set:"
+                f" the service runs {' or '.join(FOUND[setting])} of the handler's module, if it is"
+                f" there, and not {named}"
+            )
 
 
 def _flags(command: Sequence[str]) -> dict[str, object] | None:

@@ -74,6 +74,15 @@ DISAGREEMENTS: dict[str, tuple[dict[str, Any], str]] = {
         {"environment": {"SERVICE_BODY_BUDGET": "300MiB"}},
         "memorySize is 512 MB, SERVICE_BODY_BUDGET is 300MiB: events that are held together",
     ),
+    "a hook of another name": (
+        {"initializer": "code/index.my_init"},
+        "initializer.handler is code/index.my_init, SERVICE_INITIALIZER is not set: the service"
+        " runs initialize or initializer of the handler's module, if it is there, and not",
+    ),
+    "a last hook of another name": (
+        {"pre_stop": "index.goodbye"},
+        "preStop.handler is index.goodbye, SERVICE_PRE_STOP is not set: the service runs pre_stop",
+    ),
     "a script": (
         {"command": ("/code/bootstrap",), "environment": {"SERVICE_CONCURRENCY": "10"}},
         "instanceConcurrency is 100, SERVICE_CONCURRENCY is 10: further",
@@ -96,6 +105,21 @@ def test_the_files_of_the_code_count(tmp_path: Path) -> None:
     (tmp_path / "config" / "service.toml").write_text("concurrency = 50\n")
     assert said(tmp_path, concurrency=50) == []
     assert "concurrency is 50 (config/service.toml)" in said(tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"initializer": "initialize", "pre_stop": "index.pre_stop"},
+        {"initializer": "index.my_init", "environment": {"SERVICE_INITIALIZER": "index.my_init"}},
+        {"initializer": "index.my_init", "environment": {"SERVICE_INITIALIZER": "none"}},
+        {"initializer": "start", "command": ("node", "server.js")},
+    ],
+    ids=["found by name", "set", "turned off", "another server"],
+)
+def test_a_hook_that_is_run_needs_no_word(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Nor does one of another server."""
+    assert said(tmp_path, **changes) == []
 
 
 @pytest.mark.parametrize(
