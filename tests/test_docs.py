@@ -71,6 +71,47 @@ def test_the_invoke_command_prints_what_is_shown(tmp_path: Path) -> None:
     assert same(CONSOLE[command], done.stdout.splitlines())
 
 
+def test_the_log_of_a_call_of_the_sample_is_what_is_shown(serve: Serve) -> None:
+    """The sample, served and called with the curl of the first lines, writes the README's lines."""
+    (shown,) = re.findall(r"```\n(FC Invoke Start.*?)```", README, re.DOTALL)
+    server = serve((ROOT / "index.py").read_text())
+    command = next(line for line in CONSOLE if line.startswith("curl"))
+    arguments = shlex.split(command.replace(":9000", f":{server.port}"))
+    subprocess.run([*arguments, "-s"], capture_output=True, check=True, timeout=ANSWERS_WITHIN)
+    server.wait_for("^FC Invoke End")
+    first = next(n for n, line in enumerate(server.lines) if line.startswith("FC Invoke Start"))
+    time = re.compile(r"^\d{4}-\d\d-\d\dT\S+Z ")
+    written, promised = (
+        [time.sub("TIME ", line) for line in lines]
+        for lines in (server.lines[first:], shown.splitlines())
+    )
+    assert same(promised, written)
+
+
+def test_the_application_of_the_page_runs_as_pasted(tmp_path: Path) -> None:
+    """`create_app` under pytest-aiohttp with the sample, and under `web.run_app`."""
+    page = DOCS["docs/how-a-call-flows.md"].read_text()
+    for name, text in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", page, re.DOTALL):
+        (tmp_path / name).write_text(text)
+    shutil.copy(ROOT / "index.py", tmp_path)
+    flags = ["-o", "asyncio_mode=auto", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", "-q", *flags, str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=STARTS_WITHIN
+    )
+    assert "1 passed" in done.stdout, done.stdout
+    code = "from aiohttp import web; web.run_app = lambda app, port: print(type(app), port)\n"
+    command = [
+        sys.executable,
+        "-c",
+        f"{code}import runpy; runpy.run_path('app.py', None, '__main__')",
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=ENDS_WITHIN, check=True
+    )
+    assert "web_app.Application'> 9000" in done.stdout
+
+
 def test_the_typed_handler_takes_a_sample_event(tmp_path: Path) -> None:
     """The handler with an annotation returns the object's key of the sample OSS event."""
     (tmp_path / "index.py").write_text(HANDLERS[1])

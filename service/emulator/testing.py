@@ -18,6 +18,7 @@ from .figures import CallFigures
 from .instances.faults import Faults
 from .instances.instance import Instance
 from .instances.pool import Options
+from .instances.private import base
 from .local import Event, FunctionCompute
 from .log import Log
 from .queue.task import AsyncTask
@@ -112,7 +113,10 @@ class emulator:
     async def __aenter__(self) -> FunctionCompute:
         """Start it."""
         async with AsyncExitStack() as parts:
-            folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="fc-emulator-")))
+            # Not in /tmp, which an instance may empty.
+            folder = Path(
+                parts.enter_context(tempfile.TemporaryDirectory(prefix="fc-emulator-", dir=base()))
+            )
             played = FunctionCompute(
                 self._read(),
                 log=self._log or Log(_to_stderr),
