@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+import orjson
 import pytest
 
 from tests.harness import ANSWERS_WITHIN, ECHO, ServerProcess, request
@@ -247,6 +248,50 @@ async def test_no_case_hides_a_request(recorded: Recorded) -> None:
         may_run = Counter(d for data in streams.values() for d in run_of(data + marker))
         assert recorded.ran() <= may_run
     await recorded.is_alive()
+
+
+REFUSED = [case for case in CASES if case.passes in ("400", "400 closed")]
+"""The cases for which nothing but 400 is right."""
+
+AMBIGUOUS = {
+    "both",
+    "coding-empty-length",
+    "coding-gzip-chunked",
+    "coding-twice-lines",
+    "coding-x",
+    "cr-field",
+    "fold",
+    "old-coding",
+    "version-0.9",
+    "version-2.0",
+    "version-h2-preface",
+}
+"""Cases that two readers may take for different requests, and which the table lets a server serve,
+or refuse in another way.
+"""
+
+
+async def test_an_ambiguous_request_is_400_and_closes(recorded: Recorded) -> None:
+    """F20: what two readers could take for different requests has one answer, our error JSON, after
+    which the connection ends: the request behind it is not read.
+    """
+    cases = [*REFUSED, *(case for case in CASES if case.name in AMBIGUOUS)]
+    cases = [case for case in cases if case.name not in NOT_PASSED - AMBIGUOUS]
+    with recorded.connections(len(cases)) as connections:
+        for connection, case in zip(connections, cases, strict=True):
+            sent(connection, b"".join(case.packets) + post(body="smuggled"))
+        await recorded.turn(5)
+        for connection, case in zip(connections, cases, strict=True):
+            (answer,) = await answers_of(connection, head=case.packets[0].startswith(b"HEAD "))
+            told = orjson.loads(answer.body)
+            assert (answer.status, told["errorType"]) == (400, "BadRequest"), case.name
+            assert answer.fields["x-fc-status"] == "404", case.name
+            assert answer.fields["x-fc-request-id"] == told["requestId"], case.name
+            assert answer.has("close"), case.name
+            connection.setblocking(True)
+            assert connection.recv(1) == b"", case.name
+    assert not recorded.ran()
+    assert "Traceback" not in recorded.server.log()
 
 
 # --- every byte around a name and a value
