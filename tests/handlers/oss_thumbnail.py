@@ -3,15 +3,15 @@
 # The two lines above are the project's; the rest is a user's own style.
 # Triggered by OSS: works out where the thumbnail of an uploaded picture goes.
 import json
-import os.path
-import time
+import os
+import urllib.request
 
 SIZES = {"small": 128, "medium": 256}
 
 
 def download(bucket, key, creds):
     # oss2.Bucket(oss2.StsAuth(...)).get_object(key) in the real function
-    time.sleep(0.5)
+    urllib.request.urlopen("%s/%s/%s" % (os.environ["OSS_ENDPOINT"], bucket, key)).read()
     return "%s/%s as %s" % (bucket, key, creds.access_key_id)
 
 

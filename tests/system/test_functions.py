@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -20,81 +19,66 @@ from aiohttp.test_utils import TestServer
 
 from service.events.sample import sample
 from tests.conftest import Serve
-from tests.harness import Answer, Client, ServerProcess, least, request
-
-pytestmark = pytest.mark.alone
+from tests.harness import Answer, Client, ServerProcess, request
 
 HANDLERS = Path(__file__).parents[1] / "handlers"
 FLASK_SAMPLE = Path(__file__).parents[1] / "emulator" / "functions" / "flask_sample.py"
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 CALLS = 100
+QUIET = ("--stall-after", "0")
+"""A machine that is busy otherwise may be slow enough for a line about it."""
+
 PLATFORM = {
     "x_fc_access_key_id": "STS.KEY",
     "x_fc_access_key_secret": "SECRET",
     "x_fc_security_token": "TOKEN",
     "x_fc_function_name": "job",
     "x_fc_function_memory": "512",
-    "x_fc_function_timeout": "20",
+    "x_fc_function_timeout": "60",
     "x_fc_region": "cn-hangzhou",
 }
 
 
 @pytest.fixture
-async def orders() -> AsyncIterator[str]:
-    """A service that takes half a second to answer, for any number of callers."""
+async def backend() -> AsyncIterator[str]:
+    """What a function asks for its data: it answers once all of the calls wait for it together."""
+    together = asyncio.Barrier(CALLS)
 
     async def answer(asked: web.Request) -> web.Response:
+        await together.wait()
+        if asked.method == "GET":
+            return web.Response()
         order = (await asked.json())["order"]
-        await asyncio.sleep(0.5)  # it is what the calls wait for, and orders nothing
         return web.json_response({"state": f"paid {order} {asked.headers['X-Request-Id']}"})
 
     app = web.Application()
-    app.router.add_post("/orders", answer)
+    app.router.add_route("*", "/{path:.*}", answer)
     server = TestServer(app)
     await server.start_server(backlog=256)
-    yield str(server.make_url("/orders"))
+    yield str(server.make_url("/")).rstrip("/")
     await server.close()
-
-
-async def timed(server: ServerProcess, events: dict[str, bytes]) -> tuple[dict[str, Answer], float]:
-    """The answers to events that are sent at once, by request id, and the seconds they took."""
-
-    async def ask(name: str, event: bytes) -> Answer:
-        return await server.ask(request(event, request_id=name, **PLATFORM))
-
-    began = time.monotonic()
-    answers = await asyncio.gather(*(ask(name, event) for name, event in events.items()))
-    return dict(zip(events, answers, strict=True)), time.monotonic() - began
 
 
 async def hundred_at_once(
     server: ServerProcess, event: Callable[[int], bytes]
 ) -> dict[str, dict[str, Any]]:
-    """The results of 100 calls at once, which together take hardly longer than one."""
-    await timed(server, {"first": event(0)})
-    _, one = await timed(server, {"one": event(0)})
-    assert one >= 0.5
-    answers, took = await timed(server, {f"r{n}": event(n) for n in range(CALLS)})
+    """The results of 100 calls, none of which ends before all have begun."""
 
-    async def all_of_them() -> float:
-        measured.append(took if not measured else await again(len(measured)))
-        return measured[-1]
+    async def ask(number: int) -> Answer:
+        return await server.ask(request(event(number), request_id=f"r{number}", **PLATFORM))
 
-    async def again(turn: int) -> float:
-        return (await timed(server, {f"again{turn}-{n}": event(n) for n in range(CALLS)}))[1]
-
-    measured = list[float]()
-    fastest = await least(all_of_them, below=3 * one)
-    print(f"{server.folder.name}: one call {one:.2f} s, {CALLS} at once {fastest:.2f} s")  # noqa: T201
-    assert {answer.status for answer in answers.values()} == {200}
-    assert fastest < 3 * one
-    return {name: answer.json() for name, answer in answers.items()}
+    answers = await asyncio.gather(*map(ask, range(CALLS)))
+    assert {answer.status for answer in answers} == {200}
+    return {f"r{number}": answer.json() for number, answer in enumerate(answers)}
 
 
-async def test_a_thumbnailer_runs_unchanged(serve: Serve, tmp_path: Path) -> None:
+async def test_a_thumbnailer_runs_unchanged(serve: Serve, tmp_path: Path, backend: str) -> None:
     """An OSS function reads its event, its credentials and its memory, 100 calls at once."""
     shutil.copytree(HANDLERS, tmp_path / "code")
-    server = serve("", "--handler", "oss_thumbnail.handler", folder=tmp_path / "code")
+    environ = {"OSS_ENDPOINT": backend}
+    server = serve(
+        "", *QUIET, "--handler", "oss_thumbnail.handler", folder=tmp_path / "code", environ=environ
+    )
 
     def event(number: int) -> bytes:
         return sample("oss.put", {"events.0.oss.object.key": f"in/{number}.png"})
@@ -115,10 +99,13 @@ async def test_a_thumbnailer_runs_unchanged(serve: Serve, tmp_path: Path) -> Non
         assert lines[1].endswith(f"[STDOUT] downloaded shop-media-prod/in/{number}.png as STS.KEY")
 
 
-async def test_a_timer_job_runs_unchanged(serve: Serve, tmp_path: Path) -> None:
+async def test_a_timer_job_runs_unchanged(serve: Serve, tmp_path: Path, backend: str) -> None:
     """A nightly job with an initializer and a slow query, 100 calls at once."""
     shutil.copytree(HANDLERS, tmp_path / "code")
-    server = serve("", "--handler", "timer_job.handler", folder=tmp_path / "code")
+    environ = {"DATABASE": backend}
+    server = serve(
+        "", *QUIET, "--handler", "timer_job.handler", folder=tmp_path / "code", environ=environ
+    )
 
     def event(number: int) -> bytes:
         return sample(
@@ -135,14 +122,14 @@ async def test_a_timer_job_runs_unchanged(serve: Serve, tmp_path: Path) -> None:
 
 
 async def test_a_job_that_calls_a_service_runs_unchanged(
-    serve: Serve, tmp_path: Path, orders: str
+    serve: Serve, tmp_path: Path, backend: str
 ) -> None:
     """Blocking HTTP calls of 100 events wait side by side."""
     shutil.copytree(HANDLERS, tmp_path / "code")
-    server = serve("", "--handler", "http_job.handler", folder=tmp_path / "code")
+    server = serve("", *QUIET, "--handler", "http_job.handler", folder=tmp_path / "code")
 
     def event(number: int) -> bytes:
-        return orjson.dumps({"url": orders, "order": number})
+        return orjson.dumps({"url": f"{backend}/orders", "order": number})
 
     results = await hundred_at_once(server, event)
     for number in range(CALLS):
