@@ -23,7 +23,7 @@ import pydantic
 import pydantic.dataclasses
 import pytest
 import typing_extensions
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.calls.decode import decoder
@@ -524,6 +524,7 @@ ANNOTATIONS = [
 
 
 @pytest.mark.parametrize("annotation", ANNOTATIONS, ids=lambda a: getattr(a, "__name__", str(a)))
+@settings(max_examples=settings().max_examples // 3)  # each of the many kinds of types has its own
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_body(annotation: Any, body: bytes) -> None:
     """Any body at all is a value or InvalidEvent, and nothing else."""

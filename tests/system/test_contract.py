@@ -310,7 +310,7 @@ async def test_every_answer_has_a_request_id(plain: ServerProcess) -> None:
 # --- hooks
 
 
-async def test_the_initializer_runs_once_for_many_callers(serve: Serve, loop_kind: str) -> None:
+async def test_the_initializer_runs_once_for_many_callers(serve: Serve) -> None:
     """A8: the port opens at once; events and /initialize wait for the one run of the
     initializer.
     """
@@ -325,7 +325,7 @@ async def test_the_initializer_runs_once_for_many_callers(serve: Serve, loop_kin
         async def handler(event, context):
             return event
     """
-    server = serve(source, "--loop", loop_kind)
+    server = serve(source)
     data = [request(path="/initialize")] * 20 + [request(b"event")] * 20
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(server.client()) for _ in data]
@@ -401,9 +401,9 @@ PRE_STOP = """
 """
 
 
-async def test_pre_stop_waits_for_calls_and_runs_once(serve: Serve, loop_kind: str) -> None:
+async def test_pre_stop_waits_for_calls_and_runs_once(serve: Serve) -> None:
     """A6: /pre-stop drains, then runs the hook: once, for GET, POST and a SIGTERM together."""
-    server = serve(PRE_STOP, "--loop", loop_kind)
+    server = serve(PRE_STOP)
     stop = request(b"", path="/pre-stop", method="GET", request_id="stop-1")
     async with AsyncExitStack() as stack:
         call, first, second, warm = [
@@ -433,9 +433,9 @@ async def test_pre_stop_waits_for_calls_and_runs_once(serve: Serve, loop_kind: s
     assert "FC PreStop End RequestId: stop-1" in server.lines
 
 
-async def test_calls_are_refused_once_pre_stop_has_begun(serve: Serve, loop_kind: str) -> None:
+async def test_calls_are_refused_once_pre_stop_has_begun(serve: Serve) -> None:
     """A6: Stopping: on a warm connection no call is run any more; /health says 503."""
-    server = serve(PRE_STOP, "--loop", loop_kind)
+    server = serve(PRE_STOP)
     async with server.client() as stop, server.client() as warm, server.client() as probe:
         for client in (stop, warm, probe):
             await client.ask(HEALTH)
@@ -660,7 +660,7 @@ async def test_an_event_of_another_shape_is_invalid(serve: Serve) -> None:
         assert (await client.ask(request(b'{"items":[{"count":1}]}'))).body == b"1"
 
 
-async def test_250_at_once_on_10_slots_and_20_places(serve: Serve, loop_kind: str) -> None:
+async def test_250_at_once_on_10_slots_and_20_places(serve: Serve) -> None:
     """G3: Overloaded: 10 run, 20 wait, and 220 are refused with Retry-After; then all 30 are
     served.
     """
@@ -673,7 +673,7 @@ async def test_250_at_once_on_10_slots_and_20_places(serve: Serve, loop_kind: st
                 await asyncio.sleep(0.02)
             return event
     """
-    server = serve(source, "--concurrency", "10", "--queue", "20", "--loop", loop_kind)
+    server = serve(source, "--concurrency", "10", "--queue", "20")
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(server.client()) for _ in range(250)]
         calls = [asyncio.create_task(client.ask(request(b"event"))) for client in clients]

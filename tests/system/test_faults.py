@@ -19,7 +19,7 @@ from tests.conftest import Serve
 from tests.handlers import ledgered
 from tests.harness import Answer, request
 from tests.system import figures
-from tests.system.conftest import MATRIX, name
+from tests.system.conftest import PAIRS, name
 from tests.system.instance import HEALTH, STOCK, Instance, started
 from tests.system.ledger import Caller
 
@@ -59,9 +59,9 @@ class Held:
         self.loop.close()
 
 
-@pytest.fixture(scope="module", params=MATRIX, ids=name)
+@pytest.fixture(scope="module", params=PAIRS, ids=name)
 def held(request: pytest.FixtureRequest) -> Iterator[Held]:
-    """One instance of each kind for all of the examples."""
+    """One instance of each of four kinds, in which each two properties meet, for all examples."""
     found = Held(request.param)
     yield found
     found.close()
@@ -115,9 +115,7 @@ async def test_the_figure_of_exits_tells_servers_apart() -> None:
 # --- what functions do to their process
 
 
-async def test_a_default_executor_that_is_full_holds_up_nothing_of_ours(
-    serve: Serve, loop_kind: str
-) -> None:
+async def test_a_default_executor_that_is_full_holds_up_nothing_of_ours(serve: Serve) -> None:
     """F-7: with every thread of the loop's own executor taken, calls, hooks and health go on."""
     source = """
         import asyncio, pathlib, time
@@ -135,7 +133,7 @@ async def test_a_default_executor_that_is_full_holds_up_nothing_of_ours(
         def pre_freeze(context):
             print("freezing")
     """
-    server = serve(source, "--loop", loop_kind)
+    server = serve(source)
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(server.client()) for _ in range(5)]
         for client in clients:
@@ -159,7 +157,7 @@ async def test_a_default_executor_that_is_full_holds_up_nothing_of_ours(
     ids=["segfault", "abort", "_exit"],
 )
 async def test_a_fault_that_ends_the_process_leaves_its_stack(
-    serve: Serve, loop_kind: str, fault: str, code: int, told: str
+    serve: Serve, fault: str, code: int, told: str
 ) -> None:
     """F-8: a crash in C code is the end of a single process, whose last words are the kind of fault
     and the line that ran; the Start line of the call that did it is out.
@@ -170,7 +168,7 @@ async def test_a_fault_that_ends_the_process_leaves_its_stack(
         async def handler(event, context):
             {fault}
     """
-    server = serve(source, "--loop", loop_kind)
+    server = serve(source)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await server.ask(request(request_id="the-last"))
     assert await server.ends() == code
@@ -205,9 +203,7 @@ async def test_child_processes_of_a_call_hold_up_nothing(serve: Serve, loop_kind
             os.kill(pid, signal.SIGKILL)
 
 
-async def test_the_failure_of_a_task_left_behind_is_told_with_its_call(
-    serve: Serve, loop_kind: str
-) -> None:
+async def test_the_failure_of_a_task_left_behind_is_told_with_its_call(serve: Serve) -> None:
     """F-9: a task that fails after its call's answer, and that nobody asks, is a line with the id
     of the call that started it.
     """
@@ -225,7 +221,7 @@ async def test_the_failure_of_a_task_left_behind_is_told_with_its_call(
                 await asyncio.sleep(0.1)
                 gc.collect()
     """
-    server = serve(source, "--loop", loop_kind)
+    server = serve(source)
     await server.ask(request(b"leave", request_id="leaver"))
     await server.ask(request(b"collect"))
     await asyncio.to_thread(server.wait_for, " leaver .* LookupError: nobody asks")
@@ -355,11 +351,11 @@ async def test_the_figure_of_kills_tells_servers_apart() -> None:
     assert (await figures.killed(STOCK))["lost"] > 0
 
 
-async def test_the_parent_has_neither_threads_nor_a_loop_when_it_forks(loop_kind: str) -> None:
+async def test_the_parent_has_neither_threads_nor_a_loop_when_it_forks() -> None:
     """H7: its only thread is the main one, before its workers and with them; it holds no loop's
     selector.
     """
-    async with started(loop=loop_kind, workers=2) as server:
+    async with started(workers=2) as server:
         parent = psutil.Process(server.process.pid)
         assert parent.num_threads() == 1
         kinds = [os.readlink(f"/proc/{parent.pid}/fd/{fd.name}") for fd in descriptors(parent)]

@@ -142,6 +142,7 @@ async def test_closed_streams_are_replaced(tmp_path: Path, closed: str, workers:
                         break
                     except ConnectionError:
                         assert server.process.poll() is None, server.log()
+                        await asyncio.sleep(0.02)
                 writer.write(request())
                 head = await reader.readuntil(b"\r\n\r\n")
                 assert head.startswith(b"HTTP/1.1 200")

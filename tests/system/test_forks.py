@@ -43,9 +43,7 @@ async def test_a_forked_process_is_ended_by_a_signal_and_alone(
     assert await asyncio.to_thread(server.stop) == 0
 
 
-async def test_a_forked_process_can_log_whatever_other_threads_do(
-    serve: Serve, loop_kind: str
-) -> None:
+async def test_a_forked_process_can_log_whatever_other_threads_do(serve: Serve) -> None:
     """A process that is forked while another thread writes a line finds the log free, and each line
     of each call is there once.
     """
@@ -70,7 +68,7 @@ async def test_a_forked_process_can_log_whatever_other_threads_do(
             return {"code": process.exitcode}
     """
     calls = 60
-    server = serve(source, "--loop", loop_kind)
+    server = serve(source)
     ids = [f"call-{number}" for number in range(calls)]
     answers = await asyncio.gather(*(server.ask(request(request_id=each)) for each in ids))
     assert Counter(answer.body for answer in answers) == {b'{"code":0}': calls}
@@ -158,39 +156,42 @@ async def test_processes_work_by_the_way_that_python_starts_them_by_itself(
     assert await asyncio.to_thread(server.stop) == 0
 
 
-LEAVES = {
-    "returns": ("return event", 0),
-    "exits": ("sys.exit(3)", 3),
-    "exits with a text": ('sys.exit("so long")', 1),
-    "raises": ('raise ValueError("of the child")', 1),
-}
+LEAVES = {b"returns": 0, b"exits": 3, b"exits with a text": 1, b"raises": 1}
+"""How the child leaves the handler, and its exit code."""
 
 
 @pytest.mark.parametrize("kind", ["async def", "def"])
-@pytest.mark.parametrize(("leaves", "code"), LEAVES.values(), ids=LEAVES)
-async def test_a_fork_that_leaves_the_handler_ends(
-    serve: Serve, loop_kind: str, kind: str, leaves: str, code: int
-) -> None:
+async def test_a_fork_that_leaves_the_handler_ends(serve: Serve, loop_kind: str, kind: str) -> None:
     """The copy of the service that `os.fork` makes takes no calls: it ends with the code that it
     would have by itself, and every later call is answered.
     """
     source = f"""
         import os, sys
 
+        def leave(event):
+            if event == b"exits":
+                sys.exit(3)
+            if event == b"exits with a text":
+                sys.exit("so long")
+            if event == b"raises":
+                raise ValueError("of the child")
+
         {kind} handler(event, context):
-            if event != b"fork":
+            if event.isdigit():
                 return event
             pid = os.fork()
             if not pid:
-                {leaves}
+                leave(event)
+                return event
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     """
     server = serve(source, "--loop", loop_kind)
-    assert (await server.ask(request(b"fork"))).json() == code
-    for number in range(20):
-        assert (await server.ask(request(b"%d" % number))).body == b"%d" % number
+    for event, code in LEAVES.items():
+        assert (await server.ask(request(event))).json() == code, event
+        for number in range(20):
+            assert (await server.ask(request(b"%d" % number))).body == b"%d" % number
+        assert ("of the child" in server.log()) == (event == b"raises")
     assert await asyncio.to_thread(server.stop) == 0
-    assert ("of the child" in server.log()) == ("raise" in leaves)
 
 
 STARTS = ["fork", "spawn", "forkserver"]

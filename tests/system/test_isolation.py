@@ -49,6 +49,7 @@ async def until(server: ServerProcess, **figures: int) -> Answer:
             answer = await client.ask(HEALTH)
             if figures.items() <= answer.json().items():
                 return answer
+            await asyncio.sleep(0.005)
 
 
 async def line(server: ServerProcess, pattern: str, seconds: float = STARTS_WITHIN) -> str:
@@ -105,11 +106,11 @@ FAILS = """
 RAISED = ["SystemExit", "KeyboardInterrupt", "MemoryError", "RecursionError", "CancelledError"]
 
 
-async def test_whatever_one_of_200_raises_fails_that_one(serve: Serve, loop_kind: str) -> None:
+async def test_whatever_one_of_200_raises_fails_that_one(serve: Serve) -> None:
     """F-1: with 200 calls inside of the handler, 199 are answered and one has its error, in each of
     five rounds and both kinds of handler.
     """
-    server = serve(FAILS, "--concurrency", "200", "--loop", loop_kind)
+    server = serve(FAILS, "--concurrency", "200")
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(server.client()) for _ in range(200)]
         inside = 0
@@ -135,9 +136,7 @@ async def test_whatever_one_of_200_raises_fails_that_one(serve: Serve, loop_kind
 
 
 @pytest.mark.alone
-async def test_200_plain_handlers_of_a_second_take_little_more_than_one(
-    serve: Serve, loop_kind: str
-) -> None:
+async def test_200_plain_handlers_of_a_second_take_little_more_than_one(serve: Serve) -> None:
     """F-6: plain functions have a thread each: 200 of them that sleep for 1 s are done in 1.5 s."""
     source = """
         import time
@@ -145,7 +144,7 @@ async def test_200_plain_handlers_of_a_second_take_little_more_than_one(
         def handler(event, context):
             time.sleep(1)
     """
-    server = serve(source, "--concurrency", "200", "--loop", loop_kind)
+    server = serve(source, "--concurrency", "200")
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(server.client()) for _ in range(200)]
 
@@ -156,23 +155,23 @@ async def test_200_plain_handlers_of_a_second_take_little_more_than_one(
             return time.perf_counter() - began
 
         took = await least(all_of_them, below=1.5)
-    print(f"200 plain handlers of 1 s each took {took:.3f} s ({loop_kind})")  # noqa: T201
+    print(f"200 plain handlers of 1 s each took {took:.3f} s")  # noqa: T201
     assert took < 1.5
 
 
 FAILING = {
     "raises": 'raise ValueError("no")',
-    "raises the same exception each time": "raise DOWN",
-    "raises from another": "raise KeyError from DOWN",
-    "raises a group": 'raise ExceptionGroup("several", [ValueError("one")])',
-    "has a result that is no JSON": "return object()",
-    "raises what is odd in every way": "raise Odd(event)",
+    "raises-the-same-each-time": "raise DOWN",
+    "raises-from-another": "raise KeyError from DOWN",
+    "raises-a-group": 'raise ExceptionGroup("several", [ValueError("one")])',
+    "has-a-result-that-is-no-JSON": "return object()",
+    "raises-what-is-odd-in-every-way": "raise Odd(event)",
 }
 
 
-async def grows_by(server: ServerProcess, status: int) -> int:
+async def grows_by(server: ServerProcess, status: int, how: str = "") -> int:
     """Bytes by which eight calls that fail make the process grow, whose events have 4 MiB each."""
-    event = request(b"x" * (4 * MIB))
+    event = request(b"x" * (4 * MIB), x_fc_function_name=how)
     await server.ask(event)
     before = server.memory()
     for _ in range(8):
@@ -181,9 +180,14 @@ async def grows_by(server: ServerProcess, status: int) -> int:
 
 
 @pytest.mark.parametrize("kind", ["async def", "def"])
-@pytest.mark.parametrize("how", FAILING.values(), ids=FAILING)
-async def test_a_failed_call_lets_go_of_its_event(serve: Serve, kind: str, how: str) -> None:
+async def test_a_failed_call_lets_go_of_its_event(serve: Serve, kind: str) -> None:
     """G4: events of calls that failed are freed at once, not when Python looks for garbage."""
+    ways = "".join(
+        f"""
+            if context.function.name == {name!r}:
+                {how}"""
+        for name, how in FAILING.items()
+    )
     source = f"""
         import gc
 
@@ -197,11 +201,11 @@ async def test_a_failed_call_lets_go_of_its_event(serve: Serve, kind: str, how: 
             def __str__(self):
                 raise KeyError
 
-        {kind} handler(event, context):
-            {how}
+        {kind} handler(event, context):{ways}
     """
     server = serve(source)
-    assert await grows_by(server, 404) < 8 * MIB
+    for name in FAILING:
+        assert await grows_by(server, 404, name) < 8 * MIB, name
     assert "the service failed" not in server.log()
 
 
@@ -214,13 +218,11 @@ async def test_an_event_that_does_not_fit_is_let_go_of(serve: Serve) -> None:
 # --- admission
 
 
-async def test_calls_beyond_slots_and_queue_are_refused_at_once(
-    serve: Serve, loop_kind: str
-) -> None:
+async def test_calls_beyond_slots_and_queue_are_refused_at_once(serve: Serve) -> None:
     """G3: of 250 calls on 200 slots with 20 queue places, 30 get 429 at once and 220 their
     answers.
     """
-    server = serve(GATED, "--concurrency", "200", "--queue", "20", "--loop", loop_kind)
+    server = serve(GATED, "--concurrency", "200", "--queue", "20")
     await server.ask(HEALTH)
     tasks = [asyncio.create_task(server.ask(request(b"%d" % n))) for n in range(250)]
     refused, others = set[asyncio.Task[Answer]](), set(tasks)
@@ -320,10 +322,10 @@ async def test_a_call_is_answered_at_its_deadline(serve: Serve, loop_kind: str) 
 
     async def cut(event: bytes, name: str) -> float:
         began = time.perf_counter()
-        answer = await server.ask(timed(event, name, 1.2))
+        answer = await server.ask(timed(event, name, 0.6))
         took = time.perf_counter() - began
         assert (answer.status, answer.json()["errorType"]) == (404, "FunctionTimeout")
-        assert took > 0.95
+        assert took > 0.35
         return took
 
     for event, lost in ((b"polite", 0), (b"stubborn", 1), (b"thread", 2)):
@@ -339,7 +341,7 @@ async def test_a_call_is_answered_at_its_deadline(serve: Serve, loop_kind: str) 
         )
     assert f"index.py:{WHERE} in forever" in with_id(server, "polite")[0]
     assert "[STDOUT] cancelled" in with_id(server, "stubborn")
-    assert await least(lambda: cut(b"polite", "again"), below=1.2) < 1.2
+    assert await least(lambda: cut(b"polite", "again"), below=0.6) < 0.6
     (server.folder / "go").touch()
     await until(server, lost=0, running=0)
 
@@ -358,9 +360,9 @@ async def test_an_instance_that_has_lost_its_threads_says_so(serve: Serve) -> No
     assert (await until(server, lost=0)).status == 200
 
 
-async def test_a_call_leaves_the_queue_at_its_deadline(serve: Serve, loop_kind: str) -> None:
+async def test_a_call_leaves_the_queue_at_its_deadline(serve: Serve) -> None:
     """G3: calls that wait for a slot are refused when their time is up, and never run."""
-    server = serve(GATED, "--concurrency", "1", "--queue", "20", "--loop", loop_kind)
+    server = serve(GATED, "--concurrency", "1", "--queue", "20")
     running = asyncio.create_task(server.ask(request(b"runs")))
     await until(server, running=1)
     calls = (timed(b"late", f"queued-{n}", 0.4) for n in range(10))
@@ -410,7 +412,7 @@ async def test_an_initializer_that_hung_is_tried_again(serve: Serve) -> None:
     assert (await server.ask(request())).json() == 2
 
 
-async def test_to_thread_has_a_thread_for_each_call(serve: Serve, loop_kind: str) -> None:
+async def test_to_thread_has_a_thread_for_each_call(serve: Serve) -> None:
     """`asyncio.to_thread`, which a blocked loop's warning names, runs as many jobs as calls run."""
     source = """
         import asyncio, threading
@@ -421,7 +423,7 @@ async def test_to_thread_has_a_thread_for_each_call(serve: Serve, loop_kind: str
             await asyncio.to_thread(all_here.wait, 60)
             return event
     """
-    server = serve(source, "--loop", loop_kind)
+    server = serve(source)
     answers = await asyncio.gather(*(server.ask(request(b"here")) for _ in range(60)))
     assert {answer.body for answer in answers} == {b"here"}
 
@@ -504,7 +506,7 @@ BLOCKS = """
             began = time.process_time()
             sum(range(2_000_000))
             pace = 2_000_000 / (time.process_time() - began)
-            sum(range(int(2 * pace)))  # holds the interpreter
+            sum(range(int(1.5 * pace)))  # holds the interpreter
         else:
             await block()
         return event
@@ -521,7 +523,11 @@ BLOCKED_AT, HELD_AT = (
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("how", [b"handler", b"sub-task"], ids=bytes.decode)
+@pytest.mark.parametrize(
+    ("loop_kind", "how"),
+    [("uvloop", b"handler"), ("asyncio", b"sub-task")],
+    ids=["uvloop-handler", "asyncio-sub-task"],
+)
 async def test_a_stalled_loop_is_named_while_it_stands(
     serve: Serve, loop_kind: str, how: bytes
 ) -> None:
@@ -561,14 +567,12 @@ def time_of(line: str) -> datetime:
 
 
 @pytest.mark.alone
-async def test_code_that_holds_the_interpreter_is_named_after_it(
-    serve: Serve, loop_kind: str
-) -> None:
+async def test_code_that_holds_the_interpreter_is_named_after_it(serve: Serve) -> None:
     """F-5: a C call during which no thread runs is reported when it is over, with its call's id and
     its line: as a rule, since a watch that gets no CPU just then sees where the loop has gone on
     to.
     """
-    server = serve(BLOCKS, "--loop", loop_kind)
+    server = serve(BLOCKS)
 
     async def wrong_line() -> float:
         count = (await health(server))["stalls"]
@@ -600,8 +604,8 @@ async def test_a_freeze_is_not_taken_for_a_stall(serve: Serve) -> None:
     for server in servers:
         await server.ask(HEALTH)
     callers = [asyncio.create_task(load(server)) for server in servers * 10]
-    for frozen in (0.6, 3.0):
-        await asyncio.sleep(0.5)
+    for frozen in (0.6, 1.5):
+        await asyncio.sleep(0.3)
         for server in servers:
             server.signal(signal.SIGSTOP)
         await asyncio.sleep(frozen)
@@ -616,15 +620,16 @@ async def test_a_freeze_is_not_taken_for_a_stall(serve: Serve) -> None:
 
 
 @pytest.mark.alone
-async def test_an_idle_service_takes_no_cpu_time(serve: Serve, loop_kind: str) -> None:
-    """Right after a call, with the watch awake, 3 s cost less than 0.5% of a core."""
-    server = serve(BLOCKS, "--loop", loop_kind)
+async def test_an_idle_service_takes_no_cpu_time(serve: Serve) -> None:
+    """Right after a call, with the watch awake, 3 s cost less than 0.5% of a core on each loop."""
+    servers = [serve(BLOCKS, "--loop", kind) for kind in ("uvloop", "asyncio")]
 
     async def idle() -> float:
-        await server.ask(request(b"beside"))
-        before = spent(server)
+        for server in servers:
+            await server.ask(request(b"beside"))
+        before = [spent(server) for server in servers]
         await asyncio.sleep(3)
-        return (spent(server) - before) / 3
+        return max(spent(s) - then for s, then in zip(servers, before, strict=True)) / 3
 
     share = await least(idle, below=0.005)
     print(f"idle: {share:.3%} of a core")  # noqa: T201
@@ -678,11 +683,11 @@ async def ended(server: ServerProcess) -> list[str]:
     return [text.split(" ", 2)[2] for text in lines if " leaver [" in text]
 
 
-async def test_a_task_left_behind_is_warned_of(serve: Serve, loop_kind: str) -> None:
+async def test_a_task_left_behind_is_warned_of(serve: Serve) -> None:
     """F-9: by default the answer does not wait; the warning names the task, its line and the
     remedy.
     """
-    server = serve(LEAVES, "--loop", loop_kind)
+    server = serve(LEAVES)
     assert (await server.ask(request(request_id="leaver"))).status == 200
     said = await ended(server)
     assert said[0] == "[INFO] leaving False"
@@ -694,9 +699,9 @@ async def test_a_task_left_behind_is_warned_of(serve: Serve, loop_kind: str) -> 
     assert " leaver [STDOUT] uploaded" in await line(server, "uploaded")
 
 
-async def test_a_task_left_behind_is_waited_for(serve: Serve, loop_kind: str) -> None:
+async def test_a_task_left_behind_is_waited_for(serve: Serve) -> None:
     """F-9: with `background` wait the answer comes after the task."""
-    server = serve(LEAVES, "--loop", loop_kind, "--background", "wait")
+    server = serve(LEAVES, "--background", "wait")
     call = asyncio.create_task(server.ask(request(request_id="leaver")))
     await line(server, "leaving")
     await until(server, running=1)
@@ -708,9 +713,9 @@ async def test_a_task_left_behind_is_waited_for(serve: Serve, loop_kind: str) ->
     ]  # fmt: skip
 
 
-async def test_a_task_left_behind_is_cancelled(serve: Serve, loop_kind: str) -> None:
+async def test_a_task_left_behind_is_cancelled(serve: Serve) -> None:
     """F-9: with `background` cancel the task has ended, and said so, when the answer leaves."""
-    server = serve(LEAVES, "--loop", loop_kind, "--background", "cancel")
+    server = serve(LEAVES, "--background", "cancel")
     assert (await server.ask(request(request_id="leaver"))).status == 200
     said = await ended(server)
     assert said[1].startswith("[INFO] cancelled 1 tasks that the call left running: upload at ")

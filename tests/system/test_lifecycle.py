@@ -72,7 +72,7 @@ async def test_a_signal_stops_a_service_that_initializes(serve: Serve, loop_kind
     assert "Traceback" not in server.log()
 
 
-async def test_a_sync_handler_is_finished_at_a_stop(serve: Serve, loop_kind: str) -> None:
+async def test_a_sync_handler_is_finished_at_a_stop(serve: Serve) -> None:
     """A1: SIGTERM waits for threads that run handlers; each caller gets its answer."""
     source = """
         import pathlib, time
@@ -83,7 +83,7 @@ async def test_a_sync_handler_is_finished_at_a_stop(serve: Serve, loop_kind: str
                 time.sleep(0.02)
             return event
     """
-    server = serve(source, "--loop", loop_kind)
+    server = serve(source)
     calls = [asyncio.create_task(server.ask(request(b"event"))) for _ in range(50)]
     await asyncio.to_thread(server.wait_for, "running", count=50)
     server.signal(signal.SIGTERM)
@@ -411,7 +411,7 @@ async def test_a_half_close_is_taken_for_a_disconnect(serve: Serve, loop_kind: s
 # --- many at once
 
 
-async def test_200_async_handlers_meet(serve: Serve, loop_kind: str) -> None:
+async def test_200_async_handlers_meet(serve: Serve) -> None:
     """G1: 200 calls that wait for each other all finish: they are in flight together."""
     source = """
         import asyncio
@@ -422,12 +422,12 @@ async def test_200_async_handlers_meet(serve: Serve, loop_kind: str) -> None:
             await barrier.wait()
             return event
     """
-    server = serve(source, "--concurrency", "200", "--loop", loop_kind)
+    server = serve(source, "--concurrency", "200")
     answers = await asyncio.gather(*(server.ask(request(b"%d" % n)) for n in range(200)))
     assert [answer.body for answer in answers] == [b"%d" % n for n in range(200)]
 
 
-async def test_100_sync_handlers_meet_in_the_time_of_one(serve: Serve, loop_kind: str) -> None:
+async def test_100_sync_handlers_meet_in_the_time_of_one(serve: Serve) -> None:
     """F-6, G2: 100 plain `def` calls run in 100 threads at once, each seeing its own context."""
     source = """
         import threading, time
@@ -442,7 +442,7 @@ async def test_100_sync_handlers_meet_in_the_time_of_one(serve: Serve, loop_kind
             assert current_context().request_id == context.request_id
             return context.request_id
     """
-    server = serve(source, "--concurrency", "100", "--loop", loop_kind)
+    server = serve(source, "--concurrency", "100")
     await server.ask(HEALTH)
     began = time.monotonic()
     calls = [server.ask(request(request_id=f"id-{n}")) for n in range(100)]

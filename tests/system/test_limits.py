@@ -85,12 +85,12 @@ def strange() -> Iterator[Strange]:
 @needs_a_stranger
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_a_user_without_a_name_home_or_writable_place_can_serve(
-    strange: Strange, loop_kind: str, workers: str
+    strange: Strange, workers: str
 ) -> None:
     """I: as on a read-only root with an unprivileged user, which `Dockerfile` has: nothing is
     written where it serves, and it stops with 0.
     """
-    server = strange(ECHO, "--loop", loop_kind, "--workers", workers)
+    server = strange(ECHO, "--workers", workers)
     assert (await server.ask(request(b"event"))).body == b"event"
     assert (await server.ask(HEALTH)).status == 200
     uids = {psutil.Process(pid).uids().real for pid in family(server)}
@@ -116,11 +116,11 @@ SLEEPY = """
 
 
 @needs_a_stranger
-async def test_fewer_threads_than_calls_serve_all_calls(strange: Strange, loop_kind: str) -> None:
+async def test_fewer_threads_than_calls_serve_all_calls(strange: Strange) -> None:
     """I, F-6: with a limit of 12 threads, 60 calls of a plain handler wait for each other's
     threads, and all are answered.
     """
-    server = strange(SLEEPY, "--loop", loop_kind, limits=("--nproc=12",))
+    server = strange(SLEEPY, limits=("--nproc=12",))
     await server.ask(HEALTH)
     answers = await asyncio.gather(*(server.ask(request()) for _ in range(60)))
     assert {answer.status for answer in answers} == {200}
@@ -130,7 +130,7 @@ async def test_fewer_threads_than_calls_serve_all_calls(strange: Strange, loop_k
 
 @needs_a_stranger
 async def test_with_no_thread_left_a_plain_call_fails_and_the_service_goes_on(
-    strange: Strange, loop_kind: str
+    strange: Strange,
 ) -> None:
     """I: where not one thread can be started the caller is told; with room again, it is served."""
     source = """
@@ -145,7 +145,7 @@ async def test_with_no_thread_left_a_plain_call_fails_and_the_service_goes_on(
         async def pre_freeze(context):
             resource.setrlimit(resource.RLIMIT_NPROC, (100, 100))
     """
-    server = strange(source, "--loop", loop_kind, limits=("--nproc=100",))
+    server = strange(source, limits=("--nproc=100",))
     await server.ask(request(path="/initialize"))
     answer = await server.ask(request(b"event"))
     assert answer.status == 404
@@ -162,13 +162,11 @@ GREEDY = """
 """
 
 
-async def test_a_call_that_asks_for_too_much_memory_fails_alone(
-    loop_kind: str, serve: Serve
-) -> None:
+async def test_a_call_that_asks_for_too_much_memory_fails_alone(serve: Serve) -> None:
     """I: under a cap of its address space the call that asks for more has MemoryError, and those
     beside it are answered.
     """
-    server = serve(GREEDY, "--loop", loop_kind)
+    server = serve(GREEDY)
     await server.ask(HEALTH)
     cap = psutil.Process(server.process.pid).memory_info().vms + 512 * MIB
     psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_AS, (cap, cap))
@@ -204,10 +202,10 @@ async def test_bodies_that_find_no_memory_end_no_service(loop_kind: str, serve: 
     assert await asyncio.to_thread(server.stop) == 0
 
 
-async def test_a_log_on_a_full_disk_fails_no_call(serve: Serve, loop_kind: str) -> None:
+async def test_a_log_on_a_full_disk_fails_no_call(serve: Serve) -> None:
     """I: lines that cannot be written are counted, and the calls that wrote them are answered."""
     full = os.open("/dev/full", os.O_WRONLY)
-    server = serve(ECHO, "--loop", loop_kind, "--port", "0", stdout=full)
+    server = serve(ECHO, "--port", "0", stdout=full)
     os.close(full)
     async with asyncio.timeout(STARTS_WITHIN):
         port = await listening(server)

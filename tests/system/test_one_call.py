@@ -81,11 +81,11 @@ def one(serve: Serve, source: str, loop_kind: str, *flags: str) -> ServerProcess
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("source", CASES.values(), ids=CASES)
 async def test_what_belongs_to_a_thread_serves_all_calls(
-    serve: Serve, loop_kind: str, source: str, workers: str
+    serve: Serve, source: str, workers: str
 ) -> None:
     """What was made at import is used by hooks and calls as in the built-in runtime."""
     flags = ["--workers", workers]
-    server = serve(source, "--concurrency", workers, "--loop", loop_kind, *flags)
+    server = serve(source, "--concurrency", workers, *flags)
     for _ in range(3):
         assert (await server.ask(request())).body == b"true"
     assert await asyncio.to_thread(server.stop) == 0
@@ -94,9 +94,9 @@ async def test_what_belongs_to_a_thread_serves_all_calls(
 
 
 @pytest.mark.parametrize("source", [CASES["sqlite3"], CASES["asyncio.run"]])
-async def test_invoke_runs_a_call_there_too(serve: Serve, loop_kind: str, source: str) -> None:
+async def test_invoke_runs_a_call_there_too(serve: Serve, source: str) -> None:
     """The command is no other place than the service."""
-    flags = ["--concurrency", "1", "--loop", loop_kind]
+    flags = ["--concurrency", "1"]
     server = serve(source, command=[sys.executable, "-m", "service", "invoke", *flags])
     assert await server.ends() == 0
     assert server.lines == ["true"]

@@ -38,7 +38,7 @@ def told(lines: list[str], ids: list[str]) -> list[str]:
 @pytest.mark.parametrize("when", ["import", "call"])
 @pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
 async def test_a_stream_that_is_wrapped_keeps_nothing_back(
-    serve: Serve, loop_kind: str, wrap: str, when: str
+    serve: Serve, wrap: str, when: str
 ) -> None:
     """Python 2's way to set an encoding, at import or in a call: each line is its call's, and out
     by its end.
@@ -46,7 +46,7 @@ async def test_a_stream_that_is_wrapped_keeps_nothing_back(
     source = WRAPPED.format(wrap=wrap)
     if when == "import":
         source += f"    {wrap}\n"
-    server = serve(source, "--loop", loop_kind)
+    server = serve(source)
     async with server.client() as held:
         if when == "call":
             await server.ask(request(b"wrap", request_id="wraps"))
@@ -65,7 +65,7 @@ async def test_a_stream_that_is_wrapped_keeps_nothing_back(
         ]
 
 
-async def test_output_that_is_redirected_is_the_calls_own(serve: Serve, loop_kind: str) -> None:
+async def test_output_that_is_redirected_is_the_calls_own(serve: Serve) -> None:
     """Two calls that redirect stdout and overlap get their own text each, and what a third one
     prints meanwhile is logged.
     """
@@ -85,7 +85,7 @@ async def test_output_that_is_redirected_is_the_calls_own(serve: Serve, loop_kin
             print("after")
             return text.getvalue()
     """
-    server = serve(source, "--loop", loop_kind)
+    server = serve(source)
     async with server.client() as first, server.client() as second:
         await first.send(request(b"a", request_id="first"))
         await second.send(request(b"b", request_id="second"))

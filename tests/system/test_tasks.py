@@ -38,11 +38,11 @@ ALL = """
 """
 
 
-async def test_a_call_finds_its_own_tasks(serve: Serve, loop_kind: str) -> None:
+async def test_a_call_finds_its_own_tasks(serve: Serve) -> None:
     """Who cancels all tasks but its own, and gathers them, ends those that it has made: calls
     beside it are answered, connections stay, and the log has each End line.
     """
-    server = serve(ALL, "--loop", loop_kind)
+    server = serve(ALL)
     async with server.client() as beside, server.client() as warm:
         await beside.send(request(b"hold", request_id="beside"))
         await asyncio.to_thread(server.wait_for, "holds")
@@ -65,11 +65,9 @@ async def test_a_call_that_cancels_itself_too_is_answered(serve: Serve, loop_kin
 
 
 @pytest.mark.parametrize("event", ["own", "all"])
-async def test_invoke_answers_a_call_that_cancels_all_tasks(
-    serve: Serve, loop_kind: str, event: str
-) -> None:
+async def test_invoke_answers_a_call_that_cancels_all_tasks(serve: Serve, event: str) -> None:
     """The command prints the result, or the error, and no traceback of the service's."""
-    command = [sys.executable, "-m", "service", "invoke", "--loop", loop_kind, f'"{event}"']
+    command = [sys.executable, "-m", "service", "invoke", f'"{event}"']
     source = ALL.replace("event ==", "event.strip(b'\"') ==")
     server = serve(source, command=command)
     assert await server.ends() == (1 if event == "all" else 0)
@@ -78,7 +76,7 @@ async def test_invoke_answers_a_call_that_cancels_all_tasks(
     assert "site-packages" not in server.log()
 
 
-async def test_a_hook_finds_what_the_function_has_started(serve: Serve, loop_kind: str) -> None:
+async def test_a_hook_finds_what_the_function_has_started(serve: Serve) -> None:
     """`pre_stop` can end what `initialize` has begun, and finds nothing of the service's."""
     source = """
         import asyncio
@@ -103,14 +101,14 @@ async def test_a_hook_finds_what_the_function_has_started(serve: Serve, loop_kin
             await asyncio.gather(*others, return_exceptions=True)
             print("cancelled", [task.get_name() for task in others])
     """
-    server = serve(source, "--loop", loop_kind)
+    server = serve(source)
     assert (await server.ask(request())).json() == []
     assert await asyncio.to_thread(server.stop) == 0
     assert "the poller ends" in server.log()
     assert "cancelled ['poller']" in server.log()
 
 
-async def test_loops_of_other_threads_are_left_alone(serve: Serve, loop_kind: str) -> None:
+async def test_loops_of_other_threads_are_left_alone(serve: Serve) -> None:
     """`asyncio.run` in a plain handler ends what it left running, as ever."""
     source = """
         import asyncio
@@ -132,5 +130,5 @@ async def test_loops_of_other_threads_are_left_alone(serve: Serve, loop_kind: st
             asyncio.run(main())
             return len(ended)
     """
-    server = serve(source, "--loop", loop_kind)
+    server = serve(source)
     assert (await server.ask(request())).json() == 1

@@ -14,7 +14,7 @@ from tests.harness import request
 @pytest.mark.parametrize("initializer", ["async def", "def"])
 @pytest.mark.parametrize("handler", ["async def", "def"])
 async def test_a_call_begins_with_what_import_and_initializer_have_set(
-    serve: Serve, loop_kind: str, initializer: str, handler: str, concurrency: str
+    serve: Serve, initializer: str, handler: str, concurrency: str
 ) -> None:
     """Context variables and decimal's precision; the hooks that follow see them, too."""
     source = f"""
@@ -41,7 +41,7 @@ async def test_a_call_begins_with_what_import_and_initializer_have_set(
         def pre_stop(context):
             print("pre_stop sees", at_import.get(), at_start.get(), decimal.getcontext().prec)
     """
-    server = serve(source, "--loop", loop_kind, "--concurrency", concurrency)
+    server = serve(source, "--concurrency", concurrency)
     for _ in range(3):
         assert (await server.ask(request())).json() == ["import", "initializer", 50, True]
     assert await asyncio.to_thread(server.stop) == 0

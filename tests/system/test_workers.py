@@ -225,11 +225,11 @@ async def test_a_hung_worker_takes_no_connections_and_is_told_of(two: Two, loop_
 
 
 @pytest.mark.alone
-async def test_a_dead_worker_is_replaced_within_a_second(two: Two, loop_kind: str) -> None:
+async def test_a_dead_worker_is_replaced_within_a_second(two: Two) -> None:
     """H1: another one serves in its place at once."""
 
     async def replaced() -> float:
-        service = two(SOURCE, "--loop", loop_kind)
+        service = two(SOURCE)
         victim, _ = await service.serves()
         began = time.monotonic()
         os.kill(victim, signal.SIGKILL)
@@ -240,13 +240,11 @@ async def test_a_dead_worker_is_replaced_within_a_second(two: Two, loop_kind: st
 
 
 @pytest.mark.parametrize("event", [b"", b"exit", b"crash"], ids=["SIGKILL", "os._exit", "segfault"])
-async def test_only_the_calls_of_a_dead_worker_are_lost(
-    two: Two, loop_kind: str, event: bytes
-) -> None:
+async def test_only_the_calls_of_a_dead_worker_are_lost(two: Two, event: bytes) -> None:
     """H1, F-8: however it dies, its own calls fail, the other one's are served, and there are two
     again.
     """
-    service = two(SOURCE, "--loop", loop_kind)
+    service = two(SOURCE)
     await service.serves()
     async with AsyncExitStack() as stack:
         clients = await connections(service, stack, 41)
