@@ -15,7 +15,7 @@ from service.emulator.calls import Invocation, Outcome
 from service.emulator.instances.faults import Faults
 from service.emulator.instances.instance import Instance
 from service.emulator.instances.pool import InstancePool, Options
-from service.emulator.instances.processes import process_table
+from service.emulator.instances.proc import process_table
 from service.emulator.log import Log
 from service.emulator.spec.model import DeployedFunction
 from service.protocol import new_request_id

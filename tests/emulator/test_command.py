@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 
 from service.emulator.command import add_flags
-from service.emulator.instances.processes import process_table
+from service.emulator.instances.proc import process_table
 from tests.emulator.play import WITHIN, free_port
 
 START = (sys.executable, "-m", "service")

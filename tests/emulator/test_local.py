@@ -21,7 +21,7 @@ from darabonba.runtime import RuntimeOptions
 
 from service.emulator import emulator
 from service.emulator.calls import Outcome, PlatformError
-from service.emulator.instances.processes import process_table
+from service.emulator.instances.proc import process_table
 from service.emulator.local import FunctionCompute
 from service.emulator.log import Log
 from service.emulator.queue.task import AsyncTask

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from .health import InstanceHealth
-from .processes import ProcessEntry, Processes
+from .proc import ProcessEntry
+from .processes import Processes
 
 FRESHLY_USED = 0.1
 """Seconds after which a freeze is looked at again: it may have missed what was just being started.

@@ -40,7 +40,8 @@ from .health import InstanceHealth
 from .output import Output
 from .ports import claim
 from .private import PrivateFolder
-from .processes import Processes, process_table
+from .proc import process_table
+from .processes import Processes
 from .start import InstanceStart, start_process, wait_for_port
 
 InstanceState = Literal["starting", "running", "unhealthy", "stopping", "stopped"]

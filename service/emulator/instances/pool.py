@@ -36,7 +36,7 @@ from ..spec.model import DeployedFunction
 from .faults import Faults
 from .instance import Conditions, Instance
 from .private import base, may_mount
-from .processes import process_table
+from .proc import process_table
 from .reaper import Reaper
 
 TICK = 0.1

@@ -1,10 +1,10 @@
 """All processes of one instance: what it started, and what that started in turn.
 
 The first process leads a session and a process group of its own, so that one signal reaches most
-of them. What left the group is found by Linux's /proc: by session, by parent, and by the variable
-FC_INSTANCE_ID, which even a process that was left by its parent still has. One that has left all of
-these behind is known if it was seen before. Without /proc (macOS), the group is all that
-is known, and memory is 0.
+of them. What left the group is found in Linux's /proc (`proc.py`): by session, by parent, and by
+the variable FC_INSTANCE_ID, which even a process that was left by its parent still has. One that
+has left all of these behind is known if it was seen before. Without /proc (macOS), the group is all
+that is known, and memory is 0.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from .descriptors import OUT_OF_FILES
-
-PROC = Path("/proc")
-MEMORY_PAGE = os.sysconf("SC_PAGE_SIZE")
-LISTENING = "0A"
-"""The state of a listening socket in /proc/net/tcp."""
+from .proc import (
+    ProcessEntry,
+    entry_of,
+    environment_of,
+    listening,
+    process_table,
+    resident,
+)
 
 ROUNDS = 20
 """How often what an instance has started is looked for and killed: a process may start another one
@@ -41,45 +42,6 @@ END_PATIENCE = 5.0
 Spawn = Callable[[], "subprocess.Popen[bytes]"]
 Start = Callable[[Spawn], "subprocess.Popen[bytes]"]
 """Calls what starts a process, perhaps with mounts of its own around it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessEntry:
-    """A process as /proc/PID/stat has it; `started` is in clock ticks since boot."""
-
-    pid: int
-    state: str
-    parent: int
-    group: int
-    session: int
-    started: int
-
-
-def process_table() -> dict[int, ProcessEntry]:
-    """Return all processes of this machine that live; none if there is no /proc.
-
-    Raises OSError if this process may open no more files.
-    """
-    if not PROC.is_dir():
-        return {}
-    found = (_entry(int(name)) for name in os.listdir(PROC) if name.isdigit())
-    return {entry.pid: entry for entry in found if entry is not None}
-
-
-def _entry(pid: int) -> ProcessEntry | None:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name, in parentheses, may have any character.
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError as reason:
-        if reason.errno in OUT_OF_FILES:
-            raise
-        return None  # it has ended
-    state = fields[0].decode()
-    if state in "ZX":
-        return None
-    parent, group, session = map(int, fields[1:4])
-    return ProcessEntry(pid, state, parent, group, session, int(fields[19]))
 
 
 class Processes:
@@ -126,7 +88,7 @@ class Processes:
 
     def _first_entry(self) -> ProcessEntry | None:
         with suppress(OSError):
-            return _entry(self.pid)
+            return entry_of(self.pid)
         return None
 
     # --- its end
@@ -198,9 +160,8 @@ class Processes:
             return True
         if entry.started < self._born or self._strangers.get(entry.pid) == entry.started:
             return False
-        try:
-            environment = Path(f"/proc/{entry.pid}/environ").read_bytes()
-        except OSError:  # it has ended, or is another user's
+        environment = environment_of(entry.pid)
+        if environment is None:
             return False
         self.unsure = self.unsure or not environment  # in the middle of an exec it has none
         return self._marker in environment.split(b"\0")
@@ -229,24 +190,18 @@ class Processes:
 
     def memory(self) -> float:
         """Return the resident memory of the processes that are known, in MB."""
-        return sum(map(_resident, self._members)) * MEMORY_PAGE / 1024**2
+        return sum(map(resident, self._members)) / 1024**2
 
     def listening(self) -> list[tuple[str, int]]:
         """Return the IPv4 and IPv6 addresses and ports on which the processes listen."""
         self.look(process_table())
-        sockets = {link for pid in self._members for link in _links(pid)}
-        return [
-            address
-            for name in ("tcp", "tcp6")
-            for inode, address in _listeners(Path(f"/proc/{self.pid}/net/{name}"))
-            if f"socket:[{inode}]" in sockets
-        ]
+        return listening(self.pid, self._members)
 
 
 def _signal(processes: Mapping[int, int], number: signal.Signals) -> None:
     for pid, started in list(processes.items()):
         with suppress(OSError):  # it has ended, is another user's, or nothing can be read of it
-            entry = _entry(pid)
+            entry = entry_of(pid)
             if entry is not None and entry.started == started:  # else its number is another one's
                 os.kill(pid, number)
 
@@ -268,39 +223,3 @@ async def _end_of(pid: int) -> None:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
-
-
-def _resident(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1])
-    except (OSError, IndexError):  # it has ended
-        return 0
-
-
-def _links(pid: int) -> Iterable[str]:
-    folder = f"/proc/{pid}/fd"
-    with suppress(OSError):
-        for name in os.listdir(folder):
-            with suppress(OSError):
-                yield os.readlink(f"{folder}/{name}")
-
-
-def _listeners(file: Path) -> Iterable[tuple[str, tuple[str, int]]]:
-    try:
-        lines = file.read_text().splitlines()[1:]
-    except OSError:
-        return
-    for fields in map(str.split, lines):
-        if fields[3] == LISTENING:
-            host, port = fields[1].split(":")
-            yield fields[9], (_address(host), int(port, 16))
-
-
-def _address(text: str) -> str:
-    """Return an address as people write it; the kernel has it in words of the machine's order."""
-    words = [bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8)]
-    if len(words) == 1:
-        return ".".join(map(str, words[0]))
-    joined = b"".join(words)
-    return "::" if not any(joined) else joined.hex(":", 2)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from service.emulator.instances import processes as module
-from service.emulator.instances.processes import Processes, process_table
+from service.emulator.instances import proc
+from service.emulator.instances.proc import process_table
+from service.emulator.instances.processes import Processes
 from service.emulator.instances.reaper import Reaper
 from tests.emulator.play import FUNCTIONS, WITHIN, is_frozen, runs, state
 
@@ -179,7 +180,7 @@ async def test_without_proc_the_group_is_what_is_known(
     start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Where there is no /proc (macOS), instances start, freeze and end all the same."""
-    monkeypatch.setattr(module, "PROC", tmp_path / "none")
+    monkeypatch.setattr(proc, "PROC", tmp_path / "none")
     processes = start("sleep", "1000")
     assert process_table() == {}
     processes.look(process_table())
