@@ -62,7 +62,7 @@ load: .venv/dev.stamp ## a load test that climbs to 200 users; TARGET=emulator s
 
 proof: .venv/dev.stamp ## the long proofs: 10,000 calls of each kind, 200 bodies of 32 MiB at once, 10,000 mutants, a soak at full speed, 200 lives
 	ATTRIBUTION_CALLS=10000 .venv/bin/python -m pytest --timeout 600 -rP tests/system/test_attribution.py
-	.venv/bin/python -m pytest --timeout 600 -rP -m long tests/system
+	.venv/bin/python -m pytest --timeout 600 -rP -m long tests/system tests/emulator
 	MUTANTS=10000 .venv/bin/python -m pytest --timeout 600 tests/system/test_malformed.py -k mutants
 	MODEL_EXAMPLES=200 .venv/bin/python -m pytest --hypothesis-profile=search tests/system/test_model.py
 

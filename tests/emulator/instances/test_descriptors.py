@@ -21,21 +21,22 @@ from service.emulator.instances.client import InstanceConnections, OutOfFiles
 from service.emulator.instances.descriptors import LIMIT, raise_limit
 from service.emulator.instances.ports import claim
 from service.emulator.instances.processes import Processes
-from tests.emulator.play import FUNCTIONS, WITHIN, free_port, function, playing
+from tests.emulator.play import FUNCTIONS, free_port, function, playing
 
 PROGRAM = """
 import asyncio, collections, json, resource, sys
-resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+spec, files, calls, instances = json.loads(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 from service.emulator import PlatformError, emulator
 from service.emulator.log import Log
 
-spec = json.loads(sys.argv[1])
 lines = []
 
 async def main():
-    async with emulator(spec, max_instances=64, log=Log(lines.append), start_timeout=50) as fc:
-        calls = (fc.invoke("fn") for _ in range(30))
-        answers = await asyncio.gather(*calls, return_exceptions=True)
+    log = Log(lines.append)
+    async with emulator(spec, max_instances=instances, log=log, start_timeout=100) as fc:
+        invoked = (fc.invoke("fn") for _ in range(calls))
+        answers = await asyncio.gather(*invoked, return_exceptions=True)
         told = collections.Counter(
             f"{a.status} {a.code}" if isinstance(a, PlatformError) else type(a).__name__
             for a in answers
@@ -48,8 +49,19 @@ asyncio.run(main())
 """
 
 
-def test_more_cold_starts_than_files_are_told_and_leave_nothing() -> None:
-    """Some calls are answered, the others get 503, a later one is served, the log is short, and the
+@pytest.mark.parametrize(
+    ("files", "calls", "instances", "refused"),
+    [
+        (64, 30, 64, "503 ServiceUnavailable"),
+        pytest.param(1024, 512, 512, "503 ServiceUnavailable", marks=pytest.mark.long),
+        pytest.param(1024, 512, 20, "429 ResourceExhausted", marks=pytest.mark.long),
+    ],
+)
+@pytest.mark.timeout(300)
+def test_more_cold_starts_than_files_are_told_and_leave_nothing(
+    files: int, calls: int, instances: int, refused: str
+) -> None:
+    """Some calls are answered, the others refused, a later one is served, the log is short, and the
     emulator ends by itself.
     """
     props = {
@@ -61,19 +73,19 @@ def test_more_cold_starts_than_files_are_told_and_leave_nothing() -> None:
         "customRuntimeConfig": {"command": ["python3", "bare.py"], "port": free_port()},
     }
     resources = {"fn": {"component": "fc3", "props": props}}
-    spec = json.dumps({"edition": "3.0.0", "name": "tests", "resources": resources})
+    spec = {"edition": "3.0.0", "name": "tests", "resources": resources}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, spec],
+        [sys.executable, "-c", PROGRAM, json.dumps([spec, files, calls, instances])],
         capture_output=True,
         text=True,
-        timeout=2 * WITHIN,
+        timeout=280,
         cwd=Path(__file__).parents[3],
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert set(found["told"]) == {"Outcome", "503 ServiceUnavailable"}
+    assert set(found["told"]) == {"Outcome", refused}
     assert found["later"] == "{}"
-    assert found["lines"] < 1000
+    assert found["lines"] < 20 * calls
     assert done.stderr.count("Traceback") == 0
 
 
