@@ -265,6 +265,10 @@ def test_a_handlers_file_that_another_module_hides_is_told(folder: Path, write: 
         ("def handler(): pass", "takes (); a handler"),
         ("\n\ndef handler(event, context): yield b''", "line 3 is a generator; Function Compute"),
         ("handler = max", "has no signature that can be read; wrap it"),
+        (
+            "from service import EventStream\ndef handler(event: EventStream, context): pass",
+            "line 2 is a plain function, which cannot read an EventStream: write `async def`",
+        ),
         ("def handler(event: complex, context): pass", "an event cannot become complex"),
         ("def handler(event: 'Nope', context): pass", "the annotation 'Nope' cannot be resolved"),
         ("def handler(event: 'list[', context): pass", "the annotation 'list[' cannot be resolved"),
