@@ -85,10 +85,11 @@ def place_on_path() -> str:
 
 def fresh_command(*arguments: str) -> list[str]:
     """Return the command that runs this code in a new interpreter, installed or not, whatever files
-    lie in its current folder.
+    lie in its current folder. It goes by the name that this process was started by.
     """
-    start = f"import sys; sys.path.append({place_on_path()!r}); from {NAME}.__main__ import main"
-    return [sys.executable, "-P", "-c", f"{start}; main()", *arguments]
+    start = f"import sys; sys.path.append({place_on_path()!r}); sys.argv[0] = {sys.argv[0]!r}"
+    main = f"from {NAME}.__main__ import main; main()"
+    return [sys.executable, "-P", "-c", f"{start}; {main}", *arguments]
 
 
 def adopt() -> None:

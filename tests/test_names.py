@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.names import place_on_path
+from service.names import fresh_command, place_on_path
 from tests.harness import ENDS_WITHIN
 
 ROOT = Path(__file__).parent.parent
@@ -165,3 +165,20 @@ def test_a_clone_that_is_not_installed_answers_to_both_names(tmp_path: Path) -> 
         runpy.run_module("service", run_name="__main__", alter_sys=True)
     """
     assert output(program, clone) == '[true,"fc_event_service.errors"]'
+
+
+@pytest.mark.parametrize(
+    ("started", "name"),
+    [("/usr/bin/fc-event-service", "fc-event-service"), ("/x/__main__.py", "python -m service")],
+)
+def test_a_new_interpreter_goes_by_the_name_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, started: str, name: str
+) -> None:
+    """As `--reload` starts one: what is wrong with the function is said in the same name."""
+    monkeypatch.setattr(sys, "argv", [started])
+    command = fresh_command("--nope")
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=ENDS_WITHIN, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"{name}: ")

@@ -41,9 +41,9 @@ def serve_function(
     """
     heed_stops()
     workers = how_many(loaded.settings)
+    if workers > 1 and (flags.reload or flags.control is not None):
+        raise UsageError("--reload serves with one worker: leave it out, or say --workers 1")
     if flags.reload:
-        if workers > 1:
-            raise UsageError("--reload serves with one worker: leave it out, or say --workers 1")
         check_leftovers(os.environ, "--reload")
         from .reload.supervise import supervise  # for the desk: no other start waits for it
 

@@ -9,6 +9,7 @@ import socket
 import sys
 import textwrap
 from contextlib import suppress
+from pathlib import Path
 from select import select
 
 import psutil
@@ -69,11 +70,11 @@ def version(number: object, *parts: str) -> str:
     return "\n".join(map(textwrap.dedent, (*parts, f"VERSION = str({number})", SOURCE)))
 
 
-def save(server: ServerProcess, text: str) -> None:
-    """Put another `index.py` in the place of the one there is, at once, as editors do."""
-    new = server.folder / "index.new"
+def save(server: ServerProcess, text: str, name: str = "index.py") -> None:
+    """Put another file in the place of the one there is, at once, as editors do."""
+    new = server.folder / "new"
     new.write_text(text)
-    new.replace(server.folder / "index.py")
+    new.replace(server.folder / name)
 
 
 async def told(server: ServerProcess, pattern: str, count: int = 1) -> None:
@@ -140,18 +141,29 @@ async def test_a_second_save_does_not_end_a_call_of_the_oldest_code(serve: Serve
     assert await asyncio.to_thread(server.stop) == 0
 
 
-async def test_a_save_that_cannot_be_loaded_leaves_the_old_code_serving(serve: Serve) -> None:
-    """What is wrong is told, and the next save that can be loaded is served."""
-    server = serve(version(1), "--reload")
+@pytest.mark.parametrize(
+    ("name", "wrong", "told_of_it", "mended", "answer"),
+    [
+        ("index.py", "def handler(", "line 1: syntax error", version(2), "2"),
+        ("config/service.toml", "workers = 2", "serves with one worker", "concurrency = 9", "1"),
+    ],
+    ids=["code", "settings"],
+)
+async def test_a_save_that_cannot_be_served_leaves_the_old_code_serving(
+    serve: Serve, tmp_path: Path, name: str, wrong: str, told_of_it: str, mended: str, answer: str
+) -> None:
+    """What is wrong is told, and the next save that is right is served."""
+    (tmp_path / "config").mkdir()
+    server = serve(version(1), "--reload", folder=tmp_path)
     assert await answers(server) == {"1"}
     old = below(server.process.pid)
-    save(server, "def handler(")
-    await told(server, "line 1: syntax error")
+    save(server, wrong, name)
+    await told(server, told_of_it)
     await told(server, "the code from before the change is served")
     assert await answers(server) == {"1"}
-    save(server, version(2))
+    save(server, mended, name)
     await all_ended(old)
-    assert await answers(server) == {"2"}
+    assert await answers(server) == {answer}
     assert await asyncio.to_thread(server.stop) == 0
 
 
