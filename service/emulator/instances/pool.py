@@ -1,5 +1,5 @@
-"""The instances of one function: which one takes a call, when another one is started, and when one
-is stopped (docs/platform.md sections 6 and 7).
+"""The instances of one function: which one takes a call, and when another one is started
+(docs/platform.md sections 6 and 7).
 
 Where the platform's documents are silent, or would not do on a desk, this is what is done:
 
@@ -10,6 +10,7 @@ Where the platform's documents are silent, or would not do on a desk, this is wh
   with a port of its own can be replaced.
 - A call that waited for an instance which then does not start goes to another one if there is
   one with room, unless it is the call for which that instance was started.
+- An instance that has had no call for long is stopped by the watch (`watch.py`).
 - A provisioned instance that ends is replaced at once; one that does not start is tried again after
   1 s, 2 s, 4 s and so on up to a minute.
 """
@@ -23,7 +24,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +36,8 @@ from ..spec.model import DeployedFunction
 from .faults import Faults
 from .instance import Conditions, Instance
 from .private import base, may_mount
-from .proc import process_table
 from .reaper import Reaper
-
-TICK = 0.1
-"""Seconds between two looks at the memory of instances that are not frozen."""
-
-TICKS = 10
-"""Every so many looks, processes are searched for that instances have started meanwhile."""
+from .watch import InstanceWatch
 
 FIRST_RESTART_DELAY, LAST_DELAY = 1.0, 60.0
 """Seconds until a provisioned instance that did not start is tried again, at first and at last."""
@@ -98,8 +92,11 @@ class InstancePool:
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._active = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._watch = InstanceWatch(
+            self._instances,
+            idle_timeout=options.idle_timeout,
+            memory=function.memory if options.enforce_memory else None,
+        )
         self._stopping = False
         self._delay = FIRST_RESTART_DELAY
 
@@ -128,7 +125,7 @@ class InstancePool:
         """
         self._conditions = conditions = self._new_conditions()
         self._reaper = Reaper(self.prefix, str(conditions.folder))
-        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._sweep())]
+        self._watch.start()
         self._provision()
         if self._starts:
             await asyncio.wait(self._starts.values())
@@ -152,9 +149,7 @@ class InstancePool:
         self._stopping = True
         for task in self._starts.values():
             task.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, *self._starts.values(), return_exceptions=True)
+        await asyncio.gather(self._watch.stop(), *self._starts.values(), return_exceptions=True)
         ends = [each.close("the emulator stops") for each in self._instances]
         await asyncio.gather(*ends, return_exceptions=True)
         if self._calls:
@@ -287,7 +282,7 @@ class InstancePool:
             self._conditions,
             f"{self.prefix}-{next(self._numbers):012x}",
             self._on_change,
-            self._active.set,
+            self._watch.wake,
             provisioned=provisioned,
         )
         self.started += 1
@@ -318,51 +313,6 @@ class InstancePool:
             self._provision()
         if self._reaper is not None:
             self._reaper.watch(each.processes.pid for each in self._instances if each.processes)
-
-    # --- what is watched
-
-    async def _watch(self) -> None:
-        """See to the memory of instances that run, and to what a freeze has missed."""
-        tick = 0
-        while True:
-            await self._active.wait()
-            await asyncio.sleep(TICK)
-            tick += 1
-            awake = [each for each in self._instances if each.processes and not each.frozen]
-            if (awake and tick % TICKS == 0) or any(
-                each.freezer.is_unseen for each in self._instances
-            ):
-                self._look()
-            for each in awake:
-                self._check_memory(each)
-            if not awake and all(each.freezer.looked for each in self._instances):
-                self._active.clear()
-
-    def _look(self) -> None:
-        with suppress(OSError):  # no more files may be open: the next look sees it
-            entries = process_table()
-            for each in self._instances:
-                each.freezer.look(entries)
-                each.sample()
-
-    def _check_memory(self, instance: Instance) -> None:
-        memory, limit = instance.sample(), self.function.memory
-        if self._options.enforce_memory and memory > limit:
-            instance.kill(f"is killed: it has {memory:.2f} MB, and memorySize is {limit} MB")
-
-    async def _sweep(self) -> None:
-        """Stop on-demand instances that have had no call for long."""
-        limit = self._options.idle_timeout
-        while True:
-            next_end = time.monotonic() + limit
-            for each in self._instances:
-                if each.state != "running" or each.in_flight or each.provisioned:
-                    continue
-                if each.idle_since + limit <= time.monotonic():
-                    each.close(f"it had no call for {limit:g} seconds")
-                else:
-                    next_end = min(next_end, each.idle_since + limit)
-            await asyncio.sleep(next_end - time.monotonic())
 
 
 def _anew(reason: BaseException) -> Exception:

@@ -1,0 +1,40 @@
+"""The watch over instances: those that are idle, and what runs in them."""
+
+from __future__ import annotations
+
+import time
+
+from tests.emulator.play import function, is_frozen, playing, runs
+
+
+async def test_an_instance_that_is_idle_for_long_is_stopped_by_the_book() -> None:
+    """/pre-stop, SIGTERM; the next call starts another one."""
+    async with playing(function(pre_stop_timeout=5.0), idle_timeout=0.3) as play:
+        began = time.monotonic()
+        await play.call()
+        await play.log.wait_for("has ended with code 143")
+        assert time.monotonic() - began >= 0.3
+        assert "pre-stop /pre-stop" in play.log.texts
+        assert "stops: it had no call for 0.3 seconds" in play.log.texts
+        assert play.instances == ()
+        assert (await play.call()).cold
+
+
+async def test_a_call_keeps_its_instance_however_long_it_takes() -> None:
+    """An instance with a call in it is not idle."""
+    async with playing(idle_timeout=0.1) as play:
+        assert (await play.call("sleep 0.4")).body == b"slept"
+        assert play.pool.started == 1
+
+
+async def test_processes_that_come_later_are_known_too() -> None:
+    """In a call that runs for long, what is started is found: its memory counts."""
+    async with playing(function(concurrency=2)) as play:
+        child = int((await play.call("child session")).body)
+        call = play.begin("sleep 1.3")
+        await call
+        assert play.instance.processes is not None
+        assert child in play.instance.processes._members
+        await is_frozen(child)
+        play.instance.thaw()
+        await runs(child)
