@@ -34,9 +34,9 @@ SPARE_DESCRIPTORS = 32
 """File descriptors that are left to the handlers and to ourselves when clients take all they may.
 """
 
-READING_TURNS = 10
-"""Turns of the loop from an accepted connection to its request being in flight, with some to spare:
-after a freeze requests and the signal may come in the same moment.
+READ_ITERATIONS = 10
+"""Iterations of the event loop from an accepted connection to its request being in flight, with
+some to spare: after a freeze requests and the signal may come in the same moment.
 """
 
 LAST_BYTES = 5.0
@@ -98,7 +98,7 @@ def serve(
     def run() -> int:
         asyncio.set_event_loop(loop)
         try:
-            main = loop.create_task(_serve(app, sock, limits, announce, make_listener))
+            main = loop.create_task(_serve_until_ending(app, sock, limits, announce, make_listener))
             return run_to_end(loop, main)
         finally:
             wind_up(loop)
@@ -112,13 +112,14 @@ def serve(
         service.logs.close()
 
 
-async def _serve(
+async def _serve_until_ending(
     app: web.Application,
     sock: socket.socket,
     limits: Limits,
     announce: Callable[[str], None],
     make_listener: MakeListener,
 ) -> int:
+    """Serve until the end begins, then drain and stop; return the exit code."""
     service = app[SERVICE]
     lifecycle = service.lifecycle
     await check_connection()
@@ -131,7 +132,7 @@ async def _serve(
     await lifecycle.ending.wait()
     lifecycle.draining.set()
     await closing
-    for _ in range(READING_TURNS):
+    for _ in range(READ_ITERATIONS):
         await asyncio.sleep(0)
     with contextlib.suppress(ServiceError):  # its hook's failure is logged, and the stop goes on
         await lifecycle.stop()
