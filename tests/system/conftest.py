@@ -46,9 +46,3 @@ def name(case: dict[str, Any]) -> str:
 def pairs(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Half of the matrix: each two of its properties meet."""
     return dict(request.param)
-
-
-@pytest.fixture(params=MATRIX, ids=name)
-def matrix(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Each event loop, with one worker and with two, for async and for plain handlers."""
-    return dict(request.param)

@@ -46,14 +46,14 @@ async def drains(server: Instance) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_stop_finds_each_call_where_it_is_and_loses_none(matrix: dict[str, Any]) -> None:
+async def test_a_stop_finds_each_call_where_it_is_and_loses_none(pairs: dict[str, Any]) -> None:
     """A1, A2, A6: at SIGTERM calls run, wait for a slot, are half received or half answered, or
     stand behind another one on their connection. Each is answered once, and the last answer of each
     connection says that it closes. What has sent nothing is closed without a byte.
     """
     flags = ("--concurrency", "40", "--queue", "200")
     async with (
-        started(flags=flags, **matrix) as server,
+        started(flags=flags, **pairs) as server,
         server.callers(5) as silent,
         server.callers(5) as warm,
         server.callers(5) as half_heads,
