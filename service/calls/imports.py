@@ -117,7 +117,8 @@ def _broken(wanted: Wanted, reason: BaseException, advice: str) -> str:
     places = tracebacks.of_failure(reason)
     where = f"{places[-1].file} line {places[-1].line}: " if places else ""
     text = " ".join(text_of(reason).split())
-    return f"{wanted}: {where}the import failed: {type(reason).__name__}: {text}; {advice}"
+    what = f"{type(reason).__name__}: {text}" if text else type(reason).__name__
+    return f"{wanted}: {where}the import failed: {what}; {advice}"
 
 
 def _unreadable(reason: SyntaxError, module: str) -> str:

@@ -69,14 +69,15 @@ def test_a_file_that_is_no_text_is_told(
 
 
 @pytest.mark.parametrize(
-    "failure", ["BaseException('x')", "GeneratorExit('x')", "KeyboardInterrupt('x')"]
+    "failure", ["BaseException('x')", "GeneratorExit('x')", "KeyboardInterrupt('x')", "SystemExit"]
 )
 def test_whatever_an_import_raises_is_told(folder: Path, write: Write, failure: str) -> None:
     """A failure that is no Exception is one line, too."""
     path = write(f"\nraise {failure}\n")
-    kind = failure.partition("(")[0]
+    kind, _, text = failure.partition("(")
+    shown = f"{kind}: x" if text else kind
     assert told(folder) == (
-        f"handler 'index.handler': {path} line 2: the import failed: {kind}: x; mend it and start"
+        f"handler 'index.handler': {path} line 2: the import failed: {shown}; mend it and start"
         " again"
     )
 
