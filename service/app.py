@@ -15,6 +15,7 @@ from .calls.allocator import keep_a_little
 from .calls.deadline import Call
 from .calls.encode import encode
 from .calls.function import Handlers, run
+from .calls.lifecycle import Lifecycle
 from .calls.stream import EventStream, too_large
 from .context.call import RUNNING, Context, Platform
 from .http.answers import Answer
@@ -49,11 +50,8 @@ async def run_event(
     if not service.admission.take():
         await service.admission.enter()
     try:
-        if not lifecycle.ready:
-            call.stage = "waiting for the initializer"
-            await lifecycle.initialized()
-        if lifecycle.refusing:
-            lifecycle.check_open()
+        if not lifecycle.ready or lifecycle.refusing:
+            await _until_open(lifecycle, call)
         function = service.handlers.handler
         argument: Any = event
         if function.decode is not None:
@@ -82,6 +80,14 @@ async def run_event(
             event.close()
         service.admission.leave()
         call.cut()
+
+
+async def _until_open(lifecycle: Lifecycle, call: Call) -> None:
+    """Wait for the initializer. Raises ServiceError if it fails or calls are not taken any more."""
+    if not lifecycle.ready:
+        call.stage = "waiting for the initializer"
+        await lifecycle.initialized()
+    lifecycle.check_open()
 
 
 def _event(service: Service, request: web.Request) -> EventStream | bytes:
