@@ -162,7 +162,7 @@ DESK = $(if $(findstring --spec,$(ARGS))$(shell grep -Es '^[^\#]*build/code' s.y
 REQUIREMENTS = $(firstword $(wildcard $(FUNCTION)/requirements.txt $(FUNCTION)/code/requirements.txt \
 	$(if $(filter-out /% ../%,$(FUNCTION)),./requirements.txt)))
 seen = \# $(REQUIREMENTS): $$(cksum <$(REQUIREMENTS))
-locked = $(if $(REQUIREMENTS),grep -qx "$(seen)" requirements.lock || $(MAKE) lock-function,:)
+locked = $(if $(REQUIREMENTS),grep -qx "$(seen)" requirements.lock || $(MAKE) lock-function ARGS=,:)
 # Strict: a package that the database does not know is not called sound.
 AUDIT = build/audit/bin/pip-audit --require-hashes --disable-pip --strict --progress-spinner off --timeout 15
 LOCK = requirements.lock

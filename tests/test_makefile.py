@@ -71,3 +71,14 @@ def test_a_list_of_packages_that_changed_is_locked_before_it_is_used(
         said = commands(clone, command, function)
         (asked,) = [line for line in said if "lock-function" in line]
         assert asked.startswith('grep -qx "# ./requirements.txt: ')
+
+
+def test_what_is_passed_on_to_the_service_is_not_passed_on_to_the_lock(clone: Path) -> None:
+    """`make run ARGS="--handler app.main"` locks a new list of packages all the same."""
+    (clone / "requirements.txt").write_text("requests\n")
+    said = commands(clone, "run", "ARGS=--handler app.main")
+    (asked,) = [line for line in said if "lock-function" in line]
+    assert asked.endswith("lock-function ARGS=")
+    assert "--handler" not in "".join(commands(clone, "lock-function", "ARGS="))
+    locking = "".join(commands(clone, "lock", "ARGS=--upgrade"))
+    assert locking.count("--upgrade") == locking.count("pip compile") == 4
