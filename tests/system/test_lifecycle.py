@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 import struct
-import time
 from contextlib import AsyncExitStack
 
 import pytest
@@ -427,25 +426,22 @@ async def test_200_async_handlers_meet(serve: Serve) -> None:
     assert [answer.body for answer in answers] == [b"%d" % n for n in range(200)]
 
 
-async def test_100_sync_handlers_meet_in_the_time_of_one(serve: Serve) -> None:
+async def test_100_sync_handlers_meet(serve: Serve) -> None:
     """F-6, G2: 100 plain `def` calls run in 100 threads at once, each seeing its own context."""
     source = """
-        import threading, time
+        import threading
         from service.context.call import current_context
 
         barrier = threading.Barrier(100)
 
         def handler(event, context):
             barrier.wait()
-            time.sleep(0.3)
             barrier.wait()
             assert current_context().request_id == context.request_id
             return context.request_id
     """
     server = serve(source, "--concurrency", "100")
     await server.ask(HEALTH)
-    began = time.monotonic()
     calls = [server.ask(request(request_id=f"id-{n}")) for n in range(100)]
     answers = await asyncio.gather(*calls)
     assert [answer.body for answer in answers] == [b"id-%d" % n for n in range(100)]
-    assert time.monotonic() - began < 15  # one after the other they take 30
