@@ -109,6 +109,14 @@ class TestSpec:
         assert props["instanceConcurrency"] == told.settings.concurrency == 100
         assert told.sources["concurrency"] == "environment SERVICE_CONCURRENCY"
 
+    def test_names_the_hooks_as_the_service_finds_them(
+        self, props: dict[str, Any], told: Loaded
+    ) -> None:
+        """Under these names, or under those of the settings."""
+        hooks = props["instanceLifecycleConfig"]
+        assert hooks["initializer"]["handler"] == (told.settings.initializer or "initialize")
+        assert hooks["preStop"]["handler"] == (told.settings.pre_stop or "pre_stop")
+
     def test_starts_this_service(self, props: dict[str, Any], told: Loaded) -> None:
         """The runtime's own Python runs the service on the default port."""
         runtime = props["customRuntimeConfig"]

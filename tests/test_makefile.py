@@ -39,6 +39,12 @@ def commands(clone: Path, *target: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.parametrize("command", ["run", "emulate"])
+def test_the_service_is_started_by_its_own_command(clone: Path, command: str) -> None:
+    """So that a `service.py` of the function never runs in its place."""
+    assert commands(clone, command)[-1].startswith("exec .venv/bin/fc-event-service ")
+
+
 def test_the_emulator_runs_the_files_in_place_of_the_bundle(clone: Path) -> None:
     """Nobody has to build what `s.yaml` deploys before each try."""
     assert "--code ." in commands(clone, "emulate")[-1]
