@@ -153,7 +153,10 @@ class Instance:
             await self._start()
         except BaseException as reason:
             fault = failures.out_of_means(reason) if isinstance(reason, OSError) else reason
-            self.close(f"its start failed: {str(fault) or type(fault).__name__}", _nothing)
+            if isinstance(fault, asyncio.CancelledError):
+                self.close("nobody waits for its start any more", _nothing)
+            else:
+                self.close(f"its start failed: {str(fault) or type(fault).__name__}", _nothing)
             if fault is reason:
                 raise
             raise fault from None

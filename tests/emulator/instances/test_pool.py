@@ -262,6 +262,7 @@ async def test_an_instance_that_starts_is_stopped_as_well() -> None:
     with pytest.raises(PlatformError) as caught:
         await call
     assert caught.value.status == 503
+    assert any("stops: nobody waits for its start any more" in text for text in play.log.texts)
 
 
 async def test_calls_go_on_through_a_flood_of_output() -> None:
