@@ -35,7 +35,7 @@ test: .venv/dev.stamp ## format, lint, types, tests
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -n 4 -m "not alone and not long" $(ARGS)
-	.venv/bin/python -m pytest -m "alone and not long" $(ARGS)
+	.venv/bin/python -m pytest -m "alone and not long" $(or $(ARGS),tests/system)
 
 coverage: .venv/dev.stamp ## which lines and branches of the service the tests reach; takes a minute longer than they do
 	.venv/bin/python -m pytest -n 4 -m "not alone and not long" --cov $(ARGS)
@@ -55,7 +55,7 @@ test-floor test-newest: test-%: build/%/stamp
 test-%: .venv-%/dev.stamp
 	@echo "== Python $*"
 	@.venv-$*/bin/python -m pytest -n 4 -m "not alone and not long" $(ARGS)
-	@.venv-$*/bin/python -m pytest -m "alone and not long" $(ARGS)
+	@.venv-$*/bin/python -m pytest -m "alone and not long" $(or $(ARGS),tests/system)
 
 load: .venv/dev.stamp ## a load test that climbs to 200 users; TARGET=emulator shows the scale-out; leaves reports/
 	.venv/bin/python tests/load/run.py --target $(or $(TARGET),service) $(ARGS)

@@ -23,8 +23,13 @@ settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest and does little: the others run beside it."""
+    """Begin with what takes longest and does little: the others run beside it. What runs alone is
+    looked for in one folder.
+    """
     items.sort(key=lambda item: item.get_closest_marker("first") is None)
+    for item in items:
+        if item.get_closest_marker("alone") and not item.nodeid.startswith("tests/system/"):
+            raise pytest.UsageError(f"{item.nodeid} is marked alone: its place is tests/system")
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])

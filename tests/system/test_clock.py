@@ -49,7 +49,9 @@ SOURCE = """
 """
 
 
-@pytest.mark.parametrize("jump", JUMPS)
+@pytest.mark.parametrize(
+    ("loop_kind", "jump"), list(zip(["uvloop", "asyncio"] * 2, JUMPS, strict=True))
+)
 async def test_a_jump_of_the_clock_ends_no_call_and_no_connection(
     serve: Serve, loop_kind: str, jump: str
 ) -> None:
