@@ -32,7 +32,7 @@ With aiohttp's 256 KiB, 200 bodies that wait for the budget took 170 MB beside i
 MANY = 32
 """Requests that wait behind another one at which no more are read."""
 
-Waiting = deque[tuple[RawRequestMessage | ServiceError, StreamReader]]
+WaitingRequests = deque[tuple[RawRequestMessage | ServiceError, StreamReader]]
 
 
 class Arrivals:
@@ -49,7 +49,7 @@ class Arrivals:
         self._lifecycle = backend.lifecycle
         self.wire = Wire()
         self.state = ConnectionState.OPEN
-        self.waiting: Waiting = deque()
+        self.waiting: WaitingRequests = deque()
         self.body: StreamReader | None = None
 
     def go(self, state: ConnectionState) -> None:

@@ -62,6 +62,7 @@ class ServerProcesses:
         self._say = say
         self._serving: ServerProcess | None = None
         self._coming: ServerProcess | None = None
+        self._coming_has_port = False
         self._leaving: set[ServerProcess] = set()
         self._stopping = False
         self._clock = clock
@@ -86,12 +87,9 @@ class ServerProcesses:
     def _begin(self) -> None:
         if self._stopping:
             return
-        if self._coming is not None:
-            self._coming.kill()
-            self._leaving.add(self._coming)
-            self._coming = None
+        self._give_up_coming()
         try:
-            self._coming = self._start()
+            self._coming, self._coming_has_port = self._start(), False
         except OSError as reason:
             self._say(f"no server process can be started: {reason.strerror}")
             if self._serving is None:
@@ -111,8 +109,7 @@ class ServerProcesses:
     def stop(self) -> None:
         """Let calls in flight finish, and start nothing more."""
         self._stopping = True
-        if self._coming is not None:  # it has no calls, and its import may never end
-            self._coming.kill()
+        self._give_up_coming()
         self._retire()
 
     def kill(self) -> None:
@@ -121,9 +118,23 @@ class ServerProcesses:
             if process is not None:
                 process.kill()
 
+    def _give_up_coming(self) -> None:
+        """Let the process that was to follow end: it serves if it has the port, and its word of
+        that is on its way. Without the port it has no calls, and its import may never end.
+        """
+        if self._coming is None:
+            return
+        if self._coming_has_port:
+            self._coming.stop()
+        else:
+            self._coming.kill()
+        self._leaving.add(self._coming)
+        self._coming = None
+
     def _open_for(self, process: ServerProcess) -> None:
         try:
             process.give(self._port.open())
+            self._coming_has_port = True
         except StartError as reason:
             self._say(str(reason))
             process.kill()

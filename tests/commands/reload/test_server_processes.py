@@ -213,6 +213,25 @@ def test_a_stop_lets_calls_finish_and_starts_nothing(desk: Desk) -> None:
     assert not desk.said
 
 
+@pytest.mark.parametrize("what", ["a change", "a stop"])
+def test_a_process_that_has_the_port_keeps_its_calls(desk: Desk, what: str) -> None:
+    """It may serve already, and its word of that be on its way."""
+    desk.servers.renew()
+    first = desk.started[-1]
+    desk.servers.told(first, LOADED)
+    if what == "a change":
+        desk.servers.renew()
+    else:
+        desk.servers.stop()
+    desk.servers.told(first, SERVES)
+    assert first.asked == ["give", "stop"]
+    if what == "a stop":
+        assert not desk.servers.ended
+        desk.servers.told(first, CHILD_ENDED)
+        assert desk.servers.ended
+    assert not desk.said
+
+
 def test_a_kill_ends_every_process(desk: Desk) -> None:
     """Those that finish their calls too."""
     for _ in range(2):
