@@ -108,7 +108,8 @@ def found_in(data: bytes) -> set[str]:
 COMMON = '''
     import asyncio, contextlib, logging, os, pathlib, signal, sys, threading, time, traceback
     import service.app, service.http.connection, service.instance
-    from service.http.connection import Connection
+    from service.http.answer_writer import AnswerWriter
+    from service.http.arrivals import Arrivals
 
     LOST = {"async": 100, "sync": 0.8}
 
@@ -222,9 +223,9 @@ COMMON = '''
         elif what == "encode":
             break_once(service.app, "encode", secret)
         elif what == "serve":
-            break_once(Connection, "_is_plain", secret)
+            break_once(AnswerWriter, "block", secret)
         elif what == "read":
-            break_once(Connection, "_arrived", secret)
+            break_once(Arrivals, "receive", secret)
         elif what == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         elif what == "echo":
@@ -534,6 +535,7 @@ async def test_no_secret_leaves_the_call_that_was_given_it(
     assert trial.codes() >= CODES
     assert b"the service failed: RuntimeError" in log
     assert log.count(b"RuntimeError") > 1
+    assert b"AttributeError" not in log  # what was to break was there
     assert b"the event loop has been blocked" in log or source == MODEL
     for name, data in trial.answers.items():
         shows_nothing_of_the_machine(name, data, folder, trace="--error-trace" in flags)
