@@ -28,12 +28,16 @@ run: $(if $(findstring --reload,$(ARGS)),.venv/dev.stamp,.venv/run.stamp) ## ser
 emulate: .venv/dev.stamp ## Function Compute on this machine, for s.yaml; ARGS="--json" is passed on
 	@exec .venv/bin/fc-event-service emulate $(DESK) $(ARGS)
 
+# One process compiles the tests, whose asserts pytest rewrites, and the service: else each process that follows does so
+# again if the shell says that byte code is not kept. What cannot be collected is told by the run itself.
+compiled = PYTHONDONTWRITEBYTECODE= $(1)/bin/python -m pytest --collect-only -q >/dev/null 2>&1 || true
+
 dev: .venv/dev.stamp ## make the environment for work on the project
 
 test: .venv/dev.stamp ## format, lint, types, tests
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
-	.venv/bin/mypy
+	$(call compiled,.venv) & .venv/bin/mypy; types=$$?; wait; exit $$types
 	.venv/bin/python -m pytest -n 4 -m "not alone and not long" $(ARGS)
 	.venv/bin/python -m pytest -m "alone and not long" $(or $(ARGS),tests/system)
 
@@ -54,6 +58,7 @@ test-floor test-newest: test-%: build/%/stamp
 
 test-%: .venv-%/dev.stamp
 	@echo "== Python $*"
+	@$(call compiled,.venv-$*)
 	@.venv-$*/bin/python -m pytest -n 4 -m "not alone and not long" $(ARGS)
 	@.venv-$*/bin/python -m pytest -m "alone and not long" $(or $(ARGS),tests/system)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
 
@@ -84,13 +83,6 @@ PURE = ("protocol", "http.chunked", "http.heads", "http.wire")
 """Modules of rules and bytes, which know nothing of sockets and tasks."""
 
 
-@pytest.fixture(params=FILES, ids=module_of)
-def file(request: pytest.FixtureRequest) -> Path:
-    """Each module of the service."""
-    path: Path = request.param
-    return path
-
-
 def test_the_table_lists_each_wing_once() -> None:
     """Every folder and module at the top has its line, and a line names only those above it."""
     assert {wing_of(module_of(file)) for file in FILES} == set(WINGS)
@@ -100,16 +92,18 @@ def test_the_table_lists_each_wing_once() -> None:
         above.add(wing)
 
 
-def test_a_module_imports_only_what_its_wing_may(file: Path) -> None:
+def test_a_module_imports_only_what_its_wing_may() -> None:
     """At any depth, what is imported of the service is of the same wing or of one it may know."""
-    wing = wing_of(module_of(file))
-    for name in imports(file):
-        assert not f"{name}.".startswith(("service.", "fc_event_service.")), (
-            f"{name}: imports of our own are relative"
-        )
-        if name.startswith("."):
-            target = wing_of(target_of(name))
-            assert target == wing or target in WINGS[wing].split(), name
+    for file in FILES:
+        module = module_of(file)
+        wing = wing_of(module)
+        for name in imports(file):
+            assert not f"{name}.".startswith(("service.", "fc_event_service.")), (
+                f"{module}: {name}: imports of our own are relative"
+            )
+            if name.startswith("."):
+                target = wing_of(target_of(name))
+                assert target == wing or target in WINGS[wing].split(), f"{module}: {name}"
 
 
 def part_of(module: str) -> str:
@@ -154,28 +148,32 @@ def test_the_map_shows_the_imports_of_today() -> None:
     assert PAGE.read_text() == with_map(PAGE.read_text())
 
 
-def test_nothing_is_imported_late_but_what_may_be_missing(file: Path) -> None:
+def test_nothing_is_imported_late_but_what_may_be_missing() -> None:
     """Inside of functions stand optional extras, and what most starts do not need."""
-    module, tree = module_of(file), tree_of(file)
-    allowed = {*LATE.get(module, "").split(), *LATE.get(wing_of(module), "").split()}
-    for node in ast.walk(tree):
-        for name in imported(module, node) if node not in tree.body else ():
-            assert name.lstrip(".").split(".")[0] in allowed, f"{name} is imported late"
+    for file in FILES:
+        module, tree = module_of(file), tree_of(file)
+        allowed = {*LATE.get(module, "").split(), *LATE.get(wing_of(module), "").split()}
+        early = set(tree.body)
+        for node in ast.walk(tree):
+            for name in imported(module, node) if node not in early else ():
+                first = name.lstrip(".").split(".")[0]
+                assert first in allowed, f"{module}: {name} is imported late"
 
 
-def test_no_optional_extra_is_imported_at_start(file: Path) -> None:
+def test_no_optional_extra_is_imported_at_start() -> None:
     """What may be missing is never needed to import a module."""
-    tree = tree_of(file)
-    names = {name for node in tree.body for name in imported(module_of(file), node)}
-    assert not {name.split(".")[0] for name in names} & OPTIONAL
+    for file in FILES:
+        names = {name for node in tree_of(file).body for name in imported(module_of(file), node)}
+        assert not {name.split(".")[0] for name in names} & OPTIONAL, module_of(file)
 
 
-def test_there_are_no_back_edges_for_type_checkers(file: Path) -> None:
+def test_there_are_no_back_edges_for_type_checkers() -> None:
     """TYPE_CHECKING is named nowhere."""
-    tree = tree_of(file)
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    assert "TYPE_CHECKING" not in names | attributes
+    for file in FILES:
+        nodes = list(ast.walk(tree_of(file)))
+        names = {node.id for node in nodes if isinstance(node, ast.Name)}
+        attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        assert "TYPE_CHECKING" not in names | attributes, module_of(file)
 
 
 @pytest.mark.parametrize("module", PURE)

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypedDict
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import service.events
@@ -211,6 +211,7 @@ MIXED = [
 
 
 @pytest.mark.parametrize("annotation", MIXED, ids=str)
+@settings(max_examples=settings().max_examples // 3)  # each of the many kinds of types has its own
 @given(
     st.binary()
     | st.dictionaries(

@@ -282,7 +282,7 @@ ALL = sorted({row[0] for row in SAMPLES.values() if hasattr(row[0], "__name__")}
 
 
 @pytest.mark.parametrize("annotation", ALL, ids=lambda annotation: annotation.__name__)
-@settings(max_examples=settings().max_examples // 3)  # each of the many kinds of types has its own
+@settings(max_examples=settings().max_examples // 8)  # each of the many kinds of types has its own
 @given(st.binary())
 def test_any_body(annotation: Any, body: bytes) -> None:
     """Any body at all is an event or InvalidEvent, and nothing else."""

@@ -21,7 +21,7 @@ import pytest
 from tests.conftest import Serve
 from tests.harness import Client, ServerProcess, request
 
-CALLS = int(os.environ.get("ATTRIBUTION_CALLS", "400"))
+CALLS = int(os.environ.get("ATTRIBUTION_CALLS", "200"))
 AT_ONCE = 200
 SENTENCES = 2
 """Lines that a call writes from each place."""
