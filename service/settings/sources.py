@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import StartError, UsageError
 from .kinds import typed
 from .refusals import displayed, nearest, question, shown, unknown
 from .rows import PREFIX, Rows
@@ -97,19 +97,19 @@ def files(
 
 def is_there(path: Path, cwd: Path) -> bool:
     """Return whether there is a file, or something of its name that cannot be read: what a person
-    wrote is not passed over. Raises UsageError for a link that leads nowhere.
+    wrote is not passed over. Raises StartError for a link that leads nowhere.
     """
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as reason:
-        raise UsageError(f"{displayed(path, cwd)}: cannot be read: {reason.strerror}") from None
+        raise StartError(f"{displayed(path, cwd)}: cannot be read: {reason.strerror}") from None
     else:
         return True
     for part in (path.parent, path):
         if part.is_symlink():
-            raise UsageError(
+            raise StartError(
                 f"{displayed(part, cwd)}: is a link to {os.readlink(part)}, which is not there:"
                 " mend the link or remove it"
             )
@@ -149,7 +149,7 @@ def parsed(path: Path, source: str) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
+        raise StartError(f"{source}: cannot be read: {error.strerror}") from None
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

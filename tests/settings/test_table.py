@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.context.call import Platform
-from service.errors import UsageError
+from service.errors import StartError, UsageError
 from service.settings.flags import add_setting_flags
 from service.settings.kinds import MIB, plain, size, size_text, typed
 from service.settings.load import Loaded, load_settings, show
@@ -50,11 +50,13 @@ def read(
     return loaded.settings, loaded.sources
 
 
-def refusal(desk: Path, environ: Mapping[str, str] | None = None, **flags: object) -> str:
+def refusal(
+    desk: Path, environ: Mapping[str, str] | None = None, *, exit_code: int = 2, **flags: object
+) -> str:
     """The one line with which loading is refused."""
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(StartError) as caught:
         load_settings(flags, environ or {}, desk)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == exit_code
     line = str(caught.value)
     assert line.isprintable(), "it is one line"
     return line
@@ -272,7 +274,7 @@ class TestFiles:
     def test_unreadable_file_is_refused(self, desk: Path) -> None:
         """A file that cannot be read is an error that says why."""
         (desk / "config" / "service.toml").mkdir()
-        assert refusal(desk) == "config/service.toml: cannot be read: Is a directory"
+        assert refusal(desk, exit_code=3) == "config/service.toml: cannot be read: Is a directory"
 
     @pytest.mark.parametrize("part", ["config", "config/service.toml"])
     def test_link_that_leads_nowhere_is_refused(self, desk: Path, part: str) -> None:
@@ -280,14 +282,16 @@ class TestFiles:
         if part == "config":
             (desk / part).rmdir()
         (desk / part).symlink_to("gone")
-        assert refusal(desk) == (
+        assert refusal(desk, exit_code=3) == (
             f"{part}: is a link to gone, which is not there: mend the link or remove it"
         )
 
     def test_link_to_itself_is_refused(self, desk: Path) -> None:
         """The reason that the system gives is in the line."""
         (desk / "config" / "service.toml").symlink_to("service.toml")
-        assert refusal(desk).startswith("config/service.toml: cannot be read: Too many")
+        assert refusal(desk, exit_code=3).startswith(
+            "config/service.toml: cannot be read: Too many"
+        )
 
     def test_byte_order_mark_is_no_fault(self, desk: Path) -> None:
         """A file that an editor began with a byte order mark is read."""
