@@ -28,6 +28,8 @@ run: $(if $(findstring --reload,$(ARGS)),.venv/dev.stamp,.venv/run.stamp) ## ser
 emulate: .venv/dev.stamp ## Function Compute on this machine, for s.yaml; ARGS="--json" is passed on
 	@exec .venv/bin/fc-event-service emulate $(DESK) $(ARGS)
 
+# What is tried on both event loops is tried on one by each Python, and on the other by the next one.
+USUAL = not long and not other_loop
 # One process compiles the tests, whose asserts pytest rewrites, and the service: else each process that follows does so
 # again if the shell says that byte code is not kept. What cannot be collected is told by the run itself.
 compiled = PYTHONDONTWRITEBYTECODE= $(1)/bin/python -m pytest --collect-only -q >/dev/null 2>&1 || true
@@ -38,8 +40,8 @@ test: .venv/dev.stamp ## format, lint, types, tests
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	$(call compiled,.venv) & .venv/bin/mypy; types=$$?; wait; exit $$types
-	.venv/bin/python -m pytest -n 4 -m "not alone and not long" $(ARGS)
-	.venv/bin/python -m pytest -m "alone and not long" $(or $(ARGS),tests/system)
+	.venv/bin/python -m pytest -n 4 -m "not alone and $(USUAL)" $(ARGS)
+	.venv/bin/python -m pytest -m "alone and $(USUAL)" $(or $(ARGS),tests/system)
 
 coverage: .venv/dev.stamp ## which lines and branches of the service the tests reach; takes a minute longer than they do
 	.venv/bin/python -m pytest -n 4 -m "not alone and not long" --cov $(ARGS)
@@ -59,15 +61,17 @@ test-floor test-newest: test-%: build/%/stamp
 test-%: .venv-%/dev.stamp
 	@echo "== Python $*"
 	@$(call compiled,.venv-$*)
-	@.venv-$*/bin/python -m pytest -n 4 -m "not alone and not long" $(ARGS)
-	@.venv-$*/bin/python -m pytest -m "alone and not long" $(or $(ARGS),tests/system)
+	@.venv-$*/bin/python -m pytest -n 4 -m "not alone and $(USUAL)" $(ARGS)
+	@.venv-$*/bin/python -m pytest -m "alone and $(USUAL)" $(or $(ARGS),tests/system)
 
 load: .venv/dev.stamp ## a load test that climbs to 200 users; TARGET=emulator shows the scale-out; leaves reports/
 	.venv/bin/python tests/load/run.py --target $(or $(TARGET),service) $(ARGS)
 
-proof: .venv/dev.stamp ## the long proofs: 10,000 calls of each kind, 200 bodies of 32 MiB at once, 10,000 mutants, a soak at full speed, 200 lives
+proof: .venv/dev.stamp ## the long proofs, and the other event loop: 10,000 calls of each kind, 200 bodies of 32 MiB at once, 10,000 mutants, a soak at full speed, 200 lives
 	ATTRIBUTION_CALLS=10000 .venv/bin/python -m pytest --timeout 600 -rP tests/system/test_attribution.py
 	.venv/bin/python -m pytest --timeout 600 -rP -m long tests/system tests/emulator
+	.venv/bin/python -m pytest -n 4 -m "other_loop and not alone and not long" tests/system
+	.venv/bin/python -m pytest -m "other_loop and alone and not long" tests/system
 	MUTANTS=10000 .venv/bin/python -m pytest --timeout 600 tests/system/test_malformed.py -k mutants
 	MODEL_EXAMPLES=200 .venv/bin/python -m pytest --hypothesis-profile=search tests/system/test_model.py
 

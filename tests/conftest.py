@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +24,7 @@ settings.register_profile("steady", settings.get_profile("search"), derandomize=
 settings.load_profile("steady")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest and does little: the others run beside it. What runs alone is
     looked for in one folder.
@@ -30,9 +33,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("alone") and not item.nodeid.startswith("tests/system/"):
             raise pytest.UsageError(f"{item.nodeid} is marked alone: its place is tests/system")
+        if is_on_other_loop(item):
+            item.add_marker(pytest.mark.other_loop)
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
+LOOPS = ["uvloop", "asyncio"]
+ON_BOTH_LOOPS = "tests/system/test_malformed.py"
+"""What the RFCs ask, and hostile bytes, are sent to both loops each time."""
+
+
+def is_on_other_loop(item: pytest.Item) -> bool:
+    """Return whether a test that has an event loop is left to the Python before or behind this
+    one: `make test` tries each on one loop, `make test-all` and `make proof` on both.
+    """
+    variant = getattr(item, "callspec", None)
+    loop = variant and variant.params.get("loop_kind")
+    if loop is None or item.nodeid.startswith(ON_BOTH_LOOPS):
+        return False
+    name = item.nodeid.partition("[")[0]
+    chosen = (zlib.crc32(name.encode()) + sys.version_info.minor) % len(LOOPS)
+    return bool(loop != LOOPS[chosen])
+
+
+@pytest.fixture(params=LOOPS)
 def loop_kind(request: pytest.FixtureRequest) -> str:
     """The event loop under the service."""
     return str(request.param)
