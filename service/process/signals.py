@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from types import CodeType, FrameType
 from typing import Any
 
 from ..errors import StopAsked
@@ -34,8 +35,8 @@ SAME_SIGNAL = 0.5
 `timeout` may send it to the process and to its group.
 """
 
-AGAIN = 0.01
-"""Seconds after which a stop that Python dropped is raised again."""
+AGAIN, AGAIN_AT_MOST = 0.01, 1.0
+"""Seconds after which a stop that Python dropped is raised again, twice as many each time."""
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
@@ -77,7 +78,8 @@ class StopSignals:
         self._first: tuple[signal.Signals, float] | None = None
         self._told: Told | None = None
         self._last_words: Told = nothing_to_do
-        self._again: threading.Timer | None = None
+        self._again: threading.Event | None = None  # a dropped stop is raised again until it is set
+        self._hook: CodeType | None = None
 
     def heed(self) -> None:
         """Heed the signals from now on. Called from the main thread, once."""
@@ -98,6 +100,7 @@ class StopSignals:
             else:
                 others(dropped)
 
+        self._hook = hook.__code__
         return hook
 
     # --- what the function sets
@@ -194,32 +197,50 @@ class StopSignals:
             self._take_again()
             raise Stopped(self._first[0])
 
-    def _on_signal(self, arrived: int, _frame: object) -> None:
+    def _on_signal(self, arrived: int, frame: FrameType | None) -> None:
         number, now = signal.Signals(arrived), time.monotonic()
         if self._first is None:
             self._first = number, now
             if self._told is None:
                 raise Stopped(number)
             self._told(number)
-        elif self._take_again():
-            raise Stopped(self._first[0])
+        elif self._again is not None:
+            if not self._is_in_hook(frame):
+                self._take_again()
+                raise Stopped(self._first[0])
         elif now - self._first[1] >= SAME_SIGNAL:
             self._last_words(number)
             os._exit(128 + number)
 
-    def _raise_soon(self) -> None:
-        main = threading.main_thread().ident
-        assert main is not None
-        self._again = threading.Timer(AGAIN, signal.pthread_kill, (main, signal.SIGTERM))
-        self._again.daemon = True
-        self._again.start()
+    def _is_in_hook(self, frame: FrameType | None) -> bool:
+        """Return whether the hook for dropped exceptions runs: from there none can pass either."""
+        while frame is not None and frame.f_code is not self._hook:
+            frame = frame.f_back
+        return frame is not None
 
-    def _take_again(self) -> bool:
-        """Return whether a dropped stop is to be raised again, which is done herewith."""
+    def _raise_soon(self) -> None:
+        self._take_again()
+        self._again = threading.Event()
+        asker = threading.Thread(target=_ask_again, args=(self._again,), name=ASKER, daemon=True)
+        asker.start()
+
+    def _take_again(self) -> None:
+        """Raise a dropped stop no more: it is raised herewith, or the process leaves."""
         again, self._again = self._again, None
         if again is not None:
-            again.cancel()
-        return again is not None
+            again.set()
+
+
+ASKER = "stop"
+"""The name of the thread that asks for a dropped stop again."""
+
+
+def _ask_again(done: threading.Event) -> None:
+    main, waits = threading.main_thread().ident, AGAIN
+    assert main is not None
+    while not done.wait(waits):
+        signal.pthread_kill(main, signal.SIGTERM)
+        waits = min(2 * waits, AGAIN_AT_MOST)
 
 
 SIGNALS = StopSignals()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 import pytest
 
 from service.process import signals
-from service.process.signals import SAME_SIGNAL, Stopped, StopSignals
+from service.process.signals import ASKER, SAME_SIGNAL, Stopped, StopSignals
 
 TERM, INT, HUP, USR1 = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1
 
@@ -56,7 +57,7 @@ class Process:
 
     def arrives(self, number: int) -> None:
         """Do what Python does with a signal."""
-        self.handlers[number](number, None)
+        self.handlers[number](number, sys._getframe(1))
 
 
 def not_called(number: signal.Signals) -> None:
@@ -148,6 +149,32 @@ def test_a_stop_that_python_dropped_is_raised_again(
     assert others == [Dropped]
 
 
+def test_a_stop_that_comes_again_before_the_hook_is_left_is_not_lost(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine it comes while the thread that asks for it starts: no exception can pass
+    there either. It is asked for until it is raised.
+    """
+    process = started()
+    sent = threading.Semaphore(0)
+    monkeypatch.setattr(signal, "pthread_kill", lambda *_: sent.release())
+    start = threading.Thread.start
+
+    def slow(thread: threading.Thread) -> None:
+        start(thread)
+        assert sent.acquire(timeout=30)
+        process.arrives(TERM)
+
+    with pytest.raises(Stopped) as caught:
+        process.arrives(TERM)
+    monkeypatch.setattr(threading.Thread, "start", slow)
+    hook = process.signals.taking_dropped(pytest.fail)
+    hook(type("Dropped", (), {"exc_type": Stopped, "exc_value": caught.value}))
+    assert sent.acquire(timeout=30)
+    with pytest.raises(Stopped):
+        process.arrives(TERM)
+
+
 def test_a_dropped_stop_is_not_raised_while_the_process_leaves(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +188,7 @@ def test_a_dropped_stop_is_not_raised_while_the_process_leaves(
     process.signals.leave()
     process.arrives(TERM)
     for thread in threading.enumerate():
-        if isinstance(thread, threading.Timer):
+        if thread.name == ASKER:
             thread.join(30)
             assert not thread.is_alive()
 
