@@ -129,7 +129,7 @@ def _check(request: web.Request) -> None:
     if not heads.is_target(request.method, request.raw_path):
         raise BadFraming("the request target is not a path, or not a URI without fragment")
     expected = headers.get("Expect")
-    if expected and expected.strip().lower() != "100-continue":
+    if expected and is_unknown_expectation(expected):
         raise ExpectationFailed("the only expectation served here is 100-continue")
     for name in protocol.IDENTITY:
         values = headers.getall(name, ())
@@ -162,3 +162,8 @@ def report(error: ServiceError) -> None:
         _log.info("%s: %s", error.code, error)
     else:
         _log.warning("%s: %s", error.code, error)
+
+
+def is_unknown_expectation(expected: str | None) -> bool:
+    """Return whether a request asks for more than 100-continue before its body."""
+    return expected is not None and expected.strip().lower() not in ("", "100-continue")

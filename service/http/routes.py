@@ -18,7 +18,7 @@ from aiohttp.web_urldispatcher import (
 from yarl import URL
 
 from .. import protocol
-from .middleware import path_of
+from .middleware import is_unknown_expectation, path_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -90,18 +90,27 @@ def shortcut(app: web.Application, whole: Handler) -> Handler:
     """Return what handles a request: for `POST /invoke` what the router and the middlewares of
     `app` come to, decided once; `whole`, aiohttp's own way, for all else, and for everything if
     the user has middlewares or signals of an answer: these may ask for the match.
+
+    aiohttp would answer an unknown expectation before the middlewares, with its value: they do.
     """
     resource = next((r for r in app.router.resources() if isinstance(r, Paths)), None)
     own = app.get(OWN_RINGS)
-    if resource is None or tuple(app.middlewares) != own or app.on_response_prepare:
+    if resource is None or own is None:
         return whole
     handler: Handler = resource.route(protocol.INVOKE.path, "POST").handler
-    for middleware in reversed(app.middlewares):
+    for middleware in reversed(own):
         handler = partial(middleware, handler=handler)
+
+    def handle_other(request: web.Request) -> Awaitable[web.StreamResponse]:
+        refused = is_unknown_expectation(request.headers.get("Expect"))
+        return handler(request) if refused else whole(request)
+
+    if tuple(app.middlewares) != own or app.on_response_prepare:
+        return handle_other
 
     def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
         if request.method == "POST" and path_of(request) == protocol.INVOKE.path:
             return handler(request)
-        return whole(request)
+        return handle_other(request)
 
     return handle

@@ -565,6 +565,16 @@ async def test_an_unknown_expectation_is_417(echo: ServerProcess) -> None:
     assert answer.headers["x-fc-request-id"] == answer.json()["requestId"]
 
 
+@pytest.mark.parametrize(("method", "path"), [("TRACE", "/invoke"), ("GET", "/nowhere")])
+async def test_an_unknown_expectation_is_told_to_nobody(
+    echo: ServerProcess, method: str, path: str
+) -> None:
+    """F11: on any path and for any method: aiohttp's own answer would quote it."""
+    answer = await echo.ask(request(path=path, method=method, Expect="secret"))
+    assert (answer.status, answer.headers["x-fc-status"]) == (417, "404")
+    assert b"secret" not in answer.body
+
+
 # --- the process
 
 
