@@ -63,6 +63,14 @@ INVOKE = Operation("Invoke", "/invoke", ("POST",))
 INITIALIZE = Operation("Initialize", "/initialize", ("POST",))
 PRE_STOP = Operation("PreStop", "/pre-stop", ("GET", "POST"))
 PRE_FREEZE = Operation("PreFreeze", "/pre-freeze", ("GET", "POST"))
+HOOK_NAMES = {
+    "initializer": ("initialize", "initializer"),
+    "pre_stop": ("pre_stop",),
+    "pre_freeze": ("pre_freeze",),
+}
+"""Each hook, by its setting, with the names under which it is looked for in the handler's module if
+that setting names none.
+"""
 OPERATIONS = {o.path: o for o in (INVOKE, INITIALIZE, PRE_STOP, PRE_FREEZE)}
 
 HEALTH_PATH = "/health"

@@ -107,7 +107,7 @@ def awaits(found: Any) -> bool:
 
 def place_of(found: Any, home: ModuleType | None = None) -> str:
     """Return the file and the line that user code begins at. An object of a library's class is
-    if the function's own module, `home`, makes it.
+    where the function's own module, `home`, makes it.
     """
     code = getattr(_function(inspect.unwrap(found)), "__code__", None)
     file = getattr(home, "__file__", None)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import HandlerFailed, ServiceError, UnserializableResult
+from ..protocol import HOOK_NAMES
 from .callables import HandlerKind
 from .deadline import CANCELLED, Call
 from .threads import ThreadOutcome, ThreadPool, end_fork
@@ -43,7 +44,7 @@ class Handlers:
     """A function that looks like an initializer, if none was named or found."""
 
 
-HOOKS = ("initializer", "pre_stop", "pre_freeze")
+HOOKS = tuple(HOOK_NAMES)
 """The hooks' names: of their settings, too."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import StartError
 from ..names import give_way
-from ..protocol import SERVICE_LOGGER
+from ..protocol import HOOK_NAMES, SERVICE_LOGGER
 from .callables import awaits, check_takes, event_annotation, judge_kind, place_of, read_signature
 from .decode import decoder
 from .function import HOOKS, Function, Handlers
@@ -58,11 +58,6 @@ def take(found: Any, folder: Path, **hooks: str) -> Handlers:
     checked = _check_handler(Wanted("handler", f"{module.__name__}.{name}"), found, module)
     of_module = {what: _hook(module, Wanted(what, hooks.get(what, "")), folder) for what in HOOKS}
     return Handlers(handler=checked, **of_module, likely_initializer="")
-
-
-def defaults_of(hook: str) -> tuple[str, ...]:
-    """Return the names under which a hook is looked for in the handler's module."""
-    return ("initialize", "initializer") if hook == "initializer" else (hook,)
 
 
 def _first_that_resolves(names: Sequence[str], folder: Path) -> Wanted:
@@ -139,7 +134,7 @@ def _hook(module: ModuleType, wanted: Wanted, folder: Path) -> Function | None:
     if wanted.name:
         found = _find(wanted, folder)[1]
         return _checked_hook(wanted, found, module)
-    present = [key for key in defaults_of(wanted.what) if callable(getattr(module, key, None))]
+    present = [key for key in HOOK_NAMES[wanted.what] if callable(getattr(module, key, None))]
     if not present:
         return None
     found = getattr(module, present[0])

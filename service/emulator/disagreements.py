@@ -11,6 +11,7 @@ from pathlib import PurePath
 
 from ..errors import UsageError
 from ..names import COMMAND, NAME, SHORT
+from ..protocol import HOOK_NAMES
 from ..settings.flags import add_setting_flags
 from ..settings.load import Loaded, load_settings
 from ..settings.table import ROWS, Settings
@@ -19,8 +20,6 @@ from .instances.contract import environment
 from .spec.model import DeployedFunction
 
 MEGABYTE = 1024**2
-FOUND = {"initializer": ("initialize", "initializer"), "pre_stop": ("pre_stop",)}
-"""By the hook's setting, the names under which the service finds it without one."""
 
 
 def disagreements(function: DeployedFunction) -> Iterator[str]:
@@ -55,11 +54,12 @@ def _hooks_not_run(function: DeployedFunction, mine: Settings) -> Iterator[str]:
     }
     for setting, (hook, named) in configured.items():
         unset = getattr(mine, setting) is None
-        if named and unset and re.split(r"[.:]", named)[-1] not in FOUND[setting]:
+        if named and unset and re.split(r"[.:]", named)[-1] not in HOOK_NAMES[setting]:
+            found = " or ".join(HOOK_NAMES[setting])
             yield (
                 f"{function.name}: {hook}.handler is {named}, {ROWS[setting].variable} is not set:"
-                f" the service runs {' or '.join(FOUND[setting])} of the handler's module, if it is"
-                f" there, and not {named}"
+                f" the service runs {found} of the handler's module, if it is there, and not"
+                f" {named}"
             )
 
 

@@ -33,8 +33,8 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
 
 
 def loop_class(kind: str) -> Any:
-    """Import the class of such a loop and return it: before the function's folder is on the path,
-    while a file could have uvloop's name. Raises StartError as `new_loop` does.
+    """Import the class of such a loop and return it: before the function's folder, in which a
+    file could have uvloop's name, is on the path. Raises StartError as `new_loop` does.
     """
     if kind != "asyncio":
         try:

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from service.logs.gathering import CROWD, GatheringPipe
 from tests.assembly import Pipe
-
-LINE = b"x" * 99 + b"\n"
-
-
-@pytest.fixture
-def pipe() -> Iterator[Pipe]:
-    """A pipe that holds 4 KiB, and a log that keeps 2,000 bytes beyond it."""
-    made = Pipe(capacity=2000, size=4096)
-    yield made
-    made.close()
+from tests.logs.conftest import LINE
 
 
 async def test_gathered_lines_leave_together_at_the_end_of_the_turn(pipe: Pipe) -> None:

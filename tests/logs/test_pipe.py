@@ -6,7 +6,6 @@ import asyncio
 import os
 import select
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,7 @@ import pytest
 
 from service.logs.pipe import LogPipe
 from tests.assembly import Pipe, untimed
-
-LINE = b"x" * 99 + b"\n"
-
-
-@pytest.fixture
-def pipe() -> Iterator[Pipe]:
-    """A pipe that holds 4 KiB, and a log that keeps 2,000 bytes beyond it."""
-    made = Pipe(capacity=2000, size=4096)
-    yield made
-    made.close()
+from tests.logs.conftest import LINE
 
 
 def test_lines_arrive_as_they_are(pipe: Pipe) -> None:

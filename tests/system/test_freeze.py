@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import pytest
+
 from tests.conftest import Serve
 from tests.harness import request
 from tests.system import figures
@@ -89,12 +91,15 @@ async def freeze_under_load(server: Instance) -> None:
 
 
 async def test_200_warm_connections_outlive_each_freeze() -> None:
-    """B1: of 200 calls sent during each of three freezes none is lost. Stock aiohttp, whose idle
-    connections have a time limit, loses some.
-    """
+    """B1: of 200 calls sent during each of three freezes none is lost."""
     ours = await figures.frozen(freezes=3)
     assert (ours["answered"], ours["lost"], ours["alive"]) == (600, 0, True)
-    for _ in range(5):  # on a busy machine its timers may be late enough for once
+
+
+@pytest.mark.long  # whether stock aiohttp loses one at a time depends on how busy the machine is
+async def test_a_time_limit_of_idle_connections_loses_calls_at_a_freeze() -> None:
+    """B1: stock aiohttp, which has one, loses some of the same calls: the trial can fail."""
+    for _ in range(10):
         stock = await figures.frozen(STOCK, freezes=3, connections=20)
         if stock["lost"]:
             break

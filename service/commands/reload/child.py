@@ -74,10 +74,12 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def _wait(self) -> None:
-        self.process.wait()
+        with suppress(ChildProcessError):  # who asked how it ended was told
+            os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
         # A pool outlives a process that was killed, and waits for ever with the old code. The
-        # number of its group is nobody else's as long as one is left in it.
+        # process's number is nobody else's until it is waited for.
         self._kill_group()
+        self.process.wait()
         # What left the group may hold the other end: without this, `_listen` waits for it. What is
         # on its way is read before.
         with suppress(OSError):
