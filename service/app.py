@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -17,7 +18,7 @@ from .calls.encode import encode
 from .calls.function import Handlers, run
 from .calls.lifecycle import Lifecycle
 from .calls.stream import EventStream, too_large
-from .context.call import RUNNING, Context, Platform
+from .context.call import RUNNING, Context, Platform, record_of
 from .http.answers import Answer
 from .http.body import WholeBody
 from .http.middleware import framed, reported
@@ -46,12 +47,19 @@ async def run_event(
 ) -> bytes:
     """Return the answer to one event. Raises ServiceError for whatever keeps it from having one."""
     lifecycle, budget, held = service.lifecycle, service.budget, 0
+    record = record_of(context)
+    record.in_flight = lifecycle.in_flight
+    if service.observers.is_first:
+        service.observers.is_first, record.cold_start = False, True
+    record.slot_at = record.open_at = record.arrived
     call.stage = "waiting for a free slot"
     if not service.admission.take():
         await service.admission.enter()
+        record.slot_at = record.open_at = time.monotonic()
     try:
         if not lifecycle.ready or lifecycle.refusing:
             await _until_open(lifecycle, call)
+            record.open_at = time.monotonic()
         function = service.handlers.handler
         argument: Any = event
         if function.decode is not None:
@@ -60,23 +68,28 @@ async def run_event(
                 # Only with a slot: who waits for one keeps no bytes from those that have one.
                 if not budget.take(len(event)):
                     await budget.reserve(len(event))
-                held = len(event)
+                record.bytes_in = held = len(event)
                 argument, event = function.decode(event), b""  # its memory is the next one's
             else:
                 argument = function.decode(await event.read())
         left = left_behind.track()
         if service.inherited.values:
             service.inherited.enter()
+        record.handler_at = time.monotonic()
         try:
             result = await run(function, service.threads, call, argument, context)
         finally:
+            record.handled_at = time.monotonic()
             if left:
                 await left_behind.settle(left, "warn" if call.over else service.settings.background)
-        return encode(result)
+        answer = encode(result)
+        record.bytes_out = len(answer)
+        return answer
     finally:
         if isinstance(event, bytes):
             budget.release(held)
         else:
+            record.bytes_in = event.total
             event.close()
         service.admission.leave()
         call.cut()
@@ -157,8 +170,9 @@ def assemble_app(
     service = assemble(settings, platform, handlers, logs)
     paths = _paths(service, ask, duties)
     logged = [protocol.INVOKE, *(duty.operation for duty in duties if duty.is_logged)]
+    limit, margin = settings.timeout, settings.deadline_margin
     rings = (
-        framed(logs, platform, settings.timeout, settings.deadline_margin, logged),
+        framed(logs, platform, limit, margin, logged, service.observers),
         reported(paths, error_trace=settings.error_trace),
     )
     app = web.Application(middlewares=[*middlewares, *rings])

@@ -18,6 +18,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from service.app import _begin
 from service.calls.stream import EventStream
 from service.context.call import Context, current_context
+from service.context.record import CallRecord
 from service.instance.assembly import SERVICE
 from service.settings.table import Settings
 from tests.assembly import Logged, assembled, error_of, logged
@@ -481,3 +482,63 @@ async def test_health_tells_how_the_instance_is(aiohttp_client: AiohttpClient, l
     )
     head = await client.head("/health")
     assert (head.status, await head.read()) == (200, b"")
+
+
+async def test_observers_are_told_of_each_call_and_how_it_went(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """At its begin and when its answer is made: its times in order, its sizes, its failure. Other
+    paths are no calls.
+    """
+    told: list[tuple[str, CallRecord]] = []
+
+    async def handler(event: bytes, context: Context) -> Any:
+        return 1 / 0 if event == b"fail" else b"four"
+
+    app = assembled(log[0], handler)
+    observers = app[SERVICE].observers
+    observers.begun = (lambda context, _: told.append((context.request_id, CallRecord())),)
+    observers.ended = (lambda context, record: told.append((context.request_id, record)),)
+    client = await aiohttp_client(app)
+    await client.get("/health")
+    await client.post("/invoke", data=b"six...", headers=ids("r1"))
+    await client.post("/invoke", data=b"fail", headers=ids("r2"))
+    assert [name for name, _ in told] == ["r1", "r1", "r2", "r2"]
+    good, bad = told[1][1], told[3][1]
+    for record in (good, bad):
+        assert 0 < record.arrived <= record.slot_at <= record.open_at <= record.handler_at
+        assert record.handler_at <= record.handled_at <= record.ended
+    assert (good.bytes_in, good.bytes_out, good.error_type, good.cold_start) == (6, 4, "", True)
+    assert (bad.bytes_in, bad.bytes_out, bad.error_type) == (4, 0, "ZeroDivisionError")
+    assert not bad.cold_start
+
+
+async def test_an_observer_sees_how_long_a_call_was_queued(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """A call that had to wait for a slot has it later than it arrived; it never was in a handler
+    if it was refused.
+    """
+    release, running = asyncio.Event(), asyncio.Event()
+    told: dict[str, CallRecord] = {}
+
+    async def handler(event: bytes, context: Context) -> None:
+        running.set()
+        await release.wait()
+
+    app = assembled(log[0], handler, Settings(concurrency=1, queue=1))
+    service = app[SERVICE]
+    service.observers.ended = (lambda context, record: told.update({context.request_id: record}),)
+    client = await aiohttp_client(app)
+    first = asyncio.ensure_future(client.post("/invoke", headers=ids("first")))
+    await running.wait()
+    queued = asyncio.ensure_future(client.post("/invoke", headers=ids("queued")))
+    while not service.admission.queued:  # noqa: ASYNC110 - the queue has no event
+        await asyncio.sleep(0)
+    assert (await client.post("/invoke", headers=ids("refused"))).status == 429
+    release.set()
+    await asyncio.gather(first, queued)
+    assert told["first"].slot_at == told["first"].arrived
+    assert told["queued"].slot_at > told["queued"].arrived
+    refused = told["refused"]
+    assert (refused.error_type, refused.handler_at) == ("Overloaded", 0.0)

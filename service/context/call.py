@@ -23,6 +23,7 @@ from .fields import (
     Tracing,
     set_once,
 )
+from .record import CallRecord
 
 __all__ = [
     "LOGGER",
@@ -31,6 +32,7 @@ __all__ = [
     "Credentials",
     "Platform",
     "current_context",
+    "record_of",
     "sent_headers",
 ]
 
@@ -49,10 +51,11 @@ class Context(LogStoreFields):
     set; a handler may set attributes of its own beside them.
     """
 
-    __slots__ = ("_own", "_platform", "deadline", "request_id")
+    __slots__ = ("_own", "_platform", "_record", "deadline", "request_id")
     request_id: str
     deadline: float | None
     _platform: Platform
+    _record: CallRecord | None
     _own: dict[str, Any] | None
     """What `vars()` shows, and the handler's own attributes; None until there is need of it."""
     _fields = (
@@ -72,11 +75,13 @@ class Context(LogStoreFields):
         request_id: str,
         deadline: float | None = None,
         platform: Platform = NO_PLATFORM,
+        record: CallRecord | None = None,
     ) -> None:
         set_once(self, "_headers", headers)
         set_once(self, "request_id", request_id)
         set_once(self, "deadline", deadline)
         set_once(self, "_platform", platform)
+        set_once(self, "_record", record)
         set_once(self, "_own", None)
 
     def __getattr__(self, name: str) -> Any:
@@ -122,7 +127,9 @@ class Context(LogStoreFields):
 
     def __copy__(self) -> Self:
         """Return a context of the same call, whose own attributes are set apart from these."""
-        copied = type(self)(self._headers, self.request_id, self.deadline, self._platform)
+        copied = type(self)(
+            self._headers, self.request_id, self.deadline, self._platform, record_of(self)
+        )
         if self._own is not None:
             set_once(copied, "_own", {**self._own})
         return copied
@@ -216,6 +223,15 @@ def current_context() -> Context:
     if context is None:
         raise LookupError("no call runs here: current_context() works inside a handler or a hook")
     return context
+
+
+def record_of(context: Context) -> CallRecord:
+    """Return what is noted of a call; it is made here for what no ring has made one for."""
+    record = context._record
+    if record is None:
+        record = CallRecord()
+        set_once(context, "_record", record)
+    return record
 
 
 def sent_headers(context: Context) -> dict[str, str]:

@@ -13,7 +13,9 @@ from aiohttp.typedefs import Middleware
 
 from .. import protocol
 from ..calls import tracebacks
-from ..context.call import RUNNING, Context, Platform
+from ..calls.observers import Observers
+from ..context.call import RUNNING, Context, Platform, record_of
+from ..context.record import CallRecord
 from ..errors import (
     BadFraming,
     BadRequest,
@@ -42,6 +44,7 @@ def framed(
     timeout: float | None,
     margin: float,
     logged: Iterable[protocol.Operation],
+    observers: Observers,
 ) -> Middleware:
     """Return the outer ring: the call's context, its Start and End lines, and its request id in the
     answer.
@@ -49,7 +52,7 @@ def framed(
     Both lines are out before the answer. The Start line is out before the handler runs, too: it is
     there even if that ends the process. In a crowd (`GatheringPipe.crowded`) the lines of a turn of
     the loop are written together, and a Start line is out before the handler's own first line.
-    Operations that are not `logged` have no lines.
+    Operations that are not `logged` have no lines. `observers` are told of calls.
     """
     operations = {operation.path: operation for operation in logged}
 
@@ -60,7 +63,8 @@ def framed(
         request_id, why_new = protocol.request_id(headers.getall(protocol.REQUEST_ID, ()))
         limit = protocol.time_limit(headers.get(protocol.FUNCTION_TIMEOUT, ""), timeout, margin)
         deadline = None if limit is None else arrived + limit
-        context = Context(headers, request_id, deadline, platform)
+        record = CallRecord(arrived)
+        context = Context(headers, request_id, deadline, platform, record)
         RUNNING.set(context)  # this request's task only: aiohttp runs each in a context of its own
         operation = operations.get(path_of(request))
         if operation is None:
@@ -69,8 +73,15 @@ def framed(
         logs.marker(protocol.start_line(operation, request_id), gather=crowded)
         if why_new:
             _log.info("%s: this one was generated", why_new)
+        if observers.begun and operation is protocol.INVOKE:
+            for observe in observers.begun:
+                observe(context, record)
         response = await handler(request)
         logs.end(request_id)
+        if observers.ended and operation is protocol.INVOKE:
+            record.ended = time.monotonic()
+            for observe in observers.ended:
+                observe(context, record)
         line = protocol.end_line(operation, request_id, failed=response.status != 200)
         logs.marker(line, gather=crowded)
         return _identified(response, request_id)
@@ -114,7 +125,9 @@ def reported(paths: Iterable[str], *, error_trace: bool) -> Middleware:
             _log.error("%s\n%s\nthe service failed: %s", tracebacks.TRACEBACK, places, kind)
             error = ServiceError("the service failed: see its log")
         report(error)
-        answer = failure_answer(error, RUNNING.get().request_id, error_trace=error_trace)
+        context = RUNNING.get()
+        record_of(context).error_type = error.code
+        answer = failure_answer(error, context.request_id, error_trace=error_trace)
         forget(error)
         return answer
 

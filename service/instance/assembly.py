@@ -12,6 +12,7 @@ from ..calls.admission import Admission, Budget
 from ..calls.deadline import Calls
 from ..calls.function import Handlers
 from ..calls.lifecycle import Lifecycle
+from ..calls.observers import Observers
 from ..calls.threads import ThreadPool
 from ..calls.variables import Inherited
 from ..calls.watchdog import Watchdog
@@ -40,6 +41,7 @@ class Service:
     inherited: Inherited
     lifecycle: Lifecycle
     watchdog: Watchdog
+    observers: Observers
     started: float
 
 
@@ -69,6 +71,7 @@ def assemble(settings: Settings, platform: Platform, handlers: Handlers, logs: L
         inherited=inherited,
         lifecycle=lifecycle,
         watchdog=_watchdog(settings, lifecycle, logs),
+        observers=Observers(),
         started=time.monotonic(),
     )
 

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpClient
 
+from service.calls.observers import Observers
 from service.context.call import RUNNING, Platform, current_context
 from service.errors import ClientGone, HandlerFailed, InvalidEvent, Overloaded, PayloadTooLarge
 from service.http.answers import Answer, failure_answer
@@ -22,7 +23,7 @@ def ringed(
     """An application of the two rings around one handler."""
     app = web.Application(
         middlewares=[
-            framed(logs, Platform(instance_id="c-1"), 60.0, 0.2, OPERATIONS.values()),  # type: ignore[arg-type]
+            framed(logs, Platform(instance_id="c-1"), 60.0, 0.2, OPERATIONS.values(), Observers()),  # type: ignore[arg-type]
             reported(OPERATIONS, error_trace=trace),
         ]
     )

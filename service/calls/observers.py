@@ -1,0 +1,25 @@
+"""Who is told of each call: when it begins, and what has become of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..context.call import Context
+from ..context.record import CallRecord
+
+Observer = Callable[[Context, CallRecord], None]
+
+
+class Observers:
+    """Who is told of each call of `/invoke`; nobody, unless a setting asks for it.
+
+    An observer runs on the event loop within the call, and must neither raise nor wait.
+    """
+
+    def __init__(self) -> None:
+        self.begun: tuple[Observer, ...] = ()
+        """Told before the handler: the call's context and record are made."""
+        self.ended: tuple[Observer, ...] = ()
+        """Told when the answer is made, before the End line and before the answer leaves."""
+        self.is_first = True
+        """True until the first call of this process begins."""

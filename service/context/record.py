@@ -1,0 +1,33 @@
+"""What is noted of one call while it runs: its times, its sizes, how it ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class CallRecord:
+    """What is noted of one call. Times are seconds of the monotonic clock, 0.0 for what the call
+    has not come to.
+    """
+
+    __slots__ = (
+        *("arrived", "slot_at", "open_at", "handler_at", "handled_at", "ended"),
+        *("bytes_in", "bytes_out", "in_flight", "cold_start", "error_type"),
+        *("bound", "lines", "span"),
+    )
+
+    def __init__(self, arrived: float = 0.0) -> None:
+        self.arrived = arrived  # its head has
+        self.slot_at = 0.0  # it has a slot: until then it was queued
+        self.open_at = 0.0  # the initializer has been waited for
+        self.handler_at = 0.0  # its event is decoded, its handler begins
+        self.handled_at = 0.0  # its handler has returned or raised
+        self.ended = 0.0  # its answer is made
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.in_flight = 0  # requests, when it began, itself included
+        self.cold_start = False  # it is the first call of its process
+        self.error_type = ""  # that of its answer; "" if it succeeded
+        self.bound: dict[str, Any] | None = None  # fields of its log lines
+        self.lines: Any = None  # log lines that are kept until it is known how it ends
+        self.span: Any = None  # its trace
