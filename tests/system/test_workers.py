@@ -22,7 +22,16 @@ import pytest
 
 from service.process.signals import SAME_SIGNAL
 from tests.conftest import Serve
-from tests.harness import ANSWERS_WITHIN, ECHO, Answer, Client, ServerProcess, least, request
+from tests.harness import (
+    ANSWERS_WITHIN,
+    ECHO,
+    Answer,
+    Client,
+    ServerProcess,
+    held_port,
+    least,
+    request,
+)
 
 SOURCE = """
     import asyncio, os, pathlib, signal
@@ -93,6 +102,10 @@ class Service:
         """Wait until both workers serve; return them."""
         await asyncio.to_thread(lambda: self.server.port)
         return self.pids()
+
+    async def initialized(self) -> None:
+        """Wait until the initializer of every worker has succeeded, which begins when it serves."""
+        assert (await self.server.ask(request(b"", path="/initialize"))).status == 200
 
     async def health(self) -> dict[str, Any]:
         """What `/health` says once every worker has answered in the time that it has for it."""
@@ -206,8 +219,7 @@ async def test_a_hung_worker_takes_no_connections_and_is_told_of(two: Two, loop_
     """
     service = two(SOURCE, "--loop", loop_kind)
     hung, other = await service.serves()
-    ready = await service.server.ask(request(b"", path="/initialize"))
-    assert ready.status == 200
+    await service.initialized()
     os.kill(hung, signal.SIGSTOP)
     async with AsyncExitStack() as stack:
         clients = await connections(service, stack, 40)
@@ -299,36 +311,43 @@ async def test_a_worker_that_dies_while_the_other_starts_is_replaced(two: Two) -
     """H2: one worker serves, dies, and another one takes its place, before the slower one serves;
     then the instance is announced.
     """
-    service = two(
-        FIRST
-        + """
+    with held_port() as port:
+        service = two(
+            FIRST
+            + """
     import time
+    if FIRST:
+        print("first")
     while not FIRST and not pathlib.Path("go").exists():
         time.sleep(0.02)
 
-    async def initialize(context):
-        print("serves", os.getpid())
-
     def handler(event, context):
         return {"pid": os.getpid()}
-    """
-    )
-    line = await service.until("serves")
-    os.kill(int(line.rsplit(" ", 1)[1]), signal.SIGKILL)
-    line = await service.until("another one takes its place")
-    assert "was killed by SIGKILL" in line
-    (service.server.folder / "go").touch()
-    workers = await service.serves()
-    assert (await service.health())["ready"]
-    assert len(workers) == 2
-    assert await asyncio.to_thread(service.server.stop) == 0
+    """,
+            "--port",
+            str(port),
+        )
+        await service.until("first")
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+        serves = pid_of(await client.ask(request()))  # nothing is announced yet
+        client.writer.close()
+        os.kill(serves, signal.SIGKILL)
+        line = await service.until("another one takes its place")
+        assert "was killed by SIGKILL" in line
+        (service.server.folder / "go").touch()
+        workers = await service.serves()
+        await service.initialized()
+        assert (await service.health())["ready"]
+        assert len(workers) == 2
+        assert serves not in workers
+        assert await asyncio.to_thread(service.server.stop) == 0
 
 
 async def test_only_calls_that_were_there_are_said_to_be_lost(two: Two) -> None:
     """H1: a worker dies at rest, then one with a call in flight."""
     service = two()
     workers = await service.serves()
-    assert (await service.server.ask(request(b"", path="/initialize"))).status == 200
+    await service.initialized()
     async with service.server.client() as client:
         asked = pid_of(await client.ask(request()))
         await client.ask(HEALTH)
@@ -662,6 +681,7 @@ async def test_a_frozen_instance_loses_no_worker(two: Two, loop_kind: str) -> No
     """
     service = two(SOURCE, "--loop", loop_kind)
     workers = await service.serves()
+    await service.initialized()
     async with AsyncExitStack() as stack:
         clients = await connections(service, stack, 20)
         for client in clients:
