@@ -75,29 +75,44 @@ proof: .venv/dev.stamp ## the long proofs, and the other event loop: 10,000 call
 	MUTANTS=10000 .venv/bin/python -m pytest --timeout 600 tests/system/test_malformed.py -k mutants
 	MODEL_EXAMPLES=200 .venv/bin/python -m pytest --hypothesis-profile=search tests/system/test_model.py
 
-soak: .venv-bench/stamp ## ten minutes of all that can happen: does anything grow? ARGS="--minutes 1"; leaves reports/soak.png
-	.venv-bench/bin/python -m tests.soak.run $(ARGS)
+# A benchmark runs on the Pythons that ARGS names (--python 3.14), or else on the newest one that is here. Each has an
+# environment of its own, with the peers. A call's time on 3.11 is compared with 3.13's in every run.
+asked = $(sort $(shell echo '$(ARGS)' | grep -oE '\b3\.1[1-9]\b'))
+BENCHED = $(eval BENCHED := $(or $(asked),$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')))$(BENCHED)
+BENCH = .venv-bench-$(firstword $(BENCHED))
+benched = @$(MAKE) $(patsubst %,.venv-bench-%/stamp,$(sort $(BENCHED) $(1)))
+COMPARED = $(foreach v,3.11 3.13,$(if $(call python,$(v)),$(v)))
 
-bench: .venv-bench/stamp ## how fast we are, and the peers; ARGS="--quick" for a trial; leaves reports/bench/
-	.venv-bench/bin/python -m benchmarks.speed $(ARGS)
+soak: ## ten minutes of all that can happen: does anything grow? ARGS="--minutes 1"; leaves reports/soak.png
+	$(benched)
+	$(BENCH)/bin/python -m tests.soak.run $(ARGS)
 
-profile: .venv-bench/stamp ## where a call's microseconds go: a table and reports/bench/flame.svg
-	.venv-bench/bin/python -m benchmarks.profile $(ARGS)
+bench: ## how fast we are, and the peers; ARGS="--python 3.14", "--quick", "--only small"; leaves reports/bench/
+	$(call benched,$(COMPARED))
+	$(BENCH)/bin/python -m benchmarks.speed $(ARGS)
 
-instructions: .venv-bench/stamp ## how many instructions an event takes, here and in the peers: the same number each time; needs valgrind
-	.venv-bench/bin/python -m benchmarks.instructions $(ARGS)
+profile: ## where a call's microseconds go: a table and reports/bench/flame.svg
+	$(benched)
+	$(BENCH)/bin/python -m benchmarks.profile $(ARGS)
+
+instructions: ## how many instructions an event takes, here and in the peers: the same number each time; needs valgrind
+	$(benched)
+	$(BENCH)/bin/python -m benchmarks.instructions $(ARGS)
 
 bench-emulator: .venv/dev.stamp ## what a call through the emulator costs
 	.venv/bin/python -m benchmarks.emulator $(ARGS)
 
-bench-attribution: .venv-bench/stamp ## whose log lines are whose, here and in the peers; ARGS="--calls 300"
-	.venv-bench/bin/python benchmarks/attribution.py $(ARGS)
+bench-attribution: ## whose log lines are whose, here and in the peers; ARGS="--calls 300"
+	$(benched)
+	$(BENCH)/bin/python benchmarks/attribution.py $(ARGS)
 
-conformance: .venv-bench/stamp ## what RFC 9110 and 9112 ask of us and of the peers; leaves reports/conformance.json
-	.venv-bench/bin/python -m benchmarks.conformance $(ARGS)
+conformance: ## what RFC 9110 and 9112 ask of us and of the peers; leaves reports/conformance.json
+	$(benched)
+	$(BENCH)/bin/python -m benchmarks.conformance $(ARGS)
 
-reliability: .venv-bench/stamp ## what is lost, hung, leaked and mixed, here and in the peers; ARGS="--quick" for a trial
-	.venv-bench/bin/python -m benchmarks.faults $(ARGS)
+reliability: ## what is lost, hung, leaked and mixed, here and in the peers; ARGS="--quick" for a trial
+	$(benched)
+	$(BENCH)/bin/python -m benchmarks.faults $(ARGS)
 
 parse-spec: .venv/dev.stamp ## Serverless Devs' parser into build/parse-spec, and tests/cases/parsed.json anew; needs npm
 	npm install --silent --no-fund --no-audit --prefix build/parse-spec @serverless-devs/parse-spec@0.0.29
@@ -150,7 +165,7 @@ map: .venv/dev.stamp ## draw the map of the wings in docs/how-a-call-flows.md an
 	.venv/bin/python -m tests.wings
 
 clean: ## remove what these commands made
-	rm -rf .venv .venv-3.* .venv-bench build dist reports *.egg-info installed/*.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-bench-3.* build dist reports *.egg-info installed/*.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The tests of what meets a dependency: the contract, the connection, the application, several workers.
 MEETING = tests/http tests/process tests/workers tests/test_app.py tests/test_embed.py tests/system/test_contract.py \
@@ -218,12 +233,14 @@ build/floor/stamp build/newest/stamp: pyproject.toml requirements-dev.lock build
 	@$(@D)/bin/python $(PIP) --no-deps -e .
 	@touch $@
 
-.venv-bench/stamp: pyproject.toml requirements.lock
-	@echo "Installing the peers into .venv-bench"
-	@$(call environment,.venv-bench)
-	@.venv-bench/bin/python $(PIP) -e ".[bench]" || .venv-bench/bin/python benchmarks/peers.py
+.PRECIOUS: .venv-bench-%/stamp
+.venv-bench-%/stamp: pyproject.toml requirements.lock
+	@echo "Installing the peers into $(@D)"
+	@test -x $(@D)/bin/python || $(or $(call python,$*),$(error There is no Python $* here that can make an environment)) \
+		-m venv --clear $(@D)
+	@$(@D)/bin/python $(PIP) -e ".[bench,emulator]" || $(@D)/bin/python benchmarks/peers.py
 	@# Robyn and Sanic ask for older versions of what we lock, and run with ours.
-	@.venv-bench/bin/python $(PIP) --no-warn-conflicts --no-deps --require-hashes -r requirements.lock
+	@$(@D)/bin/python $(PIP) --no-warn-conflicts --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
 # Tools in environments of their own: they are no dependencies of the project. uv resolves for other platforms and

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.lineup import Contender, python, script, service
+from benchmarks.lineup import Contender, script, service
 from benchmarks.servers import Cores, NotRun, Server, Stage, cores
 from tests.system.conformance import CASES
 from tests.system.conformance.case import Case, Verdict
@@ -38,17 +38,17 @@ STARTS_WITHIN = 20.0
 
 def _asgi(port: int, _: str) -> list[str]:
     options = ("--ws", "none", "--log-level", "error")
-    return python("-m", "uvicorn", "echo_asgi:app", "--port", str(port), *options)
+    return ["-m", "uvicorn", "echo_asgi:app", "--port", str(port), *options]
 
 
 def _wsgi(port: int, _: str) -> list[str]:
     threads = ("--worker-class", "gthread", "--threads", "16", "--log-level", "critical")
-    return python("-m", "gunicorn", "echo_wsgi:app", "--bind", f"127.0.0.1:{port}", *threads)
+    return ["-m", "gunicorn", "echo_wsgi:app", "--bind", f"127.0.0.1:{port}", *threads]
 
 
 def _rsgi(port: int, _: str) -> list[str]:
     options = ("--interface", "rsgi", "--no-ws", "--log-level", "error")
-    return python("-m", "granian", "echo_rsgi:app", "--port", str(port), *options)
+    return ["-m", "granian", "echo_rsgi:app", "--port", str(port), *options]
 
 
 SERVERS = (

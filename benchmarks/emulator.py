@@ -55,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each [5]")
     parser.add_argument("--seconds", type=int, default=4, help="of one round [4]")
+    parser.add_argument("--figures", action="store_true", help="print JSON for `make bench`")
     options = parser.parse_args(arguments)
     if why := wrk_is_missing():
         print(why, file=sys.stderr)
@@ -77,10 +78,14 @@ def main(arguments: Sequence[str]) -> int:
                         figures = load.run(way.server, way.path, folder)
                         found.setdefault((work, way.name), []).append(figures)
     medians = {key: _median(rounds) for key, rounds in found.items()}
-    print(*_table(medians), sep="\n")
+    if not options.figures:
+        print(*_table(medians), sep="\n")
     own = max(_cost(medians[work, "emulator"]) for work in ("small", "waiting")) / 1000
     added = medians["waiting", "emulator"]["p50"] - medians["waiting", "direct"]["p50"]
     served = medians["small", "emulator"]["rps"]
+    if options.figures:
+        print(json.dumps({"rps": served, "added": added, "own": own}))
+        return 0
     met = own < MUST_ADD and served > MUST_SERVE
     print(
         f"\nThe emulator's own work, {CONNECTIONS} calls in flight: {own:.2f} ms a call"

@@ -6,20 +6,22 @@ uvloop and httptools where they can be chosen, orjson. Their sources are in `con
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from benchmarks.interpreters import RUNNING, Interpreter, interpreter
+
 Command = Callable[[int, str], list[str]]
-"""The program and its arguments for a port and an action."""
+"""The arguments of the interpreter for a port and an action."""
 
 SMALL = frozenset({"small", "cold", "idle"})
 ASYNC = SMALL | {"one", "wait", "stream", "read"}
 AT_ONCE = ("wait", "sync")
 """Works, and actions, in which 200 calls run at once."""
 OURS = "ours"
+OLDER, NEWER = "3.11", "3.13"
+"""The Pythons that the work `old` compares."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Contender:
     environ: Mapping[str, str] = field(default_factory=dict)
     marks: bool = True
     """Whether it writes the two marker lines, which is checked; only a variant may leave them."""
+    interpreter: Interpreter = RUNNING
+
+    def argv(self, port: int, action: str) -> list[str]:
+        """Return the program and its arguments for a port and an action."""
+        return [self.interpreter.program, *self.command(port, action)]
 
     def url(self, action: str) -> str:
         """Return the path that is asked."""
@@ -51,26 +58,32 @@ class Contender:
 
     def missing(self) -> str:
         """Say what is not installed, or nothing."""
-        there = not self.needs or importlib.util.find_spec(self.needs)
-        return "" if there else f"{self.needs} is not installed"
+        if missing := self.interpreter.missing():
+            return missing
+        there = not self.needs or self.interpreter.has(self.needs)
+        version = self.interpreter.version
+        return "" if there else f"{self.needs} is not installed for Python {version}"
 
-
-def python(*arguments: str) -> list[str]:
-    """Return a command for the interpreter that runs the benchmark."""
-    return [sys.executable, *arguments]
+    def on(self, version: str) -> Contender:
+        """Return the same on another Python, with that in its name, as `ours@3.11`."""
+        return replace(
+            self,
+            name=f"{self.name}@{version}",
+            title=f"{self.title}, Python {version}",
+            interpreter=interpreter(version),
+        )
 
 
 def script(file: str) -> Command:
     """Return the command of a file that takes the port as its argument."""
-    return lambda port, _: python(file, str(port))
+    return lambda port, _: [file, str(port)]
 
 
 def uvicorn(module: str) -> Command:
     """Return the command of an ASGI application on uvicorn."""
     options = ("--loop", "uvloop", "--http", "httptools", "--ws", "none", "--no-access-log")
-    return lambda port, _: python(
-        *("-m", "uvicorn", f"{module}:app", "--port", str(port), "--log-level", "warning"), *options
-    )
+    start = ("-m", "uvicorn", f"{module}:app", "--log-level", "warning")
+    return lambda port, _: [*start, "--port", str(port), *options]
 
 
 def service(*flags: str) -> Command:
@@ -80,7 +93,7 @@ def service(*flags: str) -> Command:
         handler = () if action == "invoke" else ("--handler", f"index.{action}")
         at_once = ("--concurrency", "200") if action in AT_ONCE else ()
         address = ("--host", "127.0.0.1", "--port", str(port))
-        return python("-m", "service", *address, *handler, *at_once, *flags)
+        return ["-m", "service", *address, *handler, *at_once, *flags]
 
     return command
 
@@ -93,7 +106,7 @@ def without(feature: str) -> Contender:
         f"without-{feature}",
         f"without {feature}",
         "ours.py",
-        lambda port, _: python(program, feature, *address, str(port)),
+        lambda port, _: [program, feature, *address, str(port)],
         frozenset({"features"}),
         saved_as="index.py",
         path="/invoke",
@@ -118,32 +131,32 @@ def _ours(name: str, title: str, works: frozenset[str], *flags: str) -> Contende
 
 def _framework(source: str, *flags: str) -> Command:
     start = ("-m", "functions_framework", "--source", source, "--host", "127.0.0.1")
-    return lambda port, action: python(*start, "--port", str(port), "--target", action, *flags)
+    return lambda port, action: [*start, "--port", str(port), "--target", action, *flags]
 
 
 def _gunicorn(port: int, _: str) -> list[str]:
     options = ("--workers", "1", "--worker-class", "gthread", "--threads", "200")
     address = ("--bind", f"127.0.0.1:{port}")
-    return python("-m", "gunicorn", "flask_app:app", *address, *options, "--log-level", "error")
+    return ["-m", "gunicorn", "flask_app:app", *address, *options, "--log-level", "error"]
 
 
 def _granian(port: int, _: str) -> list[str]:
     process = ("--workers", "1", "--runtime-threads", "1", "--runtime-mode", "st")
     options = ("--interface", "rsgi", "--loop", "uvloop", "--http", "1", "--no-ws")
     address = ("--host", "127.0.0.1", "--port", str(port), "--log-level", "warning")
-    return python("-m", "granian", "granian_app:app", *address, *process, *options)
+    return ["-m", "granian", "granian_app:app", *address, *process, *options]
 
 
 def _robyn(_port: int, _: str) -> list[str]:
     options = ("--processes", "1", "--workers", "1", "--log-level", "ERROR", "--disable-openapi")
-    return python("robyn_app.py", *options)
+    return ["robyn_app.py", *options]
 
 
 CONTENDERS = [
     _ours(
         OURS,
         "fc-event-service",
-        ASYNC | {"sync", "features"},
+        ASYNC | {"sync", "workers", "emulator", "features"},
     ),
     Contender(
         "aiohttp",
@@ -274,3 +287,17 @@ CONTENDERS = [
     ),
     *map(without, ("markers", "deadline", "attribution", "admission", "watchdog")),
 ]
+
+
+def lineup(pythons: Mapping[str, str]) -> list[Contender]:
+    """Return everybody on the Python that `pythons` has for their name, or else for "": the usual
+    one. Ours comes once more on each Python of the work `old`.
+    """
+    usual = pythons.get("", RUNNING.version)
+    entered = [
+        replace(contender, interpreter=interpreter(pythons.get(contender.name, usual)))
+        for contender in CONTENDERS
+    ]
+    versions = sorted({OLDER, NEWER, usual}, key=lambda version: [*map(int, version.split("."))])
+    old = replace(entered[0], works=frozenset({"old"}), notes={})
+    return [*entered, *(old.on(version) for version in versions)]

@@ -5,34 +5,49 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.lineup import CONTENDERS, OURS, Contender
-from benchmarks.works import WORKS, Claim, Figures, Medians, Work
-
-BY_NAME = {contender.name: contender for contender in CONTENDERS}
+from benchmarks.claims import Claim, Medians, Value
+from benchmarks.interpreters import Interpreter
+from benchmarks.lineup import OURS, Contender
+from benchmarks.measures import Figures
+from benchmarks.works import WORKS, Column, Work
 
 
 @dataclass
 class Results:
     """The figures of each round, and why a contender has none; by work, then by contender."""
 
+    python: str
+    """The exact version of the interpreter that all have but those that say so."""
     figures: dict[str, dict[str, list[Figures]]] = field(default_factory=dict)
     reasons: dict[str, dict[str, str]] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
+    """Of contenders, by name."""
+    notes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def add(self, work: Work, contender: Contender, figures: Figures) -> None:
         """Keep the figures of a round."""
+        self._know(work, contender)
         self.figures.setdefault(work.name, {}).setdefault(contender.name, []).append(figures)
 
     def leave_out(self, work: Work, contender: Contender, reason: str) -> None:
         """Keep the reason; the figures there were do not count."""
+        self._know(work, contender)
         self.reasons.setdefault(work.name, {})[contender.name] = reason
         self.figures.get(work.name, {}).pop(contender.name, None)
+
+    def _know(self, work: Work, contender: Contender) -> None:
+        self.titles[contender.name] = contender.title
+        own = contender.interpreter.version
+        other = "" if self.python.startswith(f"{own}.") else f"Python {own}"
+        said = (contender.note, contender.notes.get(work.name), other)
+        note = "; ".join(filter(None, said)) if work.checked else ""
+        self.notes.setdefault(work.name, {})[contender.name] = note
 
     def reason(self, work: Work, contender: Contender) -> str:
         """Return why it was not run, or nothing."""
@@ -58,25 +73,29 @@ def _median(rounds: list[Figures]) -> Figures:
 def tables(results: Results) -> Iterator[str]:
     """Return a table for each work, and the summary."""
     for work in results.works():
-        yield from _table(work, results)
-    yield from _summary(results)
+        yield f"\n## {work.title}, Python {results.python}\n"
+        yield from table(work, results)
+        if work.note:
+            yield f"\n{work.note}"
+    yield "\n## What is to be reached\n"
+    yield from summary([results])
 
 
-def _table(work: Work, results: Results) -> Iterator[str]:
+def table(work: Work, results: Results) -> Iterator[str]:
+    """Return the table of one work."""
     titles = [column.title for column in work.columns]
-    yield f"\n## {work.title}\n"
-    yield f"| | {' | '.join(titles)} | to {BY_NAME[work.baseline].title} | range | |"
+    baseline = results.titles.get(work.baseline, work.baseline)
+    yield f"| | {' | '.join(titles)} | to {baseline} | range | |"
     yield f"| --- |{' ---: |' * (len(titles) + 2)} --- |"
     medians = results.medians(work)
     for name in _ordered(work, medians):
-        cells = [column.form.format(medians[name][column.key]) for column in work.columns]
+        cells = [_cell(column, medians[name]) for column in work.columns]
         cells += [_ratio(work, medians, name), _range(work, results, name)]
-        yield f"| {_title(name)} | {' | '.join(cells)} | {_note(work, results, name)} |"
+        yield f"| {_title(results, name)} | {' | '.join(cells)} | {_note(work, results, name)} |"
     for name, reason in results.reasons.get(work.name, {}).items():
         blank = " |" * (len(titles) + 2)
-        yield f"| {_title(name)} |{blank} not run: {' '.join(reason.split()).replace('|', '/')} |"
-    if work.note:
-        yield f"\n{work.note}"
+        why = " ".join(reason.split()).replace("|", "/")
+        yield f"| {_title(results, name)} |{blank} not run: {why} |"
 
 
 def _ordered(work: Work, medians: Medians) -> list[str]:
@@ -84,9 +103,13 @@ def _ordered(work: Work, medians: Medians) -> list[str]:
     return sorted(medians, key=lambda name: medians[name][key], reverse=work.more_is_better)
 
 
-def _title(name: str) -> str:
-    title = BY_NAME[name].title
+def _title(results: Results, name: str) -> str:
+    title = results.titles[name]
     return f"**{title}**" if name == OURS else title
+
+
+def _cell(column: Column, figures: Figures) -> str:
+    return column.form.format(figures[column.key]) if column.key in figures else ""
 
 
 def _ratio(work: Work, medians: Medians, name: str) -> str:
@@ -107,33 +130,44 @@ def _note(work: Work, results: Results, name: str) -> str:
     for key, title in (("non_2xx", "answers not 2xx"), ("socket_errors", "socket errors")):
         if count := sum(figures.get(key, 0) for figures in rounds):
             failed.append(f"**{count:,.0f} {title}**")
-    contender = BY_NAME[name]
-    return "; ".join([*failed, *filter(None, [contender.note, contender.notes.get(work.name)])])
+    return "; ".join([*failed, *filter(None, [results.notes.get(work.name, {}).get(name)])])
 
 
-def _summary(results: Results) -> Iterator[str]:
-    yield "\n## What was to be reached\n"
-    yield "| work | measured | must | goal |"
-    yield "| --- | --- | --- | --- |"
-    for work in results.works():
-        if work.must:
-            yield f"| {' | '.join(_summary_row(work, results.medians(work)))} |"
+def summary(runs: Sequence[Results]) -> Iterator[str]:
+    """Return a table of what is to be reached, with a column for each run's Python."""
+    minors = [minor(run) for run in runs]
+    yield f"| work | {' | '.join(f'Python {each}' for each in minors)} | must | goal |"
+    yield f"| --- |{' --- |' * (len(runs) + 2)}"
+    for work in WORKS:
+        if work.must and any(work in run.works() for run in runs):
+            yield f"| {' | '.join(_summary_row(work, runs))} |"
 
 
-def _summary_row(work: Work, medians: Medians) -> list[str]:
-    claims = (*work.must, *work.goal)
-    values = dict.fromkeys(claim.value for claim in claims)
-    said = [words for value in values if (words := value.say(medians))]
-    return [
-        work.title,
-        "; ".join(said) or "-",
-        _judged(work.must, medians),
-        _judged(work.goal, medians),
-    ]
+def minor(run: Results) -> str:
+    """Return a run's Python as 3.14."""
+    return ".".join(run.python.split(".")[:2])
 
 
-def _judged(claims: tuple[Claim, ...], medians: Medians) -> str:
-    return "; ".join(f"{claim.text}: {_shown(claim.judge(medians))}" for claim in claims)
+def _summary_row(work: Work, runs: Sequence[Results]) -> list[str]:
+    values = dict.fromkeys(claim.value for claim in (*work.must, *work.goal))
+    asked = [_judged(claims, work, runs) for claims in (work.must, work.goal)]
+    return [work.title, *(_said(values, run.medians(work)) for run in runs), *asked]
+
+
+def _said(values: Iterable[Value], medians: Medians) -> str:
+    return "; ".join(filter(None, (value.say(medians) for value in values))) or "-"
+
+
+def _judged(claims: tuple[Claim, ...], work: Work, runs: Sequence[Results]) -> str:
+    return "; ".join(f"{claim.text}: {_verdicts(claim, work, runs)}" for claim in claims)
+
+
+def _verdicts(claim: Claim, work: Work, runs: Sequence[Results]) -> str:
+    """Return one word if all runs agree, or else each run's."""
+    found = {minor(run): claim.judge(run.medians(work)) for run in runs}
+    if len(set(found.values())) == 1:
+        return _shown(next(iter(found.values())))
+    return ", ".join(f"{_shown(verdict)} on {python}" for python, verdict in found.items())
 
 
 def _shown(verdict: str) -> str:
@@ -143,13 +177,17 @@ def _shown(verdict: str) -> str:
 # --- JSON
 
 
-def as_json(results: Results, options: Mapping[str, object]) -> dict[str, Any]:
+def as_json(
+    results: Results, options: Mapping[str, object], pythons: Iterable[Interpreter]
+) -> dict[str, Any]:
     """Return everything that was found, and where."""
+    there = sorted({each.version: each for each in pythons if not each.missing()}.items())
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": results.python,
         "machine": machine(),
         "options": dict(options),
-        "packages": dict(sorted((d.name, d.version) for d in metadata.distributions())),
+        "interpreters": {version: each.described() for version, each in there},
         "works": {work.name: _work_as_json(work, results) for work in results.works()},
     }
 
@@ -161,7 +199,8 @@ def _work_as_json(work: Work, results: Results) -> dict[str, Any]:
         "title": work.title,
         "contenders": {
             name: {
-                "title": BY_NAME[name].title,
+                "title": results.titles[name],
+                "note": results.notes[work.name][name],
                 "median": medians.get(name),
                 "rounds": results.figures.get(work.name, {}).get(name, []),
                 "not run": results.reasons.get(work.name, {}).get(name),
@@ -171,6 +210,20 @@ def _work_as_json(work: Work, results: Results) -> dict[str, Any]:
         "must": {claim.text: claim.judge(medians) for claim in work.must},
         "goal": {claim.text: claim.judge(medians) for claim in work.goal},
     }
+
+
+def from_json(found: Mapping[str, Any]) -> Results:
+    """Return the results of a run that was kept."""
+    results = Results(found["python"])
+    for work, each in found["works"].items():
+        for name, entry in each["contenders"].items():
+            results.titles[name] = entry["title"]
+            results.notes.setdefault(work, {})[name] = entry["note"]
+            if entry["rounds"]:
+                results.figures.setdefault(work, {})[name] = entry["rounds"]
+            if entry["not run"]:
+                results.reasons.setdefault(work, {})[name] = entry["not run"]
+    return results
 
 
 def machine() -> dict[str, Any]:

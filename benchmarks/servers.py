@@ -133,7 +133,7 @@ class Stage:
             port = free_port()
             began = time.perf_counter()
             process = subprocess.Popen(
-                contender.command(port, action),
+                contender.argv(port, action),
                 cwd=home,
                 env=_environ(contender, port),
                 stdin=subprocess.DEVNULL,

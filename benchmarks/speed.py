@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,20 +19,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import report
-from benchmarks.lineup import CONTENDERS, Contender
+from benchmarks import publish, report
+from benchmarks.lineup import CONTENDERS, OURS, Contender, lineup
 from benchmarks.loads import wrk_is_missing
+from benchmarks.measures import verify
+from benchmarks.progress import Progress, Step
 from benchmarks.report import Results
 from benchmarks.servers import NotRun, Stage, cores
-from benchmarks.works import COLD, FEATURES, WORKS, Work, verify
+from benchmarks.works import FEATURES, WORKS, Work
 
 REPORTS = Path("reports/bench")
-DOCS = Path("docs")
-FILES = ("speed.json", "speed.png", "speed.svg")
-COLD_ROUNDS = 7
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,6 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     os.sched_setaffinity(0, {stage_cores.load})
     if not stage_cores.apart:
         print("There is one core only: the figures are not comparable.", file=sys.stderr)
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="speed-") as folder:
         stage = Stage(Path(folder), stage_cores, options.log)
         try:
@@ -51,7 +51,9 @@ def main(arguments: Sequence[str]) -> int:
             print("\nstopped", file=sys.stderr)
             return 130
     print(*report.tables(results), sep="\n")
-    print(f"\nThe machine's load average was {options.load} when the run began.")
+    minutes, seconds = divmod(round(time.monotonic() - began), 60)
+    load = f"the machine's load average was {options.load} when it began"
+    print(f"\nPython {results.python}. The run took {minutes}:{seconds:02d}; {load}.")
     save(results, stage, options)
     return 0
 
@@ -60,18 +62,37 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line; end with a message where the run is not possible."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     names, works = [c.name for c in CONTENDERS], [w.name for w in WORKS]
+    parser.add_argument(
+        "--python",
+        type=_pythons(names),
+        default={},
+        help="of all contenders, and of single ones: 3.14 or 3.14,ours=3.13 [the newest here]",
+    )
+    parser.add_argument(
+        "--only",
+        type=_names(works),
+        help=f"works: {', '.join(works)}; of the contenders those whose figures are compared",
+    )
+    parser.add_argument(
+        "--contenders",
+        type=_names(names),
+        help=f"all, or {', '.join(names)}; with a Python of its own: ours@3.13",
+    )
     parser.add_argument("--rounds", type=_positive, help="of each work [2 to 7, as the work needs]")
-    parser.add_argument("--seconds", type=_positive, help="of each run of wrk [1 or 3]")
-    parser.add_argument("--only", type=_names(names), help=f"contenders: {', '.join(names)}")
-    parser.add_argument("--work", type=_names(works), help=f"works: {', '.join(works)}")
+    parser.add_argument("--seconds", type=_positive, help="of each run of wrk [1 to 8]")
     parser.add_argument("--quick", action="store_true", help="one short round: a trial, no figures")
     parser.add_argument("--log", choices=("pipe", "null"), default="pipe", help="stdout [pipe]")
-    parser.add_argument("--publish", action="store_true", help="write docs/speed.* as well")
+    parser.add_argument(
+        "--publish", action="store_true", help="write docs/performance.md and its files as well"
+    )
     options = parser.parse_args(arguments)
-    if options.publish and (options.quick or options.only or options.work):
-        parser.error("--publish needs a whole run: without --quick, --only and --work")
+    if options.publish and (options.quick or options.only or options.contenders):
+        parser.error("--publish needs a whole run: without --quick, --only and --contenders")
     if missing := wrk_is_missing():
         parser.error(missing)
+    options.field = field_of(options)
+    if absent := options.field[0].interpreter.missing():
+        parser.error(f"{absent}: `make bench` makes its environment if that Python can be found")
     return options
 
 
@@ -84,31 +105,40 @@ def _positive(text: str) -> int:
 def _names(allowed: Sequence[str]) -> Callable[[str], list[str]]:
     def names(text: str) -> list[str]:
         found = text.split(",")
-        if unknown := set(found) - set(allowed):
+        if unknown := {name.partition("@")[0] for name in found} - {*allowed, "all"}:
             raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
         return found
 
     return names
 
 
+def _pythons(allowed: Sequence[str]) -> Callable[[str], dict[str, str]]:
+    def pythons(text: str) -> dict[str, str]:
+        found = {}
+        for part in text.split(","):
+            name, _, version = part.rpartition("=")
+            if name not in ("", *allowed) or not re.fullmatch(r"3\.\d+", version):
+                raise argparse.ArgumentTypeError(f"{part!r} is not 3.14, or ours=3.14")
+            found[name] = version
+        return found
+
+    return pythons
+
+
+def field_of(options: argparse.Namespace) -> list[Contender]:
+    """Return everybody who may take part, each on the Python that was asked for."""
+    usual = lineup(options.python)
+    asked = [name.split("@") for name in options.contenders or () if "@" in name]
+    by_name = {contender.name: contender for contender in usual}
+    return [*usual, *(by_name[name].on(version) for name, version in asked)]
+
+
 # --- the run
-
-
-@dataclass(frozen=True)
-class Step:
-    """One contender does one work once; round 0 is the check that it does all of it."""
-
-    work: Work
-    contender: Contender
-    round: int
-    seconds: int
-    stands_for: tuple[Work, ...]
-    """The works that are over for the contender when the step fails."""
 
 
 def measured(stage: Stage, options: argparse.Namespace) -> Results:
     """Do every step; a contender that fails in a work is left out of it from then on."""
-    results = Results()
+    results = Results(options.field[0].interpreter.described()["python"])
     steps = list(planned(options))
     progress = Progress(steps)
     for step in steps:
@@ -124,12 +154,13 @@ def planned(options: argparse.Namespace) -> Iterator[Step]:
     """The steps in their order: the checks, then the rounds."""
     fields = {work.name: field for work in WORKS if (field := entered(work, options))}
     works = [work for work in WORKS if work.name in fields]
-    yield from checks(works, fields)
-    for number in range(1, max((rounds_of(work, options) for work in works), default=0) + 1):
+    yield from checks([work for work in works if work.checked], fields)
+    most = max((rounds_of(work, options, OURS) for work in works), default=0)
+    for number in range(1, most + 1):
         for work in works:
-            if number <= rounds_of(work, options):
-                seconds = 1 if options.quick else options.seconds or work.seconds
-                for contender in rotated(fields[work.name], number - 1):
+            seconds = 1 if options.quick else options.seconds or work.seconds
+            for contender in rotated(fields[work.name], number - 1):
+                if number <= rounds_of(work, options, contender.name):
                     yield Step(work, contender, number, seconds, (work,))
 
 
@@ -144,21 +175,29 @@ def checks(works: list[Work], fields: Mapping[str, list[Contender]]) -> Iterator
 
 
 def entered(work: Work, options: argparse.Namespace) -> list[Contender]:
-    """Return who takes part in a work, as far as it was asked for."""
-    if options.work and work.name not in options.work:
+    """Return who takes part in a work, as far as it was asked for.
+
+    If some works only are asked for, they are those whose figures its claims compare, and where it
+    claims nothing all.
+    """
+    if options.only and work.name not in options.only:
         return []
-    field = [c for c in CONTENDERS if work.name in c.works]
-    if work is FEATURES and len(field) < 2:  # nothing to compare with
-        return []
-    return [c for c in field if not options.only or c.name in options.only]
+    field = [c for c in options.field if work.name in c.works]
+    if options.contenders and "all" not in options.contenders:
+        field = [c for c in field if c.name in options.contenders]
+    elif options.only and not options.contenders and work.must:
+        field = [c for c in field if c.name in work.compared()]
+    return [] if work is FEATURES and len(field) < 2 else field  # nothing to compare with
 
 
-def rounds_of(work: Work, options: argparse.Namespace) -> int:
-    """Return how often a work is done by each."""
+def rounds_of(work: Work, options: argparse.Namespace, name: str) -> int:
+    """Return how often a contender does a work: ours, and who is compared with it, the most."""
     if options.quick:
         return 1
-    rounds = int(options.rounds or work.rounds)
-    return max(rounds, COLD_ROUNDS) if work is COLD else rounds
+    if options.rounds:
+        return int(options.rounds)
+    judged = not work.must or name.partition("@")[0] in {OURS, *work.compared()}
+    return work.rounds if judged else min(work.rounds, work.others)
 
 
 def rotated(field: list[Contender], by: int) -> list[Contender]:
@@ -183,77 +222,22 @@ def attempt(stage: Stage, step: Step, results: Results) -> None:
             results.leave_out(each, contender, said)
 
 
-class Progress:
-    """One line on stderr: what runs now, and how long the rest will take."""
-
-    def __init__(self, steps: list[Step]) -> None:
-        self._left = list(steps)
-        self._took: dict[tuple[str, str, bool], float] = {}
-        self._began = time.monotonic()
-        self._rounds = max((step.round for step in steps), default=0)
-        self._width = 0
-
-    def tell(self, step: Step) -> None:
-        """Show the step that begins."""
-        self._began = time.monotonic()
-        minutes, seconds = divmod(round(sum(map(self._expected, self._left))), 60)
-        turn = f"round {step.round} of {self._rounds}" if step.round else "check"
-        line = f"{turn}  {step.work.name}  {step.contender.title}  {minutes}:{seconds:02d} left"
-        if sys.stderr.isatty():
-            print(f"\r{line:<{self._width}}", end="", file=sys.stderr, flush=True)
-            self._width = len(line)
-        else:
-            print(line, file=sys.stderr, flush=True)
-
-    def done(self, step: Step) -> None:
-        """Learn from how long the step took."""
-        self._left.remove(step)
-        self._took[_kind(step)] = time.monotonic() - self._began
-        self._began = time.monotonic()
-
-    def clear(self) -> None:
-        """Leave an empty line."""
-        if sys.stderr.isatty():
-            print(f"\r{'':<{self._width}}\r", end="", file=sys.stderr, flush=True)
-
-    def _expected(self, step: Step) -> float:
-        """Return the time of the same step before, or a guess."""
-        guess = 0.8 if step.round == 0 else 1.0 + (step.seconds if step.work.seconds > 1 else 0.5)
-        return self._took.get(_kind(step), guess)
-
-
-def _kind(step: Step) -> tuple[str, str, bool]:
-    return (step.work.name, step.contender.name, step.round == 0)
-
-
 # --- what it leaves
 
 
 def save(results: Results, stage: Stage, options: argparse.Namespace) -> None:
-    """Write JSON and plots, and copy them where they are published."""
+    """Write JSON and plot, and publish them if that was asked for."""
     REPORTS.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        (REPORTS / name).unlink(missing_ok=True)
     said = {"quick": options.quick, "log": options.log, "comparable": stage.cores.apart}
     said["load average before"] = options.load
-    found = report.as_json(results, said)
-    (REPORTS / FILES[0]).write_text(json.dumps(found, indent=1) + "\n")
-    drawn = draw(found)
-    print(f"\n{', '.join(str(REPORTS / name) for name in (FILES if drawn else FILES[:1]))}")
+    running = options.field[0].interpreter
+    found = report.as_json(results, said, {c.interpreter for c in options.field})
+    file = REPORTS / f"speed-{running.version}.json"
+    file.write_text(json.dumps(found, indent=1) + "\n")
+    print(f"\n{file}")
     if options.publish:
-        for name in FILES if drawn else FILES[:1]:
-            shutil.copy(REPORTS / name, DOCS / name)
-            print(f"{DOCS / name}")
-
-
-def draw(found: dict[str, object]) -> bool:
-    """Draw the plots; tell when there is nothing to draw them with, or of."""
-    try:
-        from benchmarks import plot
-    except ImportError:
-        print("no plot: matplotlib is not installed", file=sys.stderr)
-        return False
-    return plot.draw(found, [REPORTS / name for name in FILES[1:]])
+        shutil.copy(file, publish.DOCS / file.name)
+        publish.publish()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import re
 import statistics
 import subprocess
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each [7]")
     parser.add_argument("--seconds", type=float, default=3.0, help="of one round [3]")
+    parser.add_argument("--figures", action="store_true", help="print JSON for `make bench`")
     parser.add_argument("--connections", type=int, default=16, help="at once [16]")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="[1 2]")
     options = parser.parse_args(arguments)
@@ -64,8 +66,17 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "index.py").write_text(HANDLER.format(rounds=rounds))
         rates, ceiling = measured(Path(folder), options, rounds)
-    print(*table(rates, ceiling), sep="\n")
+    print(*([figures(rates, ceiling)] if options.figures else table(rates, ceiling)), sep="\n")
     return 0
+
+
+def figures(rates: Rates, ceiling: Rates) -> str:
+    """Return how many times one worker's rate two workers have, and bare processes, as JSON."""
+    (_, one), (_, two) = rates.items()
+    median = statistics.median
+    bare_one, bare_two = map(median, ceiling.values())
+    ratio = median(two) / median(one)
+    return json.dumps({"ratio": ratio, "bare": bare_two / bare_one, "two": median(two)})
 
 
 def calibrated() -> int:

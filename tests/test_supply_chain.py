@@ -31,7 +31,7 @@ def commands(name: str) -> list[str]:
     peers: they are measured, and never part of anything.
     """
     text = re.sub(r"\\\n\s*", "", (ROOT / name).read_text())
-    text = re.sub(r"^\.venv-bench/stamp:.*\n(?:\t.*\n)*", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^\.venv-bench-%/stamp:.*\n(?:\t.*\n)*", "", text, flags=re.MULTILINE)
     lines = [line for line in text.splitlines() if not re.match(r"\s*#|PIP = ", line)]
     return [line for line in lines if re.search(r"\bpip install\b|\$\(PIP\)", line)]
 

@@ -1,0 +1,105 @@
+"""What `make bench` is asked for, how it judges, what it publishes; nothing is measured here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import publish, report, speed
+from benchmarks.interpreters import RUNNING
+from benchmarks.lineup import OURS, Contender
+from benchmarks.report import Results
+from benchmarks.works import SMALL, WORKS
+
+OPTIONS = ("--python", f"{RUNNING.version},aiohttp=3.99")
+
+
+@pytest.fixture(autouse=True)
+def _wrk_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "wrk_is_missing", lambda: "")
+
+
+def named(*arguments: str) -> dict[str, Contender]:
+    """Return who may take part, by name."""
+    return {contender.name: contender for contender in speed.parsed(arguments).field}
+
+
+def test_all_contenders_run_on_one_python_but_those_that_are_given_another() -> None:
+    """`--python 3.14,aiohttp=3.13` puts aiohttp on 3.13 and everybody else on 3.14."""
+    field = named(*OPTIONS)
+    assert field["aiohttp"].interpreter.program.endswith(".venv-bench-3.99/bin/python")
+    assert field["granian"].interpreter == field[OURS].interpreter == RUNNING
+
+
+def test_a_contender_runs_on_two_pythons_in_one_run() -> None:
+    """`--contenders ours,ours@3.99` enters it twice in the works of ours."""
+    field = named(*OPTIONS, "--contenders", "ours,ours@3.99")
+    assert field["ours@3.99"].interpreter.version == "3.99"
+    assert field["ours@3.99"].works == field[OURS].works
+
+
+def test_a_python_that_is_not_here_leaves_its_contenders_out_with_a_reason() -> None:
+    """Whoever cannot be started is named in the table, and not forgotten."""
+    assert "no Python 3.99" in named(*OPTIONS)["aiohttp"].missing()
+
+
+@pytest.mark.parametrize("asked", ["3", "nobody=3.14", "ours=", "3.14;3.13"])
+def test_a_python_that_cannot_be_read_is_refused(asked: str) -> None:
+    """The command says what it does not understand, and measures nothing."""
+    with pytest.raises(SystemExit):
+        speed.parsed(["--python", asked])
+
+
+def test_one_work_is_run_with_those_whose_figures_are_compared() -> None:
+    """A must is tried again in two minutes: nobody else takes part in it then."""
+    options = speed.parsed(["--only", "small"])
+    steps = list(speed.planned(options))
+    entered = {step.contender.name for step in steps}
+    assert {step.work for step in steps} == {SMALL}
+    assert entered == SMALL.compared() == {OURS, "limit", "granian", "starlette"}
+
+
+def test_a_whole_run_has_a_must_for_each_work_that_the_issue_names() -> None:
+    """Every work but the price of features is judged."""
+    assert [work.name for work in WORKS if not work.must] == ["features"]
+
+
+def small(python: str, rate: float) -> Results:
+    """Return a run in which the limit reaches 100."""
+    results = Results(python)
+    for name, rps in ((OURS, rate), ("limit", 100.0)):
+        contender = named(*OPTIONS)[name]
+        figures = {"rps": rps, "p50": 1, "p99": 1, "core": 1, "cpu": 1}
+        results.add(SMALL, contender, figures)
+    return results
+
+
+def test_a_must_is_judged_on_each_python() -> None:
+    """The table says on which Python a must is missed, and what is missing for a judgement."""
+    said = "\n".join(report.summary([small("3.13.1", 50), small("3.14.2", 60)]))
+    assert "0.56 of the limit: **missed** on 3.13, met on 3.14" in said
+    assert "0.75 of granian RSGI: not judged" in said
+
+
+def test_what_is_kept_makes_the_same_tables_again() -> None:
+    """The figures that are published are enough for the page."""
+    run = small("3.13.1", 50)
+    again = report.from_json(report.as_json(run, {}, [RUNNING]))
+    assert list(report.tables(again)) == list(report.tables(run))
+
+
+def test_tables_are_put_between_their_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text around a table stays as it was written."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "a\n<!-- made: small -->\nold\n<!-- end -->\nb\n<!-- made: one -->\n<!-- end -->\n"
+    )
+    monkeypatch.setattr(publish, "PAGE", page)
+    publish.fill("small", r"\1 new")
+    kept = (
+        "a\n<!-- made: small -->\n\n\\1 new\n\n<!-- end -->\nb\n<!-- made: one -->\n<!-- end -->\n"
+    )
+    assert page.read_text() == kept
