@@ -359,7 +359,7 @@ class TestLocks:
         """Each dependency of pyproject.toml is in its lock file."""
         project = tomllib.loads(text("pyproject.toml"))
         dev = [*project["dependency-groups"]["dev"]]
-        for extra in ("emulator", "events", "load", "reload"):
+        for extra in ("emulator", "events", "load", "otel", "reload", "watch"):
             dev += project["project"]["optional-dependencies"][extra]
         for named, lock in ((project["project"]["dependencies"], LOCKS[0]), (dev, LOCKS[1])):
             names = {re.split(r"[\[<>=;]", each)[0].strip().lower() for each in named}

@@ -23,6 +23,7 @@ from .fields import (
     Tracing,
     set_once,
 )
+from .headers import RequestHeaders
 from .record import CallRecord
 
 __all__ = [
@@ -164,6 +165,16 @@ class Context(LogStoreFields):
     def tracing(self) -> Tracing:
         """The platform's tracing fields."""
         return Tracing(self._headers)
+
+    @property
+    def headers(self) -> RequestHeaders:
+        """All header fields of the request, the caller's own beside the platform's."""
+        return RequestHeaders(self._headers)
+
+    @property
+    def traceparent(self) -> str:
+        """The caller's trace as it was sent (W3C Trace Context), "" if none was."""
+        return self._text("traceparent")
 
     @property
     def region(self) -> str:

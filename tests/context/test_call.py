@@ -264,9 +264,41 @@ def test_what_a_context_shows_has_no_secret(show: Any) -> None:
     assert "memory=512" in show(call.function)
 
 
+def test_all_header_fields_are_readable() -> None:
+    """`context.headers` has each field of the request by its name in any case, and cannot be
+    changed; `context.traceparent` is the caller's trace.
+    """
+    sent = CIMultiDict({"Traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01", "X-Tenant": "7"})
+    sent.add("x-tenant", "8")
+    call = Context(sent, "r1")
+    assert call.traceparent == sent["traceparent"] == call.headers["TRACEPARENT"]
+    assert dict(call.headers) == {"traceparent": call.traceparent, "x-tenant": "7"}
+    assert len(call.headers) == 2
+    assert "X-tenant" in call.headers
+    assert call.headers.get("x-other") is None
+    with pytest.raises(TypeError):
+        call.headers["x-tenant"] = "9"  # type: ignore[index] # that it cannot is what is tried
+    assert context({}).traceparent == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Authorization", "Proxy-Authorization", "Cookie", "x-api-key", "X-Auth-Token"),
+        *("x-fc-access-key-id", "x-fc-access-key-secret", "x-fc-security-token", "x-db-password"),
+        *("x-oss-signature", "X-Session", "x-fc-tracing-opentracing-span-baggages"),
+    ],
+)
+def test_the_credentials_among_the_header_fields_are_not_shown(name: str) -> None:
+    """Their values are whole, and no text form of the fields has them."""
+    fields = context({"Host": "here", name: "HUSH"}).headers
+    assert fields[name] == "HUSH"
+    assert repr(fields) == str(fields) == f"RequestHeaders(host='here', {name.lower()}=***)"
+
+
 def test_a_context_does_not_leave_the_process() -> None:
     """Context and credentials refuse to be pickled, and say why."""
-    for value in (context(HEADERS), context(HEADERS).credentials):
+    for value in (context(HEADERS), context(HEADERS).credentials, context(HEADERS).headers):
         with pytest.raises(TypeError, match="not pickled: it may hold credentials"):
             pickle.dumps(value)
 

@@ -1,0 +1,46 @@
+"""The header fields of a call's request, as a handler sees them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from .fields import Frozen, set_once
+
+_SECRET = re.compile(
+    r"auth|cookie|cred|key|pass|secret|session|signature|token|tracing-opentracing-span-baggages",
+    re.IGNORECASE,
+)
+"""Names of fields whose values are not shown: what is one too many is read by its name."""
+
+MASK = "***"
+
+
+class RequestHeaders(Frozen, Mapping[str, str]):
+    """`context.headers`: the fields of the request, read-only, by names in upper or lower case. A
+    field that was sent more than once has its first value.
+
+    Values are whole, and those of fields that may bring credentials are not part of `repr`.
+    """
+
+    __slots__ = ("_headers",)
+    _headers: Mapping[str, str]
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        set_once(self, "_headers", headers)
+
+    def __getitem__(self, name: str) -> str:
+        return self._headers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name.lower() for name in self._headers))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._headers
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={MASK if _SECRET.search(name) else repr(self[name])}" for name in self)
+        return f"RequestHeaders({', '.join(shown)})"
