@@ -115,6 +115,14 @@ class Service:
                 if all(each["answers"] for each in state["each"]):
                     return state
 
+    async def has_taken(self, calls: int) -> None:
+        """Wait until so many calls have slots or wait for one, however they are split."""
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            while True:
+                state = await self.health()
+                if state["running"] + state["queued"] == calls:
+                    return
+
     def end(self) -> None:
         """Leave no worker behind, frozen ones included."""
         with suppress(psutil.NoSuchProcess):
@@ -154,6 +162,18 @@ async def connections(service: Service, stack: AsyncExitStack, count: int) -> li
     """Connections that are opened at once."""
     opened = [stack.enter_async_context(service.server.client()) for _ in range(count)]
     return await asyncio.gather(*opened)
+
+
+async def spread(service: Service, stack: AsyncExitStack, each: int) -> dict[int, list[Client]]:
+    """Connections of which either worker has so many: one that gets no CPU for a while is not
+    waited for, and has fewer than the other.
+    """
+    places: dict[int, list[Client]] = {}
+    async with asyncio.timeout(ANSWERS_WITHIN):
+        while len(places) < 2 or min(map(len, places.values())) < each:
+            for client in await connections(service, stack, 2 * each):
+                places.setdefault(pid_of(await client.ask(request())), []).append(client)
+    return {pid: clients[:each] for pid, clients in places.items()}
 
 
 async def refused(port: int) -> None:
@@ -523,9 +543,8 @@ async def test_pre_stop_is_answered_by_a_dead_workers_successor(two: Two) -> Non
     service = two()
     await service.serves()
     async with AsyncExitStack() as stack:
-        clients = await connections(service, stack, 20)
-        places = {pid_of(await client.ask(request())): client for client in clients}
-        (asked, caller), (dead, busy) = places.items()
+        places = await spread(service, stack, 1)
+        (asked, (caller,)), (dead, (busy,)) = places.items()
         await busy.send(request(b"wait"))
         await service.until("running")
         stop = asyncio.create_task(caller.ask(request(b"", path="/pre-stop")))
@@ -556,7 +575,8 @@ async def test_the_limits_hold_for_the_instance(two: Two) -> None:
     service = two(SOURCE, "--concurrency", "3", "--queue", "1")
     await service.serves()
     async with AsyncExitStack() as stack:
-        clients = await connections(service, stack, 40)
+        some, others = (await spread(service, stack, 20)).values()
+        clients = [*some, *others]
         answers = [asyncio.create_task(client.ask(request(b"wait"))) for client in clients]
         await service.until("Overloaded", count=36)
         state = await service.health()
@@ -571,7 +591,7 @@ async def test_the_limits_hold_for_the_instance(two: Two) -> None:
 
 async def test_a_stop_finishes_every_call_in_every_worker(two: Two, loop_kind: str) -> None:
     """A1, A2 over two workers: 200 calls and 50 half-sent bodies at SIGTERM, none is lost."""
-    service = two(SOURCE, "--concurrency", "200", "--queue", "100", "--loop", loop_kind)
+    service = two(SOURCE, "--concurrency", "200", "--queue", "500", "--loop", loop_kind)
     await service.serves()
     port = service.server.port
     async with AsyncExitStack() as stack:
@@ -581,7 +601,7 @@ async def test_a_stop_finishes_every_call_in_every_worker(two: Two, loop_kind: s
             await half.send(request(b"0123456789")[:-5])
         for client in whole:
             await client.send(request(b"wait"))
-        await service.until("running", count=150)  # the halves hold slots too
+        await service.has_taken(250)
         service.server.signal(signal.SIGTERM)
         await refused(port)  # both workers drain
         for half in halves:
