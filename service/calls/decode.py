@@ -151,7 +151,26 @@ def _built(annotation: Any) -> Decode:
         raise TypeError(f"an event cannot become {name}: {error}; {ALLOWED}") from error
     if unknown is not None:
         raise TypeError(f"an event cannot become {name}: {unknown} is unknown; {ALLOWED}")
-    return built.decode
+    return _lenient(built.decode, held)
+
+
+def _lenient(read: Decode, annotation: Any) -> Decode:
+    """Return a decoder that mends a body which was refused and decodes it again, if a class in the
+    annotation has an `__event_mended__(value, annotation)`: most bodies need none of it.
+    """
+    parts = (part for _, part in parts_of(annotation))
+    mended = next((p.__event_mended__ for p in parts if hasattr(p, "__event_mended__")), None)
+    if mended is None:
+        return read
+
+    def decode(body: bytes) -> Any:
+        try:
+            return read(body)
+        except msgspec.ValidationError:
+            pass
+        return read(_json(mended(msgspec.json.decode(body), annotation)))
+
+    return decode
 
 
 def _with_holders(annotation: Any) -> Any:
@@ -198,10 +217,7 @@ def _decode_part(kind: Any, value: Any) -> Any:
     """Decode what msgspec does not know; as JSON, since a strict model takes more from JSON."""
     if kind is object:
         return value
-    try:
-        body = msgspec.json.encode(value)
-    except OverflowError:  # an int over 64 bits
-        body = json.dumps(value).encode()
+    body = _json(value)
     try:
         if hasattr(kind, "__event_part__"):
             return kind.__event_part__(body)
@@ -211,6 +227,13 @@ def _decode_part(kind: Any, value: Any) -> Any:
     except ValueError as error:
         reason = tell_reason(error, b"")
     raise ValueError(reason)
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except OverflowError:  # an int over 64 bits
+        return json.dumps(value).encode()
 
 
 def _refuse_unchecked(annotation: Any) -> None:

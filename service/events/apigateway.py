@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from msgspec import Struct
-
 from .http import HttpAnswer, content
-from .lenient import OrDefault, Text, read_fields
+from .lenient import Lenient
 
 
-class ApiGatewayEvent(Struct, frozen=True, rename="camel"):
+class ApiGatewayEvent(Lenient, frozen=True, rename="camel"):
     """What API Gateway sends."""
 
     __event_marks__: ClassVar[tuple[str, ...]] = ("httpMethod",)
 
     path: str
     http_method: str
-    headers: OrDefault[dict[str, str]] = {}
-    query_parameters: OrDefault[dict[str, str]] = {}
-    path_parameters: OrDefault[dict[str, str]] = {}
-    body: Text = ""
-    is_base64_encoded: OrDefault[bool] = False
-
-    def __post_init__(self) -> None:
-        read_fields(self, ("body",))
+    headers: dict[str, str] = {}
+    query_parameters: dict[str, str] = {}
+    path_parameters: dict[str, str] = {}
+    body: str = ""
+    is_base64_encoded: bool = False
 
     def content(self) -> bytes:
         """Return the body's bytes, decoded if the gateway sends base64."""

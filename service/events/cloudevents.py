@@ -7,31 +7,20 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import field
 from msgspec.structs import force_setattr
 
 from ..errors import InvalidEvent
-from .lenient import Moment, Text, read_fields
+from .lenient import Lenient, Moment, read_moments
 
 T = TypeVar("T")
 DecodePart = Callable[[bytes], Any]
 DecoderOf = Callable[[Any], DecodePart]
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-TEXTS: Final = (
-    "subject",
-    "spec_version",
-    "data_content_type",
-    "data_schema",
-    "account_id",
-    "original_account_id",
-    "event_bus_name",
-    "publish_addr",
-    "region_id",
-)
 
 
-class CloudEvent(Struct, Generic[T], frozen=True, kw_only=True):
+class CloudEvent(Lenient, Generic[T], frozen=True, kw_only=True):
     """One event; `data` is what the source sends, `CloudEvent[Order]` says what that is.
 
     Data that comes as `data_base64` is decoded; without any, `data` is None if the type allows it.
@@ -45,21 +34,21 @@ class CloudEvent(Struct, Generic[T], frozen=True, kw_only=True):
     source: str
     type: str
     data: T = None  # type: ignore[assignment] # `__event_decoder__` refuses it if T does
-    subject: Text = ""
+    subject: str = ""
     time: Moment = None
-    spec_version: Text = field(default="1.0", name="specversion")
-    data_content_type: Text = field(default="", name="datacontenttype")
-    data_schema: Text = field(default="", name="dataschema")
-    account_id: Text = field(default="", name="aliyunaccountid")
-    original_account_id: Text = field(default="", name="aliyunoriginalaccountid")
-    event_bus_name: Text = field(default="", name="aliyuneventbusname")
+    spec_version: str = field(default="1.0", name="specversion")
+    data_content_type: str = field(default="", name="datacontenttype")
+    data_schema: str = field(default="", name="dataschema")
+    account_id: str = field(default="", name="aliyunaccountid")
+    original_account_id: str = field(default="", name="aliyunoriginalaccountid")
+    event_bus_name: str = field(default="", name="aliyuneventbusname")
     publish_time: Moment = field(default=None, name="aliyunpublishtime")
-    publish_addr: Text = field(default="", name="aliyunpublishaddr")
-    region_id: Text = field(default="", name="aliyunregionid")
+    publish_addr: str = field(default="", name="aliyunpublishaddr")
+    region_id: str = field(default="", name="aliyunregionid")
     extensions: dict[str, Any] = field(default={}, name="")
 
     def __post_init__(self) -> None:
-        read_fields(self, TEXTS, ("time", "publish_time"))
+        read_moments(self, ("time", "publish_time"))
 
     @classmethod
     def __event_decoder__(cls, kind: Any, decoder: DecoderOf, fields: DecoderOf) -> DecodePart:

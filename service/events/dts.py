@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .cloudevents import CloudEvent, EventBatch
-from .lenient import Lenient, OrDefault
+from .lenient import Lenient
 
 
 class DtsField(Lenient, frozen=True, rename="camel"):
@@ -13,32 +13,32 @@ class DtsField(Lenient, frozen=True, rename="camel"):
 
     field_name: str
     field_position: int
-    raw_data_type_num: OrDefault[int] = 0
-    is_primary_key: OrDefault[bool] = False
-    is_unique_key: OrDefault[bool] = False
+    raw_data_type_num: int = 0
+    is_primary_key: bool = False
+    is_unique_key: bool = False
 
 
 class DtsSchema(Lenient, frozen=True, rename="camel"):
     """The table."""
 
-    record_fields: OrDefault[list[DtsField]] = []
-    database_name: OrDefault[str] = ""
-    table_name: OrDefault[str] = ""
-    schema_id: OrDefault[str] = ""
+    record_fields: list[DtsField] = []
+    database_name: str = ""
+    table_name: str = ""
+    schema_id: str = ""
 
 
 class DtsValue(Lenient, frozen=True):
     """One column's value; text comes as the bytes of a Java buffer, see `DtsImage.row`."""
 
     data: Any = None
-    charset: OrDefault[str] = ""
+    charset: str = ""
 
 
 class DtsImage(Lenient, frozen=True, rename="camel"):
     """A row before or after the change."""
 
-    values: OrDefault[list[DtsValue | None]] = []
-    record_schema: OrDefault[DtsSchema] = DtsSchema()
+    values: list[DtsValue | None] = []
+    record_schema: DtsSchema = DtsSchema()
 
     def row(self) -> dict[str, Any]:
         """Return the row as column name and value, text decoded; binary stays bytes."""
@@ -50,18 +50,18 @@ class DtsImage(Lenient, frozen=True, rename="camel"):
 class DtsTopicPartition(Lenient, frozen=True):
     """Where the record stands in the subscription."""
 
-    topic: OrDefault[str] = ""
-    partition: OrDefault[int] = 0
+    topic: str = ""
+    partition: int = 0
 
 
 class DtsRecord(Lenient, frozen=True, rename="camel"):
     """One change: `operation_type` is INSERT, UPDATE, DELETE or a DDL."""
 
     operation_type: str
-    id: OrDefault[int] = 0
-    offset: OrDefault[int] = 0
-    source_timestamp: OrDefault[int] = 0
-    topic_partition: OrDefault[DtsTopicPartition] = DtsTopicPartition()
+    id: int = 0
+    offset: int = 0
+    source_timestamp: int = 0
+    topic_partition: DtsTopicPartition = DtsTopicPartition()
     schema: DtsSchema | None = None
     before_image: DtsImage | None = None
     after_image: DtsImage | None = None

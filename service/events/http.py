@@ -4,41 +4,39 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Self
 
 from msgspec import Struct
 
-from .lenient import Lenient, Moment, OrDefault, Text, read_fields
-
-HTTP_TEXTS: Final = ("account_id", "domain_name", "domain_prefix", "request_id", "time_epoch")
+from .lenient import Lenient, Moment, read_moments
 
 
 class HttpRequest(Lenient, frozen=True, rename="camel"):
     """The request's line, and who sent it."""
 
     method: str
-    path: OrDefault[str] = ""
-    protocol: OrDefault[str] = ""
-    source_ip: OrDefault[str] = ""
-    user_agent: OrDefault[str] = ""
+    path: str = ""
+    protocol: str = ""
+    source_ip: str = ""
+    user_agent: str = ""
 
 
-class HttpRequestContext(Struct, frozen=True, rename="camel"):
+class HttpRequestContext(Lenient, frozen=True, rename="camel"):
     """What the platform knows about the request."""
 
     http: HttpRequest
-    account_id: Text = ""
-    domain_name: Text = ""
-    domain_prefix: Text = ""
-    request_id: Text = ""
+    account_id: str = ""
+    domain_name: str = ""
+    domain_prefix: str = ""
+    request_id: str = ""
     time: Moment = None
-    time_epoch: Text = ""
+    time_epoch: str = ""
 
     def __post_init__(self) -> None:
-        read_fields(self, HTTP_TEXTS, ("time",))
+        read_moments(self, ("time",))
 
 
-class HttpEvent(Struct, frozen=True, rename="camel"):
+class HttpEvent(Lenient, frozen=True, rename="camel"):
     """What an HTTP trigger sends to an event function."""
 
     __event_marks__: ClassVar[tuple[str, ...]] = (
@@ -48,14 +46,11 @@ class HttpEvent(Struct, frozen=True, rename="camel"):
 
     raw_path: str
     request_context: HttpRequestContext
-    version: Text = ""
-    body: Text = ""
-    is_base64_encoded: OrDefault[bool] = False
-    headers: OrDefault[dict[str, str]] = {}
-    query_parameters: OrDefault[dict[str, str]] = {}
-
-    def __post_init__(self) -> None:
-        read_fields(self, ("version", "body"))
+    version: str = ""
+    body: str = ""
+    is_base64_encoded: bool = False
+    headers: dict[str, str] = {}
+    query_parameters: dict[str, str] = {}
 
     def content(self) -> bytes:
         """Return the body's bytes, decoded if the platform sends base64."""

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import datetime
-from functools import cache
-from typing import Annotated, Any, Optional, TypeVar, get_args
+from typing import Any, TypeVar
 
-from msgspec import NODEFAULT, Struct
-from msgspec.structs import FieldInfo, fields, force_setattr
+import msgspec
+from msgspec import Struct
+from msgspec.inspect import AnyType, Metadata, NoneType, StrType, UnionType
+from msgspec.structs import force_setattr
 
-T = TypeVar("T")
-OrDefault = Annotated[T, "null is the default"]
-"""What a field holds; its default if it is absent or null."""
-Text = str
-"""Text; "" if it is absent or null."""
 Moment = datetime | str | None
 """A time; None if it is absent, text if it cannot be read."""
 
-# What these are when a handler has the event. What msgspec lets in is more: `read_fields` sees to
-# the rest.
-globals().update(Text=Any, Moment=Any, OrDefault=Optional)
+# What this is when a handler has the event. msgspec lets in all; `read_moments` sees to the rest.
+globals().update(Moment=Any)
+
+L = TypeVar("L", bound="Lenient")
+
+from_iso = datetime.fromisoformat
 
 _TIME = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)[T ](\d\d?):(\d\d?)(?::(\d\d?)(?:[.,](\d{1,9}))?)?\s*(\S*)", re.ASCII
@@ -37,14 +35,11 @@ _ZONES = {
 """What the platform writes after a time; PRC is China's, and CST is there."""
 
 
-def read_moment(value: Any) -> Any:
-    """Return the time that a text tells, or the value as it is if it tells none."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return datetime.fromisoformat(value)
-    except ValueError:  # it is not written as most are
-        found = _TIME.fullmatch(value)
+def read_moment(value: str) -> datetime | str:
+    """Return the time that a text tells which is not written as most are, or the text if it tells
+    none.
+    """
+    found = _TIME.fullmatch(value)
     if found is None:
         return value
     *whole, fraction, zone = found.groups()
@@ -53,40 +48,82 @@ def read_moment(value: Any) -> Any:
     offset = _ZONES.get(zone.lower(), zone)
     date = f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro}{offset}"
     try:
-        return datetime.fromisoformat(date)
+        return from_iso(date)
     except ValueError:
         return value
 
 
 class Lenient(Struct, frozen=True):
-    """A part of an event whose fields of OrDefault may come as null."""
+    """A part of an event whose fields that may be absent may be null, which is their default; text
+    among them may be of any type.
 
-    def __post_init__(self) -> None:
-        read_fields(self)
+    Most events need none of this, so nothing is looked for until one was refused: whoever decodes
+    then mends it and decodes it again (`calls/decode.py`, `convert`).
+    """
+
+    @staticmethod
+    def __event_mended__(value: Any, kind: Any) -> Any:
+        """Return a value of JSON as `kind`, which such parts stand in, takes it."""
+        return _mended(value, msgspec.inspect.type_info(kind))
 
 
-def read_fields(event: Struct, texts: tuple[str, ...] = (), moments: tuple[str, ...] = ()) -> None:
-    """Make what came in fields of Text, Moment and OrDefault what these names promise."""
-    for name in texts:
+def convert(value: Any, kind: type[L]) -> L:
+    """Return the event that a decoded value stands for. Raises msgspec.ValidationError."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        mended = kind.__event_mended__(value, kind)
+    return msgspec.convert(mended, kind)
+
+
+def read_moments(event: Struct, names: tuple[str, ...]) -> None:
+    """Make times of what came as text in these fields."""
+    for name in names:
         value = getattr(event, name)
-        if value.__class__ is not str:
-            force_setattr(event, name, "" if value is None else str(value))
-    for name in moments:
-        value = getattr(event, name)
-        if value.__class__ is not datetime:
-            force_setattr(event, name, read_moment(value))
-    for name, default in _defaults(event.__class__):
-        if getattr(event, name) is None:
-            force_setattr(event, name, default())
+        if value.__class__ is str:
+            try:
+                moment: datetime | str = from_iso(value)
+            except ValueError:
+                moment = read_moment(value)
+            force_setattr(event, name, moment)
 
 
-@cache
-def _defaults(kind: type[Struct]) -> tuple[tuple[str, Callable[[], Any]], ...]:
-    """Return what makes the default of each field of OrDefault."""
-    lenient = (each for each in fields(kind) if type(None) in get_args(each.type))
-    return tuple((each.name, _maker(each)) for each in lenient if each.default is not None)
+def _mended(value: Any, info: Any) -> Any:
+    if isinstance(info, Metadata):
+        return _mended(value, info.type)
+    if isinstance(info, UnionType):
+        for member in info.types:
+            value = _mended(value, member)
+    elif isinstance(value, dict):
+        if hasattr(info, "fields"):
+            return _with_fields(value, info)
+        if hasattr(info, "value_type"):
+            return {name: _mended(each, info.value_type) for name, each in value.items()}
+    elif isinstance(value, list) and hasattr(info, "item_type"):
+        return [_mended(each, info.item_type) for each in value]
+    return value
 
 
-def _maker(field: FieldInfo) -> Callable[[], Any]:
-    value = field.default
-    return field.default_factory if value is NODEFAULT else lambda: value
+def _with_fields(value: dict[str, Any], info: Any) -> dict[str, Any]:
+    mended = dict(value)
+    lenient = issubclass(getattr(info, "cls", object), Lenient)
+    for field in info.fields:
+        name = field.encode_name
+        if name not in mended:
+            continue
+        if lenient and not field.required and not _takes(mended[name], field.type):
+            if mended[name] is None:
+                del mended[name]
+                continue
+            mended[name] = str(mended[name])
+        mended[name] = _mended(mended[name], field.type)
+    return mended
+
+
+def _takes(value: Any, info: Any) -> bool:
+    """Return whether an optional field takes a value, as far as it is to be mended."""
+    if isinstance(info, StrType):
+        return isinstance(value, str)
+    if value is not None or isinstance(info, AnyType | NoneType):
+        return True
+    return isinstance(info, UnionType) and any(_takes(value, each) for each in info.types)

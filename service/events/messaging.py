@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from .cloudevents import CloudEvent, EventBatch
-from .lenient import Lenient, OrDefault
+from .lenient import Lenient
 
 
 class KafkaData(Lenient, frozen=True):
@@ -16,7 +16,7 @@ class KafkaData(Lenient, frozen=True):
     topic: str
     partition: int
     offset: int
-    timestamp: OrDefault[int] = 0
+    timestamp: int = 0
     headers: Any = None
     key: Any = None
     value: Any = None
@@ -41,8 +41,8 @@ class RocketMqData(Lenient, frozen=True, rename="camel"):
 
     topic: str
     body: Any = None
-    system_properties: OrDefault[dict[str, Any]] = {}
-    user_properties: OrDefault[dict[str, Any]] = {}
+    system_properties: dict[str, Any] = {}
+    user_properties: dict[str, Any] = {}
 
 
 class RocketMqEvent(CloudEvent[RocketMqData], frozen=True, kw_only=True):
@@ -76,18 +76,18 @@ class RocketMqMessages(EventBatch[RocketMqMessage]):
 class RabbitMqEnvelope(Lenient, frozen=True, rename="camel"):
     """How the message came."""
 
-    delivery_tag: OrDefault[int] = 0
-    exchange: OrDefault[str] = ""
-    redeliver: OrDefault[bool] = False
-    routing_key: OrDefault[str] = ""
+    delivery_tag: int = 0
+    exchange: str = ""
+    redeliver: bool = False
+    routing_key: str = ""
 
 
 class RabbitMqData(Lenient, frozen=True):
     """One RabbitMQ message."""
 
     body: Any
-    envelope: OrDefault[RabbitMqEnvelope] = RabbitMqEnvelope()
-    props: OrDefault[dict[str, Any]] = {}
+    envelope: RabbitMqEnvelope = RabbitMqEnvelope()
+    props: dict[str, Any] = {}
 
 
 class RabbitMqEvent(CloudEvent[RabbitMqData], frozen=True, kw_only=True):
@@ -107,8 +107,8 @@ class MqttProps(Lenient, frozen=True, rename="camel"):
     """Who sent the message, and to which topic."""
 
     first_topic: str
-    second_topic: OrDefault[str] = ""
-    client_id: OrDefault[str] = ""
+    second_topic: str = ""
+    client_id: str = ""
 
 
 class MqttMessage(Struct, frozen=True):

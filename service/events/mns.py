@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from .cloudevents import CloudEvent, EventBatch
-from .lenient import Lenient, OrDefault
+from .lenient import Lenient, convert
 
 
 class MnsTopicEvent(Lenient, frozen=True, rename="pascal"):
@@ -20,13 +20,13 @@ class MnsTopicEvent(Lenient, frozen=True, rename="pascal"):
     )
 
     message: str
-    topic_name: OrDefault[str] = ""
-    topic_owner: OrDefault[str] = ""
-    subscriber: OrDefault[str] = ""
-    subscription_name: OrDefault[str] = ""
-    publish_time: OrDefault[int] = 0
-    message_id: OrDefault[str] = ""
-    message_md5: OrDefault[str] = field(default="", name="MessageMD5")
+    topic_name: str = ""
+    topic_owner: str = ""
+    subscriber: str = ""
+    subscription_name: str = ""
+    publish_time: int = 0
+    message_id: str = ""
+    message_md5: str = field(default="", name="MessageMD5")
     attributes: dict[str, Any] = field(default={}, name="")
     """The message's attributes, which the platform mixes in with the fields above."""
 
@@ -36,7 +36,7 @@ class MnsTopicEvent(Lenient, frozen=True, rename="pascal"):
         known = set(cls.__struct_encode_fields__) - {""}
         attributes = {name: value for name, value in found.items() if name not in known}
         fields = {name: value for name, value in found.items() if name in known}
-        return msgspec.convert(fields | {"": attributes}, cls)
+        return convert(fields | {"": attributes}, cls)
 
     def to_json(self) -> dict[str, Any]:
         """Return the event as the platform sends it."""
@@ -72,7 +72,7 @@ class MnsQueueData(Lenient, frozen=True, rename="camel"):
 
     message_id: str
     message_body: Any
-    request_id: OrDefault[str] = ""
+    request_id: str = ""
 
 
 class MnsQueueEvent(CloudEvent[MnsQueueData], frozen=True, kw_only=True):

@@ -6,32 +6,32 @@ from typing import Any, ClassVar
 
 from msgspec import Struct, field
 
-from .lenient import Lenient, Moment, OrDefault, Text, read_fields
+from .lenient import Lenient, Moment, read_moments
 
 
 class OssBucket(Lenient, frozen=True, rename="camel"):
     """The bucket that holds the object."""
 
     name: str
-    arn: OrDefault[str] = ""
-    owner_identity: OrDefault[str] = ""
-    virtual_bucket: OrDefault[str] = ""
+    arn: str = ""
+    owner_identity: str = ""
+    virtual_bucket: str = ""
 
 
 class OssObjectMeta(Lenient, frozen=True, rename="camel"):
     """What the object was stored with; only newer events bring it."""
 
-    mime_type: OrDefault[str] = ""
-    user_meta: OrDefault[dict[str, str]] = {}
+    mime_type: str = ""
+    user_meta: dict[str, str] = {}
 
 
 class OssObject(Lenient, frozen=True, rename="camel"):
     """The object; `key` is its name as it is, not URL-encoded."""
 
     key: str
-    size: OrDefault[int] = 0
-    delta_size: OrDefault[int] = 0
-    e_tag: OrDefault[str] = ""
+    size: int = 0
+    delta_size: int = 0
+    e_tag: str = ""
     object_meta: OssObjectMeta | None = None
 
 
@@ -40,31 +40,31 @@ class OssInfo(Lenient, frozen=True, rename="camel"):
 
     bucket: OssBucket
     object: OssObject
-    oss_schema_version: OrDefault[str] = ""
-    rule_id: OrDefault[str] = ""
+    oss_schema_version: str = ""
+    rule_id: str = ""
 
 
 class OssRequestParameters(Lenient, frozen=True):
     """Where the request to OSS came from."""
 
-    source_ip_address: OrDefault[str] = field(default="", name="sourceIPAddress")
+    source_ip_address: str = field(default="", name="sourceIPAddress")
 
 
-class OssRecord(Struct, frozen=True, rename="camel"):
+class OssRecord(Lenient, frozen=True, rename="camel"):
     """One thing that happened: `event_name` is `ObjectCreated:PutObject` for example."""
 
     event_name: str
     oss: OssInfo
-    event_source: Text = ""
+    event_source: str = ""
     event_time: Moment = None
-    event_version: Text = ""
-    region: Text = ""
-    request_parameters: OrDefault[OssRequestParameters] = OssRequestParameters()
-    response_elements: OrDefault[dict[str, Any]] = {}
-    user_identity: OrDefault[dict[str, Any]] = {}
+    event_version: str = ""
+    region: str = ""
+    request_parameters: OssRequestParameters = OssRequestParameters()
+    response_elements: dict[str, Any] = {}
+    user_identity: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        read_fields(self, ("event_source", "event_version", "region"), ("event_time",))
+        read_moments(self, ("event_time",))
 
 
 class OssEvent(Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from .lenient import Lenient, OrDefault
+from .lenient import Lenient
 
 
 class SlsSource(Lenient, frozen=True, rename="camel"):
@@ -15,7 +15,7 @@ class SlsSource(Lenient, frozen=True, rename="camel"):
     shard_id: int
     begin_cursor: str
     end_cursor: str
-    endpoint: OrDefault[str] = ""
+    endpoint: str = ""
 
 
 class SlsEvent(Lenient, frozen=True, rename="camel"):
@@ -24,7 +24,7 @@ class SlsEvent(Lenient, frozen=True, rename="camel"):
     __event_marks__: ClassVar[tuple[str, ...]] = ("source.logstoreName",)
 
     source: SlsSource
-    parameter: OrDefault[dict[str, Any]] = {}
-    job_name: OrDefault[str] = ""
-    task_id: OrDefault[str] = ""
-    cursor_time: OrDefault[int] = 0
+    parameter: dict[str, Any] = {}
+    job_name: str = ""
+    task_id: str = ""
+    cursor_time: int = 0

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-import msgspec
 from msgspec import Struct
 
-from .lenient import Lenient, OrDefault
+from .lenient import Lenient, convert
 
 
 class TablestoreInfo(Lenient, frozen=True, rename="pascal"):
     """When the row changed, in microseconds."""
 
-    timestamp: OrDefault[int] = 0
+    timestamp: int = 0
 
 
 class TablestoreKey(Struct, frozen=True, rename="pascal"):
@@ -37,8 +36,8 @@ class TablestoreRecord(Lenient, frozen=True, rename="pascal"):
 
     type: str
     primary_key: list[TablestoreKey]
-    columns: OrDefault[list[TablestoreColumn]] = []
-    info: OrDefault[TablestoreInfo] = TablestoreInfo()
+    columns: list[TablestoreColumn] = []
+    info: TablestoreInfo = TablestoreInfo()
 
 
 class TablestoreEvent(Lenient, frozen=True, rename="pascal"):
@@ -47,14 +46,14 @@ class TablestoreEvent(Lenient, frozen=True, rename="pascal"):
     __event_needs__: ClassVar[tuple[str, ...]] = ("cbor2",)
 
     records: list[TablestoreRecord]
-    version: OrDefault[str] = ""
+    version: str = ""
 
     @classmethod
     def __from_event__(cls, body: bytes) -> Self:
         import cbor2
 
         try:
-            return msgspec.convert(cbor2.loads(body), cls)
+            return convert(cbor2.loads(body), cls)
         except cbor2.CBORDecodeError as error:
             reason = type(error).__name__
         raise ValueError(f"not CBOR: {reason}")

@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
-from msgspec import Struct
-
-from .lenient import Text, read_fields
+from .lenient import Lenient
 
 
-class TimerEvent(Struct, frozen=True, rename="camel"):
+class TimerEvent(Lenient, frozen=True, rename="camel"):
     """What the timer sends; `payload` is always text, also when it holds JSON."""
 
     __event_marks__: ClassVar[tuple[str, ...]] = (
@@ -20,7 +18,4 @@ class TimerEvent(Struct, frozen=True, rename="camel"):
 
     trigger_time: datetime
     trigger_name: str
-    payload: Text = ""
-
-    def __post_init__(self) -> None:
-        read_fields(self, ("payload",))
+    payload: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import cbor2
 import msgspec
@@ -25,12 +25,14 @@ from service.events import (
     MnsStreamEvent,
     MnsTopicEvent,
     OssEvent,
+    OssRecord,
     RocketMqEvents,
     SlsEvent,
     TablestoreEvent,
     TimerEvent,
 )
 from service.events.dts import DtsField, DtsImage, DtsSchema, DtsTopicPartition, DtsValue
+from service.events.oss import OssBucket, OssObject
 from service.events.sample import sample
 
 
@@ -213,3 +215,33 @@ def test_what_nobody_asked_for(annotation: Any, name: str, changes: dict[str, st
     if annotation in (ApiGatewayEvent, HttpEvent):
         assert event.content() in (b"", b"Hi")
     assert encode(event)
+
+
+class Upload(msgspec.Struct):
+    """An event of one's own, with parts of the triggers' in it."""
+
+    bucket: OssBucket
+    times: dict[str, TimerEvent | None]
+    objects: Annotated[list[OssObject], msgspec.Meta(min_length=1)]
+
+
+def test_nulls_within_types_of_ones_own() -> None:
+    """What may be absent of a trigger's part may be null wherever a type of one's own has it, and
+    a field of one's own may not.
+    """
+    timer = '{"triggerTime":"2026-03-11T08:22:17Z","triggerName":"t","payload":null}'
+    objects = '[{"key":"a","size":null,"eTag":7,"objectMeta":null}]'
+    body = f'{{"bucket":{{"name":"b","arn":null}},"times":{{"x":{timer},"y":null}},"objects":%s}}'
+    upload = decoder(Upload)((body % objects).encode())
+    assert upload.bucket == OssBucket("b")
+    assert (upload.times["x"].payload, upload.times["y"]) == ("", None)
+    assert upload.objects == [OssObject("a", e_tag="7")]
+    for wrong in ("null", "[]"):
+        with pytest.raises(InvalidEvent, match=r"^\$.objects: Expected `array"):
+            decoder(Upload)((body % wrong).encode())
+
+
+def test_what_fits_is_not_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event as the platform sends it costs no look at its parts beyond the decoder's."""
+    monkeypatch.setattr(OssRecord, "__event_mended__", None)
+    assert decoder(OssEvent)(sample("oss.put")).events[0].region == "cn-hangzhou"

@@ -228,7 +228,7 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
         "$.headers[...]: Expected `str`, got `int`",
     ),
     "cdn": ("cdn.log", {"events.0.eventName": "1"}, "$.events[0].eventName: Expected `str`"),
-    "dts": ("dts", {"0.data.offset": '"x"'}, "$[0].data.offset: Expected `int | null`, got `str`"),
+    "dts": ("dts", {"0.data.offset": '"x"'}, "$[0].data.offset: Expected `int`, got `str`"),
     "eventbridge": (
         "eventbridge.oss",
         {"data.oss": "[]"},
@@ -244,18 +244,18 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
     "mns-topic": (
         "mns.topic",
         {"PublishTime": "x"},
-        "$.PublishTime: Expected `int | null`, got `str`",
+        "$.PublishTime: Expected `int`, got `str`",
     ),
     "mqtt": ("mqtt", {"0.props": "{}"}, "$[0].props: Object missing required field `firstTopic`"),
     "oss": (
         "oss.put",
         {"events.0.oss.object.size": "x"},
-        "$.events[0].oss.object.size: Expected `int | null`",
+        "$.events[0].oss.object.size: Expected `int`",
     ),
     "rabbitmq": (
         "rabbitmq",
         {"1.data.envelope": "1"},
-        "$[1].data.envelope: Expected `object | null`",
+        "$[1].data.envelope: Expected `object`",
     ),
     "rocketmq": ("rocketmq.single", {"data.topic": "1"}, "$.data.topic: Expected `str`, got `int`"),
     "self-managed": ("rocketmq.self-managed", {"0.msgId": "1"}, "$[0].msgId: Expected `str`"),
@@ -263,7 +263,7 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
     "tablestore": (
         "tablestore",
         {"Records.1.Columns": "1"},
-        "$.Records[1].Columns: Expected `array | null`",
+        "$.Records[1].Columns: Expected `array`",
     ),
     "timer": ("timer", {"triggerTime": "noon"}, "$.triggerTime: Invalid RFC3339 encoded datetime"),
 }
