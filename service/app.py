@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from aiohttp.web_app import Application
 
 from . import protocol
 from .calls import left_behind
@@ -175,12 +176,18 @@ def assemble_app(
         framed(logs, platform, limit, margin, logged, service.observers),
         reported(paths, error_trace=settings.error_trace),
     )
-    app = web.Application(middlewares=[*middlewares, *rings])
+    # Not the name in `web`, behind which OpenTelemetry puts a class that traces each request.
+    make = Application if settings.otel else web.Application
+    app = make(middlewares=[*middlewares, *rings])
     app[OWN_RINGS] = rings
     app[SERVICE] = service
     app.router.register_resource(Paths(paths))
     app.on_startup.append(_start)
     app.on_cleanup.append(_close)
+    if settings.otel:
+        from .traces.wiring import traced  # most instances send nothing
+
+        traced(app, service)
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -15,6 +16,7 @@ from .app import assemble_app
 from .calls.function import HOOKS
 from .calls.loader import load, take
 from .errors import ServiceError
+from .http.server import WRAP_WHEN_OUT, WhenOut, at_once
 from .instance.assembly import SERVICE
 from .logs.gathering import GatheringPipe
 from .logs.log import Logs
@@ -55,7 +57,20 @@ def create_app(
     app = assemble_app(loaded.settings, loaded.platform, handlers, logs, middlewares=middlewares)
     _log_while_served(app, logs, loaded.settings.log_level)
     app.on_cleanup.insert(0, _stop)
+    if WRAP_WHEN_OUT in app:
+        _wait_before_answers(app, app[WRAP_WHEN_OUT](at_once))
     return app
+
+
+def _wait_before_answers(app: web.Application, when_out: WhenOut) -> None:
+    """Have each answer wait as those of our own server do."""
+
+    async def wait(_request: web.Request, _response: web.StreamResponse) -> None:
+        out = asyncio.Event()
+        when_out(out.set)
+        await out.wait()
+
+    app.on_response_prepare.append(wait)
 
 
 def _log_while_served(app: web.Application, logs: Logs, level: str) -> None:

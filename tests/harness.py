@@ -213,7 +213,9 @@ class ServerProcess:
             (folder / "index.py").write_text(textwrap.dedent(source))
         limited = ["sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh"] if open_files else []
         ours = [sys.executable, *options, "-m", "service", "--port", "0", *flags]
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("SERVICE_", "FC_"))}
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(("SERVICE_", "FC_", "OTEL_"))
+        }
         self.process = subprocess.Popen(
             [*limited, *(command or ours)],
             cwd=folder,

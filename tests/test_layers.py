@@ -33,7 +33,8 @@ WINGS = {
     "settings": "context errors protocol",
     "http": "calls logs context errors protocol",
     "instance": "http calls logs settings context errors protocol",
-    "app": "instance http calls logs settings context errors protocol",
+    "traces": "instance http calls logs settings context errors protocol",
+    "app": "traces instance http calls logs settings context errors protocol",
     "process": "instance http calls logs settings context errors protocol",
     "embed": "process app instance http calls logs settings context errors protocol",
     "__init__": "embed first calls context errors names",
@@ -65,6 +66,7 @@ PARTS = {
 
 # What is imported inside of functions only, where it is used: import time is cold start.
 LATE = {
+    "app": "traces",
     "calls.allocator": "ctypes",
     "calls.decode": "pydantic",
     "calls.encode": "pydantic",
@@ -76,9 +78,15 @@ LATE = {
     "emulator": "jsonschema uvloop yaml",
     "events": "cbor2 pydantic",
     "process.loop": "uvloop",
+    "traces.providers": "traces",
+    "traces.wiring": "traces",
     "__init__": "embed first calls context errors names",  # within a `try`, or when asked for
 }
-OPTIONAL = {"uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml"}
+EXTRA = {"traces": "opentelemetry"}
+"""Wings that are imported late as a whole, with the extra that their modules may import at once;
+their `wiring` comes first and does not.
+"""
+OPTIONAL = {"opentelemetry", "uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml"}
 PURE = ("protocol", "http.chunked", "http.heads", "http.wire")
 """Modules of rules and bytes, which know nothing of sockets and tasks."""
 
@@ -163,8 +171,20 @@ def test_nothing_is_imported_late_but_what_may_be_missing() -> None:
 def test_no_optional_extra_is_imported_at_start() -> None:
     """What may be missing is never needed to import a module."""
     for file in FILES:
-        names = {name for node in tree_of(file).body for name in imported(module_of(file), node)}
-        assert not {name.split(".")[0] for name in names} & OPTIONAL, module_of(file)
+        module = module_of(file)
+        names = {name for node in tree_of(file).body for name in imported(module, node)}
+        extra = "" if module.endswith(".wiring") else EXTRA.get(wing_of(module), "")
+        assert not {name.split(".")[0] for name in names} & (OPTIONAL - {extra}), module
+
+
+def test_a_wing_that_needs_an_extra_is_imported_late() -> None:
+    """Nothing outside of it imports it at once, nor does what comes first in it."""
+    for file in FILES:
+        module = module_of(file)
+        names = [name for node in tree_of(file).body for name in imported(module, node)]
+        wings = {wing_of(target_of(name)) for name in names if name.startswith(".")}
+        if module.endswith(".wiring") or wing_of(module) not in EXTRA:
+            assert not wings & set(EXTRA), module
 
 
 def test_there_are_no_back_edges_for_type_checkers() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ..context.call import Context
 from ..context.record import CallRecord
+from .lifecycle import nothing
 
 Observer = Callable[[Context, CallRecord], None]
 
@@ -21,5 +22,7 @@ class Observers:
         """Told before the handler: the call's context and record are made."""
         self.ended: tuple[Observer, ...] = ()
         """Told when the answer is made, before the End line and before the answer leaves."""
+        self.before_freeze: Callable[[], Awaitable[None]] = nothing
+        """Waited for behind the user's `pre_freeze`."""
         self.is_first = True
         """True until the first call of this process begins."""

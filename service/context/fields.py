@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, NoReturn, Self
 
 from ..protocol import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN
@@ -23,6 +23,12 @@ class Platform:
     access_key_id: str = field(default="", repr=False)
     access_key_secret: str = field(default="", repr=False)
     security_token: str = field(default="", repr=False)
+    _: KW_ONLY
+    function_name: str = ""
+    version: str = ""
+    memory: int = 0  # MB
+    region: str = ""
+    account_id: str = ""
 
 
 class Frozen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from .fields import Frozen, set_once
 
@@ -31,6 +31,13 @@ class RequestHeaders(Frozen, Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._headers[name]
+
+    def getall(self, name: str, default: Sequence[str] = ()) -> list[str]:
+        """Return all values of a field."""
+        get_all = getattr(self._headers, "getall", None)
+        if get_all is not None:
+            return list(get_all(name, default))
+        return [self._headers[name]] if name in self._headers else list(default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(name.lower() for name in self._headers))

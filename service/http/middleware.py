@@ -126,7 +126,10 @@ def reported(paths: Iterable[str], *, error_trace: bool) -> Middleware:
             error = ServiceError("the service failed: see its log")
         report(error)
         context = RUNNING.get()
-        record_of(context).error_type = error.code
+        record = record_of(context)
+        record.error_type = error.code
+        if record.span is not None:
+            record.span.failed(error)
         answer = failure_answer(error, context.request_id, error_trace=error_trace)
         forget(error)
         return answer

@@ -16,6 +16,9 @@ from .routes import shortcut
 
 WhenOut = Callable[[Callable[[], None]], None]
 
+WRAP_WHEN_OUT: web.AppKey[Callable[[WhenOut], WhenOut]] = web.AppKey("wrap_when_out")
+"""Makes, of an application that has it, what its answers wait for out of the log's."""
+
 LAST_ANSWERS = 1.0
 """Seconds that answers which are due have at the end, once no call is in flight."""
 
@@ -23,6 +26,10 @@ LAST_ANSWERS = 1.0
 def at_once(then: Callable[[], None]) -> None:
     """Stand in for a log that may be slow."""
     then()
+
+
+def _as_it_is(when_out: WhenOut) -> WhenOut:
+    return when_out
 
 
 @cache
@@ -87,7 +94,7 @@ class Server:
             lifecycle=self._lifecycle,
             make_request=stock.request_factory,
             handle=shortcut(self.app, stock.request_handler),
-            when_out=self._when_out,
+            when_out=self.app.get(WRAP_WHEN_OUT, _as_it_is)(self._when_out),
             budget=self._budget,
             connections=self.connections,
             plain=not self.app.on_response_prepare,

@@ -91,6 +91,19 @@ def runs(name: str) -> Callable[[Service], Work]:
     return work
 
 
+def _freeze(service: Service) -> Work:
+    """Return what runs the user's `pre_freeze`, and then sends what was recorded."""
+    run_hook = runs("pre_freeze")(service)
+
+    async def freeze() -> None:
+        try:
+            await run_hook()
+        finally:
+            await service.observers.before_freeze()
+
+    return freeze
+
+
 def _health(said: Sequence[Any]) -> Answer:
     """Tell how the instance is: 200 when it can take calls, else 503."""
     state = summed(said)
@@ -133,7 +146,7 @@ DUTIES = (
     # Runs the user's `pre_freeze`; its log is out before the answer.
     Duty(
         protocol.PRE_FREEZE,
-        work=runs("pre_freeze"),
+        work=_freeze,
         seconds=lambda settings: settings.drain_timeout + SLACK,
     ),
     Duty(

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..context.call import Platform
 from ..errors import UsageError
+from .exporters import DISABLED, exporters_of, is_disabled, wish
 from .kinds import MIB
 from .refusals import question, refused, shown
 from .sources import Word, spoken, unclaimed
@@ -49,7 +50,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], cwd: 
     if function_handler and sources["handler"] not in overruling:
         values["function_handler"] = function_handler
         sources["handler"] += f", after FC_FUNCTION_HANDLER {shown(function_handler)}"
-    settings = Settings(**values)
+    settings = Settings(**values, exporters=exporters_of(environ))
     agree(settings, sources)
     return Loaded(settings, sources, platform(environ), tuple(unclaimed(ROWS, environ)))
 
@@ -75,6 +76,10 @@ def complete(values: dict[str, Any], sources: dict[str, str], environ: Mapping[s
     if "body_budget" not in given:
         # Never below max_body: a body that is larger than the whole budget would wait for ever.
         values["body_budget"] = max(memory(environ) * MIB // 2, values["max_body"])
+    if "otel" not in given and (name := wish(environ)):
+        values["otel"], sources["otel"] = True, f"environment {name}"
+    if values["otel"] and is_disabled(environ):
+        values["otel"], sources["otel"] = False, f"environment {DISABLED}"
 
 
 def memory(environ: Mapping[str, str]) -> int:
@@ -107,6 +112,11 @@ def platform(environ: Mapping[str, str]) -> Platform:
         access_key_id=environ.get("ALIBABA_CLOUD_ACCESS_KEY_ID", ""),
         access_key_secret=environ.get("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ""),
         security_token=environ.get("ALIBABA_CLOUD_SECURITY_TOKEN", ""),
+        function_name=environ.get("FC_FUNCTION_NAME", ""),
+        version=environ.get("FC_FUNCTION_VERSION") or environ.get("FC_VER_ID", ""),
+        memory=memory(environ) if "FC_FUNCTION_MEMORY_SIZE" in environ else 0,
+        region=environ.get("FC_REGION", ""),
+        account_id=environ.get("FC_ACCOUNT_ID", ""),
     )
 
 

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from .exporters import Exporters
 from .kinds import GIB, MIB, ON, choice, host, name, seconds, size, whole
 from .rows import Row, row
 
 BUDGET = "half of FC_FUNCTION_MEMORY_SIZE (of 512 MB when unknown), at least max_body"
+OTEL = "true if an OTEL_* variable names an endpoint or an exporter"
 FUNCTION, ADDRESS, LIMITS = "Function", "Address", "How many at once"
-TIMES, BODIES, LOGS, PROCESS = "Time limits", "Bodies", "Logs and errors", "Process"
+TIMES, BODIES, LOGS = "Time limits", "Bodies", "Logs and errors"
+TRACES, PROCESS = "Traces", "Process"
 
 DOTTED = name()
 HOOK = name("none")
@@ -91,6 +94,12 @@ class Settings:
     log_level: str = row(LOGS, "INFO", LEVEL, "the least severe line that is written")
     log_format: Literal["text", "json"] = row(LOGS, "text", FORMAT, "the form of a line")
     error_trace: bool = row(LOGS, False, ON, "send a failed call's stack trace to its caller")
+    otel: bool = row(
+        TRACES, False, ON, "send spans, metrics and log records by OpenTelemetry", OTEL
+    )
+    telemetry_flush: float = row(
+        TRACES, 0.5, seconds(0, 60), "how long the last call's answer waits until they are sent"
+    )
     background: Literal["wait", "warn", "cancel"] = row(
         PROCESS, "warn", LEFT, "what becomes of tasks that a call leaves behind"
     )
@@ -98,6 +107,8 @@ class Settings:
         PROCESS, "auto", LOOP, "the event loop; auto is uvloop if it is installed"
     )
     python_parser: bool = row(PROCESS, False, ON, "serve even if aiohttp's C parser is missing")
+    exporters: Exporters = Exporters()  # noqa: RUF009 - it is frozen
+    """What OpenTelemetry's own variables ask for. Not a setting: no row."""
     function_handler: str = ""
     """FC_FUNCTION_HANDLER, unless a flag or SERVICE_HANDLER overrules it. Not a setting: no row."""
 

@@ -276,6 +276,9 @@ def test_all_header_fields_are_readable() -> None:
     assert len(call.headers) == 2
     assert "X-tenant" in call.headers
     assert call.headers.get("x-other") is None
+    assert call.headers.getall("x-TENANT") == ["7", "8"]
+    assert call.headers.getall("x-other") == []
+    assert context({"a": "1"}).headers.getall("a") == ["1"]
     with pytest.raises(TypeError):
         call.headers["x-tenant"] = "9"  # type: ignore[index] # that it cannot is what is tried
     assert context({}).traceparent == ""
