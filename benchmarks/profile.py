@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import html
 import signal
 import sys
 import time
@@ -23,6 +22,7 @@ import service
 from benchmarks.inside import EVENT, Nowhere, at_once, ours
 from service.calls.left_behind import task_factory
 from service.process.loop import new_loop
+from service.profiling.flame import Stack, draw
 
 CONNECTIONS = 100
 EVERY = 0.001
@@ -44,8 +44,6 @@ PARTS = {
 
 SERVICE = Path(service.__file__).parent
 AIOHTTP = Path(aiohttp.__file__).parent
-
-Stack = tuple[str, ...]
 
 
 def module_of(file: Path) -> str:
@@ -115,56 +113,9 @@ def table(stacks: Counter[Stack], each: float) -> str:
     return "\n".join(lines)
 
 
-# --- the flame graph
-
-WIDTH, HEIGHT, FONT = 1200, 18, 11
-LEAST = 0.002
-"""Share of the whole below which a frame is not drawn."""
-
-
-def flame(stacks: Counter[Stack]) -> str:
-    """Return an SVG: each frame as wide as its share, below the frames that it calls."""
-    boxes: list[tuple[int, float, float, str]] = []
-    depth = _boxes(stacks, 0, 0.0, float(sum(stacks.values())), boxes)
-    height = (depth + 1) * HEIGHT
-    drawn = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}"'
-        f' font-family="sans-serif" font-size="{FONT}">'
-    ]
-    for level, left, share, name in boxes:
-        x, width, y = left * WIDTH, share * WIDTH, height - (level + 1) * HEIGHT
-        hue = 200 if (SERVICE / f"{name.partition('.')[0]}.py").exists() else 35
-        text = html.escape(name[: int(width / (FONT * 0.55))])
-        drawn.append(
-            f'<g><title>{html.escape(name)} {share:.1%}</title><rect x="{x:.1f}" y="{y}"'
-            f' width="{max(width - 0.5, 0.5):.1f}" height="{HEIGHT - 1}"'
-            f' fill="hsl({hue},65%,{70 + level % 3 * 5}%)"/>'
-            + (f'<text x="{x + 2:.1f}" y="{y + 13}">{text}</text>' if width > 30 else "")
-            + "</g>"
-        )
-    return "\n".join([*drawn, "</svg>\n"])
-
-
-def _boxes(
-    stacks: Counter[Stack],
-    level: int,
-    left: float,
-    whole: float,
-    boxes: list[tuple[int, float, float, str]],
-) -> int:
-    """Add the boxes of the frames at `level` and above; return how many levels there are."""
-    groups: dict[str, Counter[Stack]] = {}
-    for stack, times in stacks.items():
-        if len(stack) > level:
-            groups.setdefault(stack[level], Counter())[stack] += times
-    deepest = level
-    for name in sorted(groups):
-        share = sum(groups[name].values()) / whole
-        if share >= LEAST:
-            boxes.append((level, left, share, name))
-            deepest = max(deepest, _boxes(groups[name], level + 1, left, whole, boxes))
-        left += share
-    return deepest
+def is_ours(frame: str) -> bool:
+    """Return whether a frame is of the service's code."""
+    return (SERVICE / f"{frame.partition('.')[0]}.py").exists()
 
 
 def below(stacks: Counter[Stack], name: str) -> Counter[Stack]:
@@ -188,7 +139,7 @@ def main() -> int:
     served = below(stacks, "profile.sample.<locals>.serve")
     print(f"{sum(served.values()):,} looks\n\n{table(served, each)}\n")
     options.flame.parent.mkdir(parents=True, exist_ok=True)
-    options.flame.write_text(flame(served), encoding="utf-8")
+    options.flame.write_text(draw(served, is_ours), encoding="utf-8")
     print(options.flame)
     return 0
 

@@ -31,6 +31,7 @@ WINGS = {
     "calls": "context errors protocol names",
     "logs": "context protocol",
     "settings": "context errors protocol",
+    "profiling": "calls",
     "http": "calls logs context errors protocol",
     "instance": "http calls logs settings context errors protocol",
     "traces": "instance http calls logs settings context errors protocol",
@@ -40,8 +41,8 @@ WINGS = {
     "__init__": "embed first calls context errors names",
     "workers": "process instance http calls logs settings context errors protocol",
     "emulator": "__init__ logs settings errors protocol events names",
-    "commands": "__init__ emulator workers process app instance http calls logs settings events"
-    " context errors protocol names",
+    "commands": "__init__ emulator workers process profiling app instance http calls logs settings"
+    " events context errors protocol names",
     "__main__": "first commands process",
 }
 
@@ -72,7 +73,9 @@ LATE = {
     "calls.encode": "pydantic",
     "commands.client": "aiohttp emulator",
     "commands.event_source": "events",
+    "commands.invoke": "commands",
     "commands.main": "commands emulator",
+    "commands.profile": "profiling",
     "commands.reload.supervise": "watchfiles",
     "commands.serve": "commands workers",
     "emulator": "jsonschema uvloop yaml",
@@ -82,11 +85,11 @@ LATE = {
     "traces.wiring": "traces",
     "__init__": "embed first calls context errors names",  # within a `try`, or when asked for
 }
-EXTRA = {"traces": "opentelemetry"}
+EXTRA = {"profiling": "pyinstrument", "traces": "opentelemetry"}
 """Wings that are imported late as a whole, with the extra that their modules may import at once;
 their `wiring` comes first and does not.
 """
-OPTIONAL = {"opentelemetry", "uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml"}
+OPTIONAL = {*EXTRA.values(), "uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml"}
 PURE = ("protocol", "http.chunked", "http.heads", "http.wire")
 """Modules of rules and bytes, which know nothing of sockets and tasks."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -21,16 +22,21 @@ from ..context.fields import Platform
 from ..errors import ServiceError, UsageError
 from ..http.middleware import report
 from ..instance.assembly import SERVICE, Service
+from ..logs.log import Logs
 from ..process.beside import runs_here
 from ..process.patches import heed_stops
 from ..process.signals import Stopped
 from ..settings.load import Loaded
+from ..settings.sources import PROFILE
 from .cancellable import run_cancellable
 from .client import ANY_KEY, EMULATOR, call_function, call_service
 from .event_source import event_bytes
 from .handlers import load_handlers, logged
 from .parser import add_settings
 from .result import keep_stdout, write_result
+
+PROFILE_FILE = "profile.svg"
+"""The flame graph of `--profile`, in the working directory."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -69,13 +75,37 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="with --function: sign the call with it [default: the ALIBABA_CLOUD variables' that"
         " SDKs read, or any]",
     )
+    parser.add_argument(
+        "--profile-to",
+        metavar="FILE",
+        help="draw where the handler's time goes as a flame graph into FILE; --profile without a"
+        f" name draws into {PROFILE_FILE}",
+    )
     add_settings(parser)
+
+
+def with_profile_file(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with `--profile-to` for each `--profile` that no name of a profile
+    of settings follows: with one it is the setting's.
+    """
+    following = (*arguments[1:], "-")
+    return [
+        f"--profile-to={PROFILE_FILE}"
+        if argument == "--profile" and not PROFILE.fullmatch(following[place])
+        else argument
+        for place, argument in enumerate(arguments)
+    ]
 
 
 def event_of(flags: argparse.Namespace, cwd: Path, stdin: BinaryIO) -> bytes:
     """Return the event that the flags name. Raises UsageError."""
     if flags.argument is not None and flags.event is not None:
         raise UsageError("the event is there twice: say it with --event or without, not both")
+    if flags.profile_to and (flags.function or flags.url):
+        raise UsageError(
+            "--profile looks at the handler in this process: leave out --url and --function, or"
+            " start the service with SERVICE_PROFILE_CALLS=SECONDS"
+        )
     if flags.function is None and (flags.asynchronous or flags.tail):
         raise UsageError("--async and --tail go with --function NAME: a call of the emulator's API")
     named = flags.event if flags.argument is None else flags.argument
@@ -128,10 +158,27 @@ def _called(loaded: Loaded, flags: argparse.Namespace, event: bytes, cwd: Path) 
         if flags.url:
             result, failed = call_service(flags.url, event, loaded.settings)
         else:
-            app = assemble_app(loaded.settings, loaded.platform, load_handlers(loaded, cwd), logs)
-            result, failed = call_here(app[SERVICE], event)
+            result, failed = _called_in_process(loaded, flags.profile_to, event, cwd, logs)
     write_result(result, result_to)
     return 1 if failed else 0
+
+
+def _called_in_process(
+    loaded: Loaded, profile_to: str | None, event: bytes, cwd: Path, logs: Logs
+) -> tuple[bytes, bool]:
+    if profile_to is None:
+        handlers = load_handlers(loaded, cwd)
+        app = assemble_app(loaded.settings, loaded.platform, handlers, logs)
+        return call_here(app[SERVICE], event)
+    from .profile import on_visible_loop, profile_of_one
+
+    profile = profile_of_one(cwd, profile_to)
+    handlers = profile.around(load_handlers(loaded, cwd))
+    settings = on_visible_loop(loaded).settings
+    try:
+        return call_here(assemble_app(settings, loaded.platform, handlers, logs)[SERVICE], event)
+    finally:
+        profile.finish()
 
 
 def call_here(service: Service, event: bytes) -> tuple[bytes, bool]:

@@ -71,7 +71,7 @@ def run_command(arguments: Sequence[str], cwd: Path) -> int:
     if command == "invoke":
         from . import invoke
 
-        flags = parser_of(command, invoke.add_flags).parse_args(rest)
+        flags = parser_of(command, invoke.add_flags).parse_args(invoke.with_profile_file(rest))
         loaded = load_settings(vars(flags), os.environ, cwd)
         return _shown(loaded) if flags.show_config else invoke.call_once(loaded, flags, cwd)
     flags = parser_of(command, serve.add_flags).parse_args(rest)

@@ -6,11 +6,17 @@ import argparse
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
+
 from ..app import assemble_app
+from ..calls.function import Handlers
 from ..errors import UsageError
+from ..instance.duties import Ask, alone
+from ..logs.log import Logs
 from ..process.checks import check_leftovers, check_start
 from ..process.patches import heed_stops
 from ..process.serve import listen, serve
@@ -64,9 +70,10 @@ def serve_alone(loaded: Loaded, cwd: Path) -> int:
     """Be the only process; return the exit code."""
     check_start(loaded.settings, os.environ)
     with logged(loaded.settings, 1) as logs:
+        profile = begin_profile(loaded, cwd, logs)
         handlers = load_handlers(loaded, cwd)
         sock = listen(loaded.settings)
-        app = assemble_app(loaded.settings, loaded.platform, handlers, logs)
+        app = make_app(loaded, handlers, logs, profile)
 
         def announce(url: str) -> None:
             for line in (INITED, *banner_lines(loaded, handlers, url)):
@@ -84,9 +91,10 @@ def serve_for_reload(loaded: Loaded, cwd: Path, control: int) -> int:
     link = Link(control)
     check_start(loaded.settings, os.environ)
     with logged(loaded.settings, 1) as logs:
+        profile = begin_profile(loaded, cwd, logs)
         handlers = load_handlers(loaded, cwd)
         sock = link.listening_socket()
-        app = assemble_app(loaded.settings, loaded.platform, handlers, logs)
+        app = make_app(loaded, handlers, logs, profile)
 
         def announce(url: str) -> None:
             for line in (INITED, *banner_lines(loaded, handlers, url)):
@@ -100,14 +108,42 @@ def serve_with_others(loaded: Loaded, cwd: Path, worker: Any) -> int:
     """Be one worker of several, whose WorkerShare is `worker`; return the exit code."""
     mine = share(loaded.settings, worker.place, worker.number)
     with logged(mine, 1) as logs:
+        profile = begin_profile(loaded, cwd, logs)
         # All load the same module: what there is to warn of is told by the first one.
         with silent() if worker.place else nullcontext():
             handlers = load_handlers(loaded, cwd)
         peers = worker.peers(mine)
-        app = assemble_app(mine, loaded.platform, handlers, logs, peers.ask)
+        app = make_app(replace(loaded, settings=mine), handlers, logs, profile, peers.ask)
         worker.join(app, peers)
 
         def announce(url: str) -> None:
             worker.serves(banner_lines(loaded, handlers, url, worker.number))
 
         return serve(app, worker.sock, announce, worker.listener)
+
+
+def begin_profile(loaded: Loaded, cwd: Path, logs: Logs) -> Any:
+    """Return the CallProfile that is asked for, or None. Raises UsageError if it cannot be made.
+    Called before the function is loaded.
+    """
+    if not loaded.settings.profile_calls:
+        return None
+    from .profile import profile_of_load
+
+    return profile_of_load(loaded, cwd, logs.line)
+
+
+def make_app(
+    loaded: Loaded, handlers: Handlers, logs: Logs, profile: Any, ask: Ask = alone
+) -> web.Application:
+    """Return the application that serves the handlers. `profile` looks at the calls, if there is
+    one.
+    """
+    if profile is None:
+        return assemble_app(loaded.settings, loaded.platform, handlers, logs, ask)
+    from .profile import finish_with, on_visible_loop
+
+    settings = on_visible_loop(loaded).settings
+    app = assemble_app(settings, loaded.platform, profile.around(handlers), logs, ask)
+    finish_with(app, profile)
+    return app

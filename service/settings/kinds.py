@@ -62,6 +62,17 @@ def host() -> Kind:
     return Kind("HOST", "an address, a host name or *", read)
 
 
+def folder() -> Kind:
+    """Return the path of a folder, which need not be there yet."""
+
+    def read(value: object) -> str:
+        if isinstance(value, str) and value and value.isprintable():
+            return value
+        raise ValueError
+
+    return Kind("DIR", "a folder's path", read)
+
+
 def choice(*words: str) -> Kind:
     """One of a few words, in upper or lower case."""
 

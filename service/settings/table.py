@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from .exporters import Exporters
-from .kinds import GIB, MIB, ON, choice, host, name, seconds, size, whole
+from .kinds import GIB, MIB, ON, choice, folder, host, name, seconds, size, whole
 from .rows import Row, row
 
 BUDGET = "half of FC_FUNCTION_MEMORY_SIZE (of 512 MB when unknown), at least max_body"
@@ -19,6 +19,7 @@ TRACES, PROCESS = "Traces", "Process"
 DOTTED = name()
 HOOK = name("none")
 HOST = host()
+FOLDER = folder()
 LEVEL = choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 FORMAT = choice("text", "json")
 LEFT = choice("wait", "warn", "cancel")
@@ -106,6 +107,13 @@ class Settings:
     loop: Literal["auto", "asyncio", "uvloop"] = row(
         PROCESS, "auto", LOOP, "the event loop; auto is uvloop if it is installed"
     )
+    profile_calls: float = row(
+        PROCESS,
+        0.0,
+        seconds(0, 3600),
+        "so long after the first call a flame graph of the handler is written; 0: never",
+    )
+    profile_folder: str = row(PROCESS, "/tmp", FOLDER, "where it is written, as profile-*.svg")
     python_parser: bool = row(PROCESS, False, ON, "serve even if aiohttp's C parser is missing")
     exporters: Exporters = Exporters()  # noqa: RUF009 - it is frozen
     """What OpenTelemetry's own variables ask for. Not a setting: no row."""
