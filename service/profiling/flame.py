@@ -78,7 +78,7 @@ def _fill(box: Box, is_own: Callable[[str], bool]) -> str:
 def _box(box: Box, height: int, fill: str, describe: Callable[[str, float], str]) -> str:
     level, left, share, frame = box
     x, width, y = left * WIDTH, share * WIDTH, height - (level + 1) * HEIGHT
-    text = _escaped(frame[: int(width / (FONT * 0.55))])
+    text = _escaped(frame[: int(width / (FONT * 0.6))])
     shown = f'<text x="{x + 2:.1f}" y="{y + 13}">{text}</text>' if width > 30 else ""
     return (
         f"<g><title>{_escaped(describe(frame, share))}</title>"
