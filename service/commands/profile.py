@@ -22,7 +22,7 @@ from ..instance.assembly import SERVICE
 from ..settings.load import Loaded
 
 try:
-    from ..profiling.profile import CallProfile, Tell
+    from ..profiling.profile import CallProfile, TellEnd
 except ModuleNotFoundError as _missing:
     raise UsageError(
         "a profile needs pyinstrument: install the extra `profile` (Python 3.11 to 3.14)"
@@ -44,7 +44,7 @@ def profile_of_one(cwd: Path, file: str) -> CallProfile:
     return CallProfile(cwd, cwd / file, ONE_CALL, tell)
 
 
-def profile_of_load(loaded: Loaded, cwd: Path, tell: Tell) -> CallProfile:
+def profile_of_load(loaded: Loaded, cwd: Path, tell: TellEnd) -> CallProfile:
     """Return the profile of an instance's calls, for as long as is set."""
     settings = loaded.settings
     # Instances that share a mounted folder have the same process ids.

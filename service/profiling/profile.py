@@ -25,7 +25,7 @@ from ..calls.function import Handlers
 from .flame import WAITING
 from .samples import Samples, flame_graph
 
-Tell = Callable[[str, str], None]
+TellEnd = Callable[[str, str], None]
 """Is told what has become of the profile: the level of the line, and the line."""
 
 
@@ -37,7 +37,7 @@ class CallProfile:
     """
 
     def __init__(
-        self, folder: Path, file: Path, every: float, tell: Tell, seconds: float | None = None
+        self, folder: Path, file: Path, every: float, tell: TellEnd, seconds: float | None = None
     ) -> None:
         self._folder = folder
         self._file = file

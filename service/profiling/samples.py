@@ -14,7 +14,7 @@ from .flame import WAITING, Stack, draw
 DEEPEST = 150
 """Frames of a stack that are kept: the outermost ones."""
 
-MOST = 20_000
+MOST_STACKS = 20_000
 """Different stacks that are kept; others count for the function that they begin with."""
 
 
@@ -35,7 +35,7 @@ class Samples:
         """Count seconds for a stack, whose frames are pyinstrument's."""
         key = tuple(stack[:DEEPEST])
         with self._lock:
-            if key not in self._seconds and len(self._seconds) >= MOST:
+            if key not in self._seconds and len(self._seconds) >= MOST_STACKS:
                 key = key[:1]
             self._seconds[key] = self._seconds.get(key, 0.0) + seconds
 
@@ -48,13 +48,13 @@ class Samples:
         for stack, seconds in seen:
             for frame in stack:
                 if frame not in names:
-                    names[frame] = readable(frame, folder)
+                    names[frame] = labelled(frame, folder)
             named = (root, *(names[frame] for frame in stack))
             found[named] = found.get(named, 0.0) + seconds
         return found
 
 
-def readable(frame: str, folder: Path) -> str:
+def labelled(frame: str, folder: Path) -> str:
     """Return pyinstrument's text of a frame as `function file:line`: the function's first line."""
     identifier, attributes = parse_frame_info(frame)
     name, _, rest = identifier.partition("\0")
@@ -83,7 +83,7 @@ def short(file: str, folder: Path) -> str:
 
 
 def is_own(frame: str) -> bool:
-    """Return whether a frame, as `readable` makes it, is of the function's own code."""
+    """Return whether a frame, as `labelled` makes it, is of the function's own code."""
     return frame.rpartition(" ")[2].startswith("./")
 
 

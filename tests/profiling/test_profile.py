@@ -232,7 +232,7 @@ def test_no_call_is_no_profile(tmp_path: Path) -> None:
 
 def test_stacks_are_kept_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """More count for the function that they begin with, and deep ones are cut."""
-    monkeypatch.setattr(samples, "MOST", 2)
+    monkeypatch.setattr(samples, "MOST_STACKS", 2)
     monkeypatch.setattr(samples, "DEEPEST", 3)
     kept = Samples()
     for leaf in ("b", "c", "d", "e"):
