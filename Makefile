@@ -1,5 +1,5 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run emulate dev test test-all test-floor test-newest pythons coverage proof load soak bench profile instructions bench-emulator bench-attribution conformance \
+.PHONY: help run emulate dev test test-all test-floor test-newest pythons coverage proof load soak bench bench-growth profile instructions imports bench-emulator bench-attribution conformance \
 	reliability parse-spec lock lock-function sbom audit bundle zip image settings map clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
@@ -91,6 +91,10 @@ bench: ## how fast we are, and the peers; ARGS="--python 3.14", "--quick", "--on
 	$(call benched,$(COMPARED))
 	$(BENCH)/bin/python -m benchmarks.speed $(ARGS)
 
+bench-growth: ## how cost grows with connections, body and wait; eight minutes; leaves reports/bench/growth.png
+	$(benched)
+	$(BENCH)/bin/python -m benchmarks.growth $(ARGS)
+
 profile: ## where a call's microseconds go: a table and reports/bench/flame.svg
 	$(benched)
 	$(BENCH)/bin/python -m benchmarks.profile $(ARGS)
@@ -98,6 +102,10 @@ profile: ## where a call's microseconds go: a table and reports/bench/flame.svg
 instructions: ## how many instructions an event takes, here and in the peers: the same number each time; needs valgrind
 	$(benched)
 	$(BENCH)/bin/python -m benchmarks.instructions $(ARGS)
+
+imports: ## what is imported before the port opens, and what each package takes
+	$(benched)
+	$(BENCH)/bin/python -m benchmarks.imports $(ARGS)
 
 bench-emulator: .venv/dev.stamp ## what a call through the emulator costs
 	.venv/bin/python -m benchmarks.emulator $(ARGS)

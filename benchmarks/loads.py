@@ -109,7 +109,7 @@ def warm(server: Server, path: str) -> None:
 # --- wrk
 
 SCRIPT = """
-local requests, turn, count = {}, 0, 1024
+local requests, turn = {}, 0
 
 function init(_)
   for n = 1, count do
@@ -132,10 +132,42 @@ end
 """
 
 
-def wrk_script(path: str) -> str:
+@dataclass(frozen=True)
+class Sent:
+    """The body of wrk's requests: its size, and how Lua makes it."""
+
+    size: int
+    lua: str
+
+    @property
+    def requests(self) -> int:
+        """How many requests that differ in their ids are made before the time runs."""
+        return max(1, min(1024, 4 * MB // self.size))
+
+
+def text(body: bytes) -> Sent:
+    """Return a body that is given."""
+    return Sent(len(body), json.dumps(body.decode()))
+
+
+def filler(size: int) -> Sent:
+    """Return a body of so many bytes that mean nothing."""
+    return Sent(size, f'string.rep("x", {size})')
+
+
+def waiting(milliseconds: int) -> Sent:
+    """Return the small event, with how long its handler waits."""
+    return text(BODY[:-1] + f',"wait":{milliseconds / 1000}}}'.encode())
+
+
+SMALL = text(BODY)
+
+
+def wrk_script(path: str, sent: Sent = SMALL) -> str:
     """Return wrk's script: requests that differ in their ids, made before the time runs."""
-    before, after = head(path, "@ID@", len(BODY)).decode().split("@ID@")
-    return f"local head, tail = {json.dumps(before)}, {json.dumps(after + BODY.decode())}{SCRIPT}"
+    before, after = head(path, "@ID@", sent.size).decode().split("@ID@")
+    parts = f"{json.dumps(before)}, {json.dumps(after)} .. {sent.lua}"
+    return f"local head, tail = {parts}\nlocal count = {sent.requests}\n{SCRIPT}"
 
 
 @dataclass(frozen=True)
@@ -146,7 +178,7 @@ class Load:
     seconds: int
     least: float = 0.0
 
-    def run(self, server: Server, path: str, folder: Path) -> dict[str, float]:
+    def run(self, server: Server, path: str, folder: Path, sent: Sent = SMALL) -> dict[str, float]:
         """Return requests a second, percentiles in ms, the share of its core that the server
         used, the microseconds that it computed for a call, and what went wrong.
 
@@ -154,7 +186,7 @@ class Load:
         that wait would lose a round of answers, whoever serves them.
         """
         script = folder / "wrk.lua"
-        script.write_text(wrk_script(path))
+        script.write_text(wrk_script(path, sent))
         url = f"http://127.0.0.1:{server.port}{path}"
         before = server.worked()
         options = ("-t1", f"-c{self.connections}", f"-d{self.seconds}s", "--timeout", "10s")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import publish, report, speed
+from benchmarks import instructions, publish, report, speed
 from benchmarks.interpreters import RUNNING
 from benchmarks.lineup import OURS, Contender
 from benchmarks.report import Results
@@ -103,3 +103,11 @@ def test_tables_are_put_between_their_marks(
         "a\n<!-- made: small -->\n\n\\1 new\n\n<!-- end -->\nb\n<!-- made: one -->\n<!-- end -->\n"
     )
     assert page.read_text() == kept
+
+
+def test_an_event_that_takes_two_hundredths_more_instructions_is_told() -> None:
+    """Each work is judged by what is written down of it; a work of which nothing is, by nothing."""
+    before = {"small": {"ours": 1000}, "waits": {"ours": 1000}}
+    found = {"small": {"ours": 1021}, "waits": {"ours": 1020}, "other": {"ours": 5}}
+    (line,) = instructions.grown(found, before)
+    assert line.startswith("small: 1,021 instructions an event, +2.1% over the 1,000")

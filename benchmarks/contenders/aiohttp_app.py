@@ -37,7 +37,7 @@ async def invoke(request):
 
 async def wait(request):
     event = orjson.loads(await request.read())
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(event.get("wait", 0.05))
     return answer({"count": len(event["items"]), "requestId": request[REQUEST_ID]})
 
 

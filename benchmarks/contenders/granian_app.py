@@ -14,7 +14,7 @@ async def invoke(proto, request_id):
 
 async def wait(proto, request_id):
     event = orjson.loads(await proto())
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(event.get("wait", 0.05))
     return {"count": len(event["items"]), "requestId": request_id}
 
 

@@ -13,8 +13,8 @@ async def handler(event: dict, context: Context):
 
 
 async def wait(event: dict, context: Context):
-    """Count the items after 50 ms on the event loop."""
-    await asyncio.sleep(0.05)
+    """Count the items after 50 ms on the event loop, or as long as the event says."""
+    await asyncio.sleep(event.get("wait", 0.05))
     return {"count": len(event["items"]), "requestId": context.request_id}
 
 
