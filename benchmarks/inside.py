@@ -121,7 +121,7 @@ async def limit(handle: Handle, number: int) -> list[Any]:
     if handle is at_once:
         return [module.Connection() for _ in range(number)]
 
-    class Waiting(module.Connection):  # type: ignore[misc]
+    class Waiting(module.Connection):  # type: ignore[misc, name-defined]
         """It answers in a task, after a turn."""
 
         def on_message_complete(self) -> None:

@@ -156,7 +156,7 @@ CONTENDERS = [
     _ours(
         OURS,
         "fc-event-service",
-        ASYNC | {"sync", "workers", "emulator", "features"},
+        ASYNC | {"sync", "workers", "emulator", "typed", "features"},
     ),
     Contender(
         "aiohttp",

@@ -79,16 +79,16 @@ def idle(stage: Stage, contender: Contender, _: int) -> Figures:
         return {"mb": server.proportional() / loads.MB}
 
 
-def program(module: str, *arguments: str, alone: bool = True) -> Measure:
+def program(module: str, *arguments: str, alone: bool = True, timed: str = "") -> Measure:
     """Return what runs a module of ours, which prints its figures as JSON, on the contender's
     interpreter: on the server's core, or else on all.
 
-    The seconds are its last argument.
+    Its last argument is the seconds, or what stands for them.
     """
 
     def measure(stage: Stage, contender: Contender, seconds: int) -> Figures:
         cores = {stage.cores.server} if alone else {stage.cores.server, stage.cores.load}
-        command = [contender.interpreter.program, "-m", module, *arguments, str(seconds)]
+        command = [contender.interpreter.program, "-m", module, *arguments, timed or str(seconds)]
         ended = subprocess.run(
             command,
             cwd=ROOT,

@@ -93,6 +93,7 @@ _old = times("us", f"{OURS}@{NEWER}", f"{{:.2f}} of {NEWER}'s time", f"{OURS}@{O
 _workers = ours("ratio", "{:.2f} of one worker")
 _passed = ours("rps", "{:,.0f} calls/s")
 _added = ours("added", "p50 {:.2f} ms longer")
+_typed = ours("ratio", "{:.2f} of it by hand")
 _idle = above("mb", "aiohttp", "{:+.1f} MB of aiohttp's")
 
 SMALL = Work(
@@ -282,6 +283,22 @@ EMULATOR = Work(
     note="Calls that the emulator passes on; and how much longer a call of 50 ms takes through it.",
     checked=False,
 )
+TYPED = Work(
+    "typed",
+    "Typed `OssEvent`, decoded, and one field of it",
+    "invoke",
+    program("benchmarks.typed_event", "--figures", "--rounds", timed="21"),
+    (
+        Column("ratio", "of `orjson.loads` and by hand", "{:.2f}"),
+        Column("typed", "µs", "{:.2f}"),
+        Column("hand", "µs by hand", "{:.2f}"),
+    ),
+    baseline=OURS,
+    rounds=5,
+    must=(Claim("1.0 of orjson.loads and the same field by hand", _typed, at_most, 1.0),),
+    goal=(Claim("0.7 of it", _typed, at_most, 0.7),),
+    checked=False,
+)
 FEATURES = Work(
     "features",
     "The cost of features: variants of ours, 100 connections",
@@ -293,4 +310,4 @@ FEATURES = Work(
     seconds=2,
     more_is_better=True,
 )
-WORKS = [SMALL, ONE, WAIT, SYNC, STREAM, READ, COLD, IDLE, OLD, WORKERS, EMULATOR, FEATURES]
+WORKS = [SMALL, ONE, WAIT, SYNC, STREAM, READ, COLD, IDLE, OLD, WORKERS, EMULATOR, TYPED, FEATURES]
