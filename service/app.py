@@ -38,6 +38,8 @@ async def invoke(service: Service, request: web.Request) -> web.StreamResponse:
     """
     context = RUNNING.get()
     call = Call(context.deadline)
+    if service.observers.measure_cpu:
+        call.cpu = 0.0
     work = run_event(service, call, context, _event(service, request))
     result = await service.calls.run(call, work)
     return Answer(result, content_type="application/octet-stream")
@@ -52,13 +54,15 @@ async def run_event(
     record.in_flight = lifecycle.in_flight
     if service.observers.is_first:
         service.observers.is_first, record.cold_start = False, True
-    record.slot_at = record.open_at = record.arrived
     call.stage = "waiting for a free slot"
-    if not service.admission.take():
+    if service.admission.take():
+        record.slot_at = record.open_at = record.arrived
+    else:
         await service.admission.enter()
         record.slot_at = record.open_at = time.monotonic()
     try:
         if not lifecycle.ready or lifecycle.refusing:
+            record.open_at = 0.0
             await _until_open(lifecycle, call)
             record.open_at = time.monotonic()
         function = service.handlers.handler
@@ -80,7 +84,7 @@ async def run_event(
         try:
             result = await run(function, service.threads, call, argument, context)
         finally:
-            record.handled_at = time.monotonic()
+            record.handled_at, record.cpu = time.monotonic(), call.cpu or 0.0
             if left:
                 await left_behind.settle(left, "warn" if call.over else service.settings.background)
         answer = encode(result)

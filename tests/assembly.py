@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -81,11 +82,13 @@ Logged = tuple[Logs, Pipe]
 
 
 @contextmanager
-def logged(log_format: str = "text", level: str = "INFO") -> Iterator[Logged]:
+def logged(
+    log_format: str = "text", level: str = "INFO", *, lets_all_through: bool = False
+) -> Iterator[Logged]:
     """The process's `logging`, stdout and stderr routed into a pipe."""
     pipe = Pipe()
     logs = Logs(pipe.log, log_format)
-    undo = route(logs, level)
+    undo = route(logs, level, lets_all_through=lets_all_through)
     access = logging.getLogger("aiohttp.access")  # of aiohttp's test server: the service has none
     access.disabled = True
     try:
@@ -112,8 +115,13 @@ def assembled(
     settings: Settings | None = None,
     **hooks: Callable[..., Any],
 ) -> web.Application:
-    """The service's application around `call` and its hooks."""
-    return assemble_app(settings or Settings(), Platform(), handlers_of(call, **hooks), logs)
+    """The service's application around `call` and its hooks. On a busy machine any call is slow:
+    that adds no line, unless a test has set what is slow.
+    """
+    settings = settings or Settings()
+    if settings.slow_after == Settings().slow_after and settings.log_calls == "slow":
+        settings = replace(settings, log_calls="off")
+    return assemble_app(settings, Platform(), handlers_of(call, **hooks), logs)
 
 
 def handlers_of(call: Callable[..., Any], **hooks: Callable[..., Any]) -> handler.Handlers:

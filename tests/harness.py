@@ -190,6 +190,10 @@ class Output:
             self.stream.close()
 
 
+UNMOVED = {"SERVICE_LOG_CALLS": "off"}
+"""Settings by which a busy machine adds no line to the log: any call may be slow there."""
+
+
 class ServerProcess:
     """`python -m service` in a folder with the given `index.py`."""
 
@@ -219,7 +223,7 @@ class ServerProcess:
         self.process = subprocess.Popen(
             [*limited, *(command or ours)],
             cwd=folder,
-            env={**kept, **(environ or {})},
+            env={**kept, **UNMOVED, **(environ or {})},
             stdout=stdout,
             stderr=subprocess.PIPE,
             bufsize=0,

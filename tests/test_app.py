@@ -542,3 +542,90 @@ async def test_an_observer_sees_how_long_a_call_was_queued(
     assert told["queued"].slot_at > told["queued"].arrived
     refused = told["refused"]
     assert (refused.error_type, refused.handler_at) == ("Overloaded", 0.0)
+
+
+LINED: dict[str, dict[str, Any]] = {
+    "all": {"log_calls": "all"},
+    "slow": {"log_calls": "slow", "slow_after": 0.0},
+    "none is slow": {"log_calls": "slow", "slow_after": 86_400.0},
+    "off": {"log_calls": "off", "slow_after": 0.0},
+}
+
+
+@pytest.mark.parametrize("asked", LINED)
+@pytest.mark.parametrize("plain", [False, True], ids=["async", "plain"])
+async def test_a_line_sums_up_the_calls_that_are_asked_for(
+    aiohttp_client: AiohttpClient, log: Logged, asked: str, plain: bool
+) -> None:
+    """Before the End line; a plain handler's has the time its thread worked, unless it is next to
+    nothing.
+    """
+
+    async def on_loop(event: bytes, context: Context) -> bytes:
+        context.bind(order_id=7)
+        return event * 2
+
+    def in_thread(event: bytes, context: Context) -> bytes:
+        context.bind(order_id=7)
+        sum(range(100_000))
+        return event * 2
+
+    handler = in_thread if plain else on_loop
+    client = await aiohttp_client(assembled(log[0], handler, Settings(**LINED[asked])))
+    await client.post("/invoke", data=b"x", headers=ids("r1"))
+    start, *lines, end = log[1].lines()
+    assert [start[:15], end[:13]] == ["FC Invoke Start", "FC Invoke End"]
+    if asked in ("off", "none is slow"):
+        assert lines == []
+        return
+    (line,) = lines
+    # aiohttp's own server, which serves here, does not count what is in flight.
+    assert line.endswith(" bytesIn=1 bytesOut=2 coldStart=true inFlight=0 order_id=7")
+    assert (" cpuMs=" in line) is plain
+    assert "r1 [WARNING] the call was slow" in line or "r1 [INFO] the call has ended" in line
+
+
+async def test_a_call_that_failed_in_the_queue_was_queued_all_the_time(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """Its line has the queue's time, and none of a handler."""
+    began, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(event: bytes, context: Context) -> None:
+        began.set()
+        await goes_on.wait()
+
+    limits = Settings(concurrency=1, queue=1, log_calls="all")
+    client = await aiohttp_client(assembled(log[0], handler, limits))
+    first = asyncio.create_task(client.post("/invoke", data=b"x", headers=ids("r1")))
+    await began.wait()
+    await client.post("/invoke", headers={**ids("r2"), "x-fc-function-timeout": "0.1"})
+    goes_on.set()
+    await first
+    (queued,) = (line for line in log[1].lines() if " r2 [INFO] the call has ended" in line)
+    duration, queue = re.findall(r"(?:duration|queue)Ms=(\S+)", queued)
+    assert duration == queue
+    assert "outcome=failure errorType=FunctionTimeout" in queued
+    assert "handlerMs" not in queued
+
+
+async def test_lines_below_the_level_are_written_if_the_call_fails(
+    aiohttp_client: AiohttpClient,
+) -> None:
+    """Before its End line; those of a call that succeeds are dropped."""
+    user = logging.getLogger("user")
+
+    async def handler(event: bytes, context: Context) -> None:
+        user.debug("looked at %s", event.decode())
+        if event == b"bad":
+            raise KeyError("x")
+
+    with logged(lets_all_through=True) as (logs, pipe):
+        app = assembled(logs, handler, Settings(log_buffer=True, slow_after=86_400.0))
+        client = await aiohttp_client(app)
+        await client.post("/invoke", data=b"good", headers=ids("r1"))
+        assert len(pipe.lines()) == 2
+        await client.post("/invoke", data=b"bad", headers=ids("r2"))
+        lines = pipe.lines()
+        assert lines[-2].endswith(" r2 [DEBUG] looked at bad")
+        assert lines[-1].startswith("FC Invoke End RequestId: r2")

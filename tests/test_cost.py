@@ -24,6 +24,7 @@ from service.instance.assembly import SERVICE
 from service.logs.gathering import GatheringPipe
 from service.logs.log import Logs
 from service.process.loop import new_loop
+from service.settings.table import Settings
 from tests.assembly import assembled
 from tests.conftest import Serve
 from tests.harness import request
@@ -105,7 +106,7 @@ async def count(pipe: GatheringPipe) -> Counter[str]:
     async def handler(event: bytes, _context: Any) -> Any:
         return {"count": len(orjson.loads(event)["items"])}
 
-    app = assembled(Logs(pipe), handler)
+    app = assembled(Logs(pipe), handler, Settings(slow_after=60.0))  # it looks which are slow
     lifecycle: Lifecycle = app[SERVICE].lifecycle
     server = Server(app, lifecycle, Limits(60, 60, 100), pipe.when_out)
     await server.setup()

@@ -24,10 +24,11 @@ class Call:
     """One call's work.
 
     `stage` says what it does now; `thread` is set while a plain `def` handler runs; `over` is true
-    once the call was answered as a time-out.
+    once the call was answered as a time-out; `cpu` is for how many seconds that thread has worked,
+    None if that is not measured.
     """
 
-    __slots__ = ("cut", "deadline", "limit", "over", "stage", "thread")
+    __slots__ = ("cpu", "cut", "deadline", "limit", "over", "stage", "thread")
 
     def __init__(self, deadline: float | None) -> None:
         """`deadline` is a time of the monotonic clock, None for no limit."""
@@ -36,6 +37,7 @@ class Call:
         self.stage = "starting"
         self.thread: int | None = None
         self.over = False
+        self.cpu: float | None = None
         self.cut: Callable[[], None] = _nothing
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,8 +92,15 @@ async def _in_thread(
         call.thread = threading.get_ident()
         return function.call(*arguments)
 
+    def measured() -> Any:
+        began = time.thread_time()
+        try:
+            return work()
+        finally:
+            call.cpu = time.thread_time() - began
+
     try:
-        return await pool.run(work)
+        return await pool.run(work if call.cpu is None else measured)
     finally:
         call.thread = None
 

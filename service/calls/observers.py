@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 
 from ..context.call import Context
@@ -24,5 +25,11 @@ class Observers:
         """Told when the answer is made, before the End line and before the answer leaves."""
         self.before_freeze: Callable[[], Awaitable[None]] = nothing
         """Waited for behind the user's `pre_freeze`."""
+        self.slow_after = math.inf
+        """Seconds from which on a call is slow."""
+        self.slow: tuple[Observer, ...] = ()
+        """Told of slow calls alone, after all others."""
+        self.measure_cpu = False
+        """Whether the time is noted that threads of plain handlers work."""
         self.is_first = True
         """True until the first call of this process begins."""

@@ -28,7 +28,12 @@ def logged(settings: Settings, descriptor: int) -> Iterator[Logs]:
     with the request id of its call.
     """
     logs = Logs(GatheringPipe(descriptor), settings.log_format)
-    undo = install(logs, settings.log_level)
+    undo = install(
+        logs,
+        settings.log_level,
+        settings.log_levels,
+        lets_all_through=settings.log_buffer or settings.debug_sample > 0,
+    )
     try:
         yield logs
     except BaseException:

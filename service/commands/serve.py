@@ -76,8 +76,8 @@ def serve_alone(loaded: Loaded, cwd: Path) -> int:
         app = make_app(loaded, handlers, logs, profile)
 
         def announce(url: str) -> None:
-            for line in (INITED, *banner_lines(loaded, handlers, url)):
-                logs.marker(line)
+            logs.marker(INITED)
+            logs.banner(banner_lines(loaded, handlers, url))
 
         return serve(app, sock, announce)
 
@@ -97,8 +97,8 @@ def serve_for_reload(loaded: Loaded, cwd: Path, control: int) -> int:
         app = make_app(loaded, handlers, logs, profile)
 
         def announce(url: str) -> None:
-            for line in (INITED, *banner_lines(loaded, handlers, url)):
-                logs.marker(line)
+            logs.marker(INITED)
+            logs.banner(banner_lines(loaded, handlers, url))
             link.tell_serving()
 
         return serve(app, sock, announce)

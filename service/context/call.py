@@ -211,6 +211,15 @@ class Context(LogStoreFields):
         """Return `logger`, in the built-in runtime's older spelling."""
         return LOGGER
 
+    def bind(self, /, **fields: object) -> None:
+        """Have all lines that this call writes from now on carry these fields: those of its
+        threads and tasks, prints and the service's own too. No other call's line has them.
+
+        A value is taken as it is now: text, numbers, lists and mappings as JSON, anything else as
+        its text; long ones are cut, and what has a credential's name is masked.
+        """
+        record_of(self).bind(fields)
+
     def remaining(self) -> float | None:
         """Return the seconds until the deadline, never below 0; None if there is no deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
 from typing import Any
+
+from .plain import plain_fields
 
 
 class CallRecord:
@@ -12,7 +16,7 @@ class CallRecord:
 
     __slots__ = (
         *("arrived", "slot_at", "open_at", "handler_at", "handled_at", "ended"),
-        *("bytes_in", "bytes_out", "in_flight", "cold_start", "error_type"),
+        *("bytes_in", "bytes_out", "in_flight", "cold_start", "error_type", "cpu"),
         *("bound", "lines", "span"),
     )
 
@@ -28,6 +32,31 @@ class CallRecord:
         self.in_flight = 0  # requests, when it began, itself included
         self.cold_start = False  # it is the first call of its process
         self.error_type = ""  # that of its answer; "" if it succeeded
+        self.cpu = 0.0  # seconds that a plain handler's thread has worked, if that is measured
         self.bound: dict[str, Any] | None = None  # fields of its log lines
         self.lines: Any = None  # log lines that are kept until it is known how it ends
         self.span: Any = None  # its trace
+
+    def bind(self, fields: Mapping[str, object]) -> None:
+        """Add fields to those that all further lines of the call carry; the same name again takes
+        the place of the first. Called from any thread. A dictionary that is bound does not change
+        any more, so lines that are being written need no lock.
+        """
+        plain = plain_fields(fields)
+        with _binding.lock:
+            self.bound = {**(self.bound or {}), **plain}
+
+
+class _Binding:
+    """The lock of `bind`."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+_binding = _Binding()
+
+
+def begin_anew() -> None:
+    """Let nobody hold a lock here. Called in a process that was just forked."""
+    _binding.lock = threading.Lock()

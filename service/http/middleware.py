@@ -78,10 +78,13 @@ def framed(
                 observe(context, record)
         response = await handler(request)
         logs.end(request_id)
-        if observers.ended and operation is protocol.INVOKE:
+        if operation is protocol.INVOKE:
             record.ended = time.monotonic()
             for observe in observers.ended:
                 observe(context, record)
+            if record.ended - arrived >= observers.slow_after:
+                for observe in observers.slow:
+                    observe(context, record)
         line = protocol.end_line(operation, request_id, failed=response.status != 200)
         logs.marker(line, gather=crowded)
         return _identified(response, request_id)
@@ -174,10 +177,10 @@ def report(error: ServiceError) -> None:
     if isinstance(error, HandlerFailed):
         # Our log shows the story alone; a handler of the user's gets the exception itself.
         _log.error("%s", tracebacks.story(error.failure), exc_info=error.failure)
-    elif isinstance(error, ClientGone):
-        _log.info("%s: %s", error.code, error)
     else:
-        _log.warning("%s: %s", error.code, error)
+        level = logging.INFO if isinstance(error, ClientGone) else logging.WARNING
+        said = (error.code, str(error))
+        _log.log(level, "%s: %s", *said, extra={"failure": said})
 
 
 def is_unknown_expectation(expected: str | None) -> bool:

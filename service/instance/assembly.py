@@ -17,6 +17,9 @@ from ..calls.threads import ThreadPool
 from ..calls.variables import Inherited
 from ..calls.watchdog import Watchdog
 from ..context.call import Platform
+from ..logs.below import BelowLevel
+from ..logs.call_line import CallLines
+from ..logs.kept import KeptRoom
 from ..logs.lines import NOWHERE
 from ..logs.log import Logs
 from ..settings.table import Settings
@@ -71,9 +74,31 @@ def assemble(settings: Settings, platform: Platform, handlers: Handlers, logs: L
         inherited=inherited,
         lifecycle=lifecycle,
         watchdog=_watchdog(settings, lifecycle, logs),
-        observers=Observers(),
+        observers=_observers(settings, logs),
         started=time.monotonic(),
     )
+
+
+def _observers(settings: Settings, logs: Logs) -> Observers:
+    """Return who is told of calls, as the settings of the log ask for it."""
+    observers = Observers()
+    if settings.log_buffer or settings.debug_sample:
+        room = KeptRoom(settings.log_buffer_call, settings.log_buffer_total)
+        below = BelowLevel(
+            logs,
+            room if settings.log_buffer else None,
+            settings.slow_after,
+            settings.debug_sample,
+        )
+        observers.begun += (below.begun,)
+        observers.ended += (below.ended,)
+    lines = CallLines(logs, settings.slow_after)
+    if settings.log_calls == "all":
+        observers.ended += (lines.ended,)
+    elif settings.log_calls == "slow":
+        observers.slow_after, observers.slow = settings.slow_after, (lines.ended,)
+    observers.measure_cpu = settings.log_calls != "off"
+    return observers
 
 
 def _watchdog(settings: Settings, lifecycle: Lifecycle, logs: Logs) -> Watchdog:

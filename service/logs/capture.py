@@ -11,8 +11,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from ..context.call import RUNNING
-from ..protocol import SERVICE_LOGGER
 from .log import Logs
+from .records import PLAIN_FORM, told_by
 
 
 class Route(io.TextIOBase):
@@ -121,21 +121,25 @@ class RouteRecords(logging.Handler):
     def __init__(self, logs: Logs) -> None:
         super().__init__()
         self._logs = logs
-        self.setFormatter(logging.Formatter("%(message)s"))
+        self.setFormatter(PLAIN_FORM)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record. A record that cannot be formatted is a line that says so, never an
         error of the call.
         """
-        try:
-            # Ours say all of it themselves: an exception comes along for others' handlers.
-            own = record.name == SERVICE_LOGGER
-            message = record.getMessage() if own else self.format(record)
-        except Exception as reason:
-            message = (
-                f"a log record of {record.pathname}:{record.lineno} cannot be formatted: {reason!r}"
-            )
-        self._logs.line(record.levelname, message)
+        level, message, details = told_by(record, self.formatter)
+        self._logs.line(level, message, details=details)
+
+    def keep(self, record: logging.LogRecord) -> None:
+        """Take a record that is below the log's level: keep it with its call, write it or drop it,
+        as is wanted of that call.
+        """
+        context = RUNNING.get(None)
+        kept = context._record.lines if context is not None and context._record else None
+        if kept is not None and kept.wanted is not False and self.filter(record):
+            level, message, details = told_by(record, self.formatter)
+            if line := kept.add(self._logs.formed(context, level, message, details)):
+                self._logs.pipe.write(line)
 
 
 class Kept(logging.Logger):
@@ -163,8 +167,10 @@ class KeptService(Kept):
         return level >= self.level
 
     def makeRecord(self, *arguments: Any, **_more: Any) -> logging.LogRecord:
-        """Make a plain record."""
-        return logging.LogRecord(*arguments[:8])
+        """Make a plain record, with the fields that the service has given it."""
+        record = logging.LogRecord(*arguments[:8])
+        record.__dict__.update(arguments[8] or {} if len(arguments) > 8 else {})
+        return record
 
     def handle(self, record: logging.LogRecord) -> None:
         """Write the record, and show it to handlers that the user has added."""

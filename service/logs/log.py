@@ -1,5 +1,5 @@
 """Whose log lines they are: routes from `logging`, `print` and `stderr` into one pipe, each line
-with its request id.
+with its request id and the fields of its call.
 """
 
 from __future__ import annotations
@@ -7,10 +7,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 from weakref import WeakSet
 
-from ..context.call import RUNNING
+from ..context import record
+from ..context.call import RUNNING, Context
 from ..protocol import MAX_LOG_LINE, SERVICE_LOGGER
+from .details import PLAIN, Details
 from .gathering import GatheringPipe
 from .lines import FORMATS, NOWHERE
 
@@ -20,6 +24,9 @@ FUNCTIONS = "fc"
 MAX_OPEN = 500
 """Lines without an end that are kept: one for each thread of a call that writes."""
 
+PRINTED = {label: Details(label.lower()) for label in ("STDOUT", "STDERR")}
+"""What a line has beside its text that was written to a standard stream."""
+
 _log = logging.getLogger(SERVICE_LOGGER)
 
 
@@ -28,8 +35,13 @@ class Logs:
 
     def __init__(self, pipe: GatheringPipe, log_format: str = "text") -> None:
         self.pipe = pipe
+        self.is_json = log_format == "json"
+        self.ids_of_span: Callable[[Any], Mapping[str, str]] = _no_ids
+        """Returns `traceId` and `spanId` for lines of a call, of what `CallRecord.span` holds.
+        Whoever puts something there puts a function here.
+        """
         self._format = pipe.form = FORMATS[log_format]
-        self._open: dict[tuple[str, str, int], str] = {}
+        self._open: dict[tuple[Context | None, str, int], str] = {}
         self._is_copy = False  # in a process that a handler has forked
         _ALL.add(self)
 
@@ -42,31 +54,61 @@ class Logs:
         else:
             self.pipe.write(b"%b\n" % line.encode())
 
-    def line(self, level: str, message: str, request_id: str | None = None) -> None:
+    def banner(self, lines: Iterable[str]) -> None:
+        """Write what the start says: as it is in text, as lines of the service in JSON."""
+        for line in lines:
+            if self.is_json:
+                self.line("INFO", line.strip())
+            else:
+                self.marker(line)
+
+    def line(
+        self, level: str, message: str, request_id: str | None = None, details: Details = PLAIN
+    ) -> None:
         """Write `message` for the call that runs here, or for `request_id`."""
-        self.pipe.write(self._format(request_id or _running(), level, message))
+        context = RUNNING.get(None)
+        if request_id is not None and (context is None or context.request_id != request_id):
+            self.pipe.write(self._format(request_id, level, message, details))
+        else:
+            self.pipe.write(self.formed(context, level, message, details))
+
+    def formed(self, context: Context | None, level: str, message: str, details: Details) -> bytes:
+        """Return a message as the line or the lines of a call, or of no call."""
+        if context is None:
+            return self._format(NOWHERE, level, message, details)
+        noted = context._record
+        if noted is not None:
+            if noted.bound:
+                details = details._replace(bound=noted.bound)
+            if noted.span is not None:
+                details = details._replace(ids=self.ids_of_span(noted.span))
+        return self._format(context.request_id, level, message, details)
 
     def part(self, level: str, text: str) -> None:
         """Take text that may end in the middle of a line; write the lines that are complete."""
-        key = (_running(), level, threading.get_ident())
+        context = RUNNING.get(None)
+        key = (context, level, threading.get_ident())
         text = self._open.pop(key, "") + text
         whole, newline, rest = text.rpartition("\n")
         if newline:
-            self.line(level, whole, key[0])
+            self._printed(context, level, whole)
         if len(rest) > MAX_LOG_LINE:
-            self.line(level, rest, key[0])
+            self._printed(context, level, rest)
         elif rest:
             self._open[key] = rest
             if len(self._open) > MAX_OPEN:  # of calls that were over when it was written
                 oldest = next(iter(self._open))
-                self.line(oldest[1], self._open.pop(oldest), oldest[0])
+                self._printed(oldest[0], oldest[1], self._open.pop(oldest))
+
+    def _printed(self, context: Context | None, level: str, text: str) -> None:
+        self.pipe.write(self.formed(context, level, text, PRINTED.get(level, PLAIN)))
 
     def end(self, request_id: str) -> None:
         """Write what the call left without a line end, so that its End line is its last."""
         if self._open:
-            for key in [key for key in tuple(self._open) if key[0] == request_id]:
+            for key in [key for key in tuple(self._open) if _id_of(key[0]) == request_id]:
                 if rest := self._open.pop(key, ""):
-                    self.line(key[1], rest, request_id)
+                    self._printed(key[0], key[1], rest)
 
     def begin_anew(self) -> None:
         """Leave to the process that this one was forked from what is its to write."""
@@ -81,14 +123,17 @@ class Logs:
 
     def close(self, seconds: float = 1.0) -> None:
         """Write all that is left, waiting up to `seconds` for the reader."""
-        for request_id in {key[0] for key in tuple(self._open)}:
+        for request_id in {_id_of(key[0]) for key in tuple(self._open)}:
             self.end(request_id)
         self.pipe.flush(seconds)
 
 
-def _running() -> str:
-    context = RUNNING.get(None)
+def _id_of(context: Context | None) -> str:
     return NOWHERE if context is None else context.request_id
+
+
+def _no_ids(_span: Any) -> Mapping[str, str]:
+    return {}
 
 
 _ALL: WeakSet[Logs] = WeakSet()
@@ -96,6 +141,7 @@ _ALL: WeakSet[Logs] = WeakSet()
 
 def begin_anew() -> None:
     """Let every log begin anew. Called in a process that was just forked."""
+    record.begin_anew()
     for logs in tuple(_ALL):
         logs.begin_anew()
 

@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import cache
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 from ..calls.left_behind import function_tasks
 from ..calls.threads import giving_loops, mark_copies
 from ..errors import StartError
-from ..logs import capture
+from ..logs import below, capture
 from ..logs.attribution import leave_call_in_pools, starting, submitting
 from ..logs.log import FUNCTIONS, Logs, begin_anew
 from ..protocol import SERVICE_LOGGER
@@ -31,11 +31,16 @@ from .signals import SIGNALS
 
 Undo = Callable[[], None]
 
+LoggerLevels = Iterable[tuple[str, str]]
+"""Levels of single loggers, by their names."""
+
 _THREADS = (_thread.allocate_lock, _thread.get_ident)
 """What threads are made of. A debugger may patch the start of one, and not these."""
 
 
-def install(logs: Logs, level: str) -> Undo:
+def install(
+    logs: Logs, level: str, levels: LoggerLevels = (), *, lets_all_through: bool = False
+) -> Undo:
     """Change what a function's code uses, so that each call keeps to itself; return what undoes it.
 
     Output and log records go to `logs`; threads and jobs of executors belong to the call that
@@ -44,7 +49,7 @@ def install(logs: Logs, level: str) -> Undo:
     cannot be undone.
     """
     changes = ExitStack()
-    changes.callback(route(logs, level))
+    changes.callback(route(logs, level, levels, lets_all_through=lets_all_through))
     executor = concurrent.futures.ThreadPoolExecutor
     _replace(changes, threading.Thread, "start", starting(threading.Thread.start))
     _replace(changes, executor, "submit", submitting(executor.submit))
@@ -67,8 +72,14 @@ def heed_stops() -> None:
     SIGNALS.heed()
 
 
-def route(logs: Logs, level: str) -> Undo:
-    """Route `logging`, `sys.stdout` and `sys.stderr` to `logs`; return what undoes it."""
+def route(
+    logs: Logs, level: str, levels: LoggerLevels = (), *, lets_all_through: bool = False
+) -> Undo:
+    """Route `logging`, `sys.stdout` and `sys.stderr` to `logs`; return what undoes it.
+
+    With `lets_all_through` records from DEBUG up are made also if they are below the level, and
+    come to our own handler alone, which knows which of them are wanted.
+    """
     heed_forks()
     changes = ExitStack()
     for name, label in (("stdout", "STDOUT"), ("stderr", "STDERR")):
@@ -80,6 +91,15 @@ def route(logs: Logs, level: str) -> Undo:
         changes.callback(logger.handlers.__setitem__, slice(None), before[0])
         logger.handlers[:] = [capture.RouteRecords(logs)]
         logger.setLevel(level)
+    if lets_all_through and root.level > logging.DEBUG:
+        handler: Any = root.handlers[0]
+        shielded = below.shielding(logging.Logger.callHandlers, handler, root.level)
+        _replace(changes, logging.Logger, "callHandlers", shielded)
+        root.setLevel(logging.DEBUG)
+    for name, its_level in levels:
+        single = logging.getLogger(name)
+        changes.callback(single.setLevel, single.level)
+        single.setLevel(its_level)
     _replace(changes, logging.getLogger(FUNCTIONS), "__class__", capture.Kept)
     _replace(changes, service, "__class__", capture.KeptService)
     return changes.close

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+KIB = 1024
 MIB = 1024**2
 GIB = 1024 * MIB
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1024, "mib": MIB, "gib": GIB}
 SIZE = re.compile(r"([0-9]{1,18}) ?([kmg]i?b|)", re.IGNORECASE)
 SETTING_NAME = re.compile(r"[^\s:]+[.:][^\s:]+")
 HOST_PATTERN = re.compile(r"\[[0-9a-fA-F:.%\w]+\]|[^\s/\[\]*]+")
+LOGGER_NAME = re.compile(r"[^\s=,]+")
 NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
@@ -124,6 +126,45 @@ def seconds(low: float, high: float, *, optional: bool = False) -> Kind:
 
     allowed = f"{low:g}-{high:g} seconds" + (" or none" if optional else "")
     return Kind("SECONDS", allowed, read, words=("none",) if optional else ())
+
+
+def share() -> Kind:
+    """Return a part of the whole, from 0 to 1."""
+
+    def read(value: object) -> float:
+        return float(within(value, (int, float), 0, 1))
+
+    return Kind("SHARE", "0-1", read)
+
+
+def levels(*words: str) -> Kind:
+    """Return a level for each of some loggers: a table, or text as flags and variables have it."""
+    level = choice(*words).read
+
+    def read(value: object) -> tuple[tuple[str, str], ...]:
+        if isinstance(value, str):
+            parts = [] if value.strip().casefold() in ("", "none") else value.split(",")
+            pairs = [part.partition("=")[::2] for part in parts]
+        elif isinstance(value, Mapping):
+            pairs = list(value.items())
+        else:
+            raise ValueError
+        found = {logger.strip(): level(_stripped(word)) for logger, word in pairs}
+        if not all(map(LOGGER_NAME.fullmatch, found)) or "root" in found:
+            raise ValueError  # the root logger's is `log_level`
+        return tuple(found.items())
+
+    allowed = f"NAME=LEVEL,NAME=LEVEL or a table, with {', '.join(words)}; or none"
+    return Kind("NAME=LEVEL,...", allowed, read, levels_text, words=("none",))
+
+
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+def levels_text(value: Any) -> str:
+    """Return levels as they are typed in a flag."""
+    return ",".join(f"{logger}={level}" for logger, level in value) or "none"
 
 
 def size(high: int) -> Kind:

@@ -7,7 +7,21 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from .exporters import Exporters
-from .kinds import GIB, MIB, ON, choice, folder, host, name, seconds, size, whole
+from .kinds import (
+    GIB,
+    KIB,
+    MIB,
+    ON,
+    choice,
+    folder,
+    host,
+    levels,
+    name,
+    seconds,
+    share,
+    size,
+    whole,
+)
 from .rows import Row, row
 
 BUDGET = "half of FC_FUNCTION_MEMORY_SIZE (of 512 MB when unknown), at least max_body"
@@ -20,8 +34,10 @@ DOTTED = name()
 HOOK = name("none")
 HOST = host()
 FOLDER = folder()
-LEVEL = choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LEVEL = choice(*LEVELS)
 FORMAT = choice("text", "json")
+CALLS = choice("off", "slow", "all")
 LEFT = choice("wait", "warn", "cancel")
 LOOP = choice("auto", "asyncio", "uvloop")
 DAY = seconds(0.1, 86_400)
@@ -94,6 +110,21 @@ class Settings:
     )
     log_level: str = row(LOGS, "INFO", LEVEL, "the least severe line that is written")
     log_format: Literal["text", "json"] = row(LOGS, "text", FORMAT, "the form of a line")
+    log_levels: tuple[tuple[str, str], ...] = row(
+        LOGS, (), levels(*LEVELS), "the least severe line of single loggers, httpx=WARNING"
+    )
+    log_calls: Literal["off", "slow", "all"] = row(
+        LOGS, "slow", CALLS, "the calls that a line sums up when they end"
+    )
+    slow_after: float = row(LOGS, 1.0, DAY_OR_ZERO, "a call that takes so long is slow")
+    log_buffer: bool = row(
+        LOGS, False, ON, "keep a call's lines below log_level, write them if it fails or is slow"
+    )
+    log_buffer_call: int = row(LOGS, 64 * KIB, size(GIB), "lines kept of one call, the last ones")
+    log_buffer_total: int = row(LOGS, 8 * MIB, size(GIB), "lines kept of all calls together")
+    debug_sample: float = row(
+        LOGS, 0.0, share(), "write the lines below log_level of such a share of the calls"
+    )
     error_trace: bool = row(LOGS, False, ON, "send a failed call's stack trace to its caller")
     otel: bool = row(
         TRACES, False, ON, "send spans, metrics and log records by OpenTelemetry", OTEL

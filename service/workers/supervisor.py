@@ -181,9 +181,11 @@ class Supervisor:
         match action:
             case Say(level, text):
                 getattr(_log, level)("%s", text)
-            case Announce(lines):
-                for line in lines:
-                    self._logs.marker(line)
+            case Announce((inited, *banner)):
+                self._logs.marker(inited)
+                self._logs.banner(banner)
+            case Announce():
+                raise AssertionError("there is a line that marks the start")
             case Send(pid, number):
                 os.kill(pid, number)
             case StopWorkers():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -17,3 +18,12 @@ def pipe() -> Iterator[Pipe]:
     made = Pipe(capacity=2000, size=4096)
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def enabled() -> Iterator[None]:
+    """No configuration of a test disables a logger of the next one."""
+    yield
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False

@@ -34,7 +34,12 @@ def test_a_json_line_has_the_same_parts() -> None:
     line = json_lines("r1", "INFO", "one\ntwo \udc9b")
     value = json.loads(line)
     assert value.pop("time").endswith("Z")
-    assert value == {"level": "INFO", "requestId": "r1", "message": "one\\ntwo \\udc9b"}
+    assert value == {
+        "level": "INFO",
+        "logger": "fc_event_service",
+        "requestId": "r1",
+        "message": "one\\ntwo \\udc9b",
+    }
     assert json.loads(json_lines("r1", "INFO", "one\ntwo"))["message"] == "one\ntwo"
 
 

@@ -67,6 +67,20 @@ def test_what_is_changed_is_given_back() -> None:
     assert all(then != now for then, now in zip(before, meanwhile, strict=True))
 
 
+def test_single_loggers_have_levels_of_their_own() -> None:
+    """As long as a function is served; they are no less quiet than they are told to be."""
+    pipe, quiet, loud = Pipe(), logging.getLogger("quiet.one"), logging.getLogger("loud.one")
+    levels = [("quiet", "WARNING"), ("loud", "DEBUG")]
+    undo = install(Logs(pipe.log), "INFO", levels, lets_all_through=True)
+    for logger in (quiet, loud):
+        logger.info("info")
+        logger.debug("debug")
+    undo()
+    assert untimed(pipe.lines()) == ["- [INFO] info", "- [DEBUG] debug"]
+    pipe.close()
+    assert logging.getLogger("quiet").level == logging.getLogger("loud").level == 0
+
+
 def test_a_stop_that_python_drops_is_raised_again() -> None:
     """From the first moment in which stops are heeded, without a word on stderr: also in a worker
     that has not begun to route its output.

@@ -414,6 +414,41 @@ class TestValues:
         flags: dict[str, Any] = {name: text}
         assert refusal(desk, **flags).endswith(f"; did you mean {meant}?")
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'log_levels = {httpx = "WARNING", "a.b" = "debug"}',
+            '[log_levels]\nhttpx = "warning"\n"a.b" = "DEBUG"',
+            'log_levels = "httpx=WARNING, a.b = DEBUG"',
+        ],
+        ids=["table", "section", "text"],
+    )
+    def test_levels_of_loggers_are_a_table_or_text(self, desk: Path, text: str) -> None:
+        """In a file; a flag and the environment take the text."""
+        levels = (("httpx", "WARNING"), ("a.b", "DEBUG"))
+        write(desk, text)
+        assert read(desk)[0].log_levels == levels
+        written = "httpx=WARNING,a.b=DEBUG"
+        assert ROWS["log_levels"].kind.write(levels) == written
+        assert read(desk, log_levels=written)[0].log_levels == levels
+        assert read(desk, {"SERVICE_LOG_LEVELS": written})[0].log_levels == levels
+        assert read(desk, log_levels="none")[0].log_levels == ()
+
+    @pytest.mark.parametrize(
+        "text", ["httpx", "httpx=", "=INFO", "httpx=LOUD", "root=INFO", "a b=INFO", "a=INFO,,"]
+    )
+    def test_a_level_that_is_none_is_told(self, desk: Path, text: str) -> None:
+        """And a logger that is none: the root logger has `log_level`."""
+        message = refusal(desk, log_levels=text)
+        assert message.startswith("flag --log-levels: log_levels = ")
+        assert f"allowed: {ROWS['log_levels'].kind.allowed}" in message
+
+    def test_a_share_is_from_nothing_to_all(self, desk: Path) -> None:
+        """0.01 is one in a hundred; more than all is refused."""
+        assert read(desk, debug_sample="0.01")[0].debug_sample == 0.01
+        assert read(desk, debug_sample="1")[0].debug_sample == 1.0
+        assert refusal(desk, debug_sample="2").endswith("allowed: 0-1")
+
     def test_budget_holds_one_body(self, desk: Path) -> None:
         """A budget that is smaller than one body is refused, naming both sources."""
         write(desk, 'body_budget = "1MiB"')
