@@ -4,7 +4,6 @@ where its API answers.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
@@ -34,8 +33,9 @@ class Account:
 
     def issue(self) -> IssuedKeys:
         """Return credentials that were never given before."""
-        key_id = TEMPORARY + secrets.token_hex(8)
-        return IssuedKeys(key_id, self._secret(key_id), f"DESK{secrets.token_hex(25)}")
+        drawn = secrets.token_hex(33)
+        key_id = TEMPORARY + drawn[:16]
+        return IssuedKeys(key_id, self._secret(key_id), f"DESK{drawn[16:]}")
 
     def secret_of(self, key_id: str) -> str | None:
         """Return the secret of a key that a function was given, None for any other id."""
@@ -43,4 +43,4 @@ class Account:
 
     def _secret(self, key_id: str) -> str:
         # Derived, so that nothing is kept of the keys of a million calls.
-        return hmac.new(self._seed, key_id.encode(), hashlib.sha256).hexdigest()[:30]
+        return hmac.digest(self._seed, key_id.encode(), "sha256").hex()[:30]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from multidict import CIMultiDictProxy
@@ -23,6 +24,8 @@ class Hosts:
 
     def __init__(self, named: Iterable[str] = ()) -> None:
         self._named = frozenset(name.lower() for name in named if name)
+        # Nearly all requests name the same host, on the same address.
+        self._is_own = lru_cache(maxsize=64)(self._judge)
 
     def check(self, headers: CIMultiDictProxy[str], arrived: str) -> None:
         """Raise PlatformError 403 `AccessDenied` for a request that a web page may have made;
@@ -30,7 +33,7 @@ class Hosts:
         """
         hosts, origins = headers.getall("Host", []), headers.getall("Origin", [])
         site = headers.get("Sec-Fetch-Site", "none")
-        if len(hosts) != 1 or not self._is_own(_name_of(hosts[0]), arrived):
+        if len(hosts) != 1 or not self._is_own(hosts[0], arrived):
             told = f"the host {hosts[0][:200]!r}" if hosts else "a request without a host"
             raise _denied(f"{told} is not this emulator's; --allow-host NAME names another one")
         if any(origin != f"http://{hosts[0]}" for origin in origins):
@@ -38,7 +41,8 @@ class Hosts:
         if site not in ("none", "same-origin"):
             raise _denied("a web page of another origin may not call functions")
 
-    def _is_own(self, name: str, arrived: str) -> bool:
+    def _judge(self, host: str, arrived: str) -> bool:
+        name = _name_of(host)
         if name == "localhost" or name.endswith(".localhost") or name in self._named:
             return True
         address = _address(name)

@@ -23,7 +23,11 @@ MAX_DELAY = 3600
 
 def function_of(request: web.Request) -> DeployedFunction:
     """Return the function that is asked for; a file has no versions and no aliases."""
-    name = request.match_info["name"]
+    return function_named(request, request.match_info["name"])
+
+
+def function_named(request: web.Request, name: str) -> DeployedFunction:
+    """Return a function of the file, as `function_of` does."""
     function = request.app[PLATFORM].functions.get(name)
     if function is None:
         raise PlatformError(404, "FunctionNotFound", f"function '{name}' does not exist")
@@ -41,6 +45,18 @@ async def body_of(request: web.Request, limit: int) -> bytes:
     """Return the body; one over `limit` bytes is refused as soon as that is known."""
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
+    if request.content.is_eof():  # as nearly all are, it is here whole
+        body = request.content.read_nowait()
+        if len(body) > limit:
+            raise _too_large(limit)
+    else:
+        body = await _gathered(request, limit)
+    if (content_hash := request.get(SIGNED_HASH)) is not None:
+        check_body(body, content_hash)
+    return body
+
+
+async def _gathered(request: web.Request, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.content.iter_any():
@@ -48,10 +64,7 @@ async def body_of(request: web.Request, limit: int) -> bytes:
         if size > limit:
             raise _too_large(limit)
         chunks.append(chunk)
-    body = b"".join(chunks)
-    if (content_hash := request.get(SIGNED_HASH)) is not None:
-        check_body(body, content_hash)
-    return body
+    return b"".join(chunks)
 
 
 def _too_large(limit: int) -> PlatformError:

@@ -7,7 +7,9 @@ from __future__ import annotations
 import base64
 import logging
 import math
+import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -21,7 +23,7 @@ from ..queue.dispatcher import EVENT_LIMIT
 from ..texts import readable
 from . import functions, tasks
 from .platform import ID, PLATFORM, SIGNED_HASH, EmulatedPlatform
-from .requests import body_of, choice_of, delay_of, function_of, json_answer
+from .requests import body_of, choice_of, delay_of, function_named, json_answer
 from .signature import Head
 
 VERSION = "/2023-03-30"
@@ -55,6 +57,8 @@ class _Plain(logging.LoggerAdapter[logging.Logger]):
             super().exception(msg, *args, **fields)
 
 
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+
 ApiHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -62,6 +66,9 @@ def create_api(platform: EmulatedPlatform) -> web.Application:
     """Return the application."""
     app = web.Application(middlewares=[reported_to_client])
     app[PLATFORM] = platform
+    for name in filter(_PLAIN.fullmatch, platform.functions):
+        # A path without a pattern is found at once.
+        app.router.add_post(f"{VERSION}/functions/{name}/invocations", partial(_invoke, name))
     for method, path, handler in ROUTES:
         app.router.add_route(method, f"{VERSION}/{path}", handler)
     return app
@@ -123,7 +130,11 @@ def admit(request: web.Request) -> None:
 
 async def invoke_function(request: web.Request) -> web.Response:
     """InvokeFunction: 200 with the function's answer, or 202 once the call is in the queue."""
-    function = function_of(request)
+    return await _invoke(request.match_info["name"], request)
+
+
+async def _invoke(name: str, request: web.Request) -> web.Response:
+    function = function_named(request, name)
     kind = choice_of(request, "x-fc-invocation-type", ("Sync", "Async"))
     log_type = choice_of(request, "x-fc-log-type", ("None", "Tail"))
     request_id = request[ID]
@@ -146,6 +157,7 @@ def _answer(outcome: Outcome) -> web.Response:
     `x-fc-code-checksum` is missing: it is the CRC-64 of the package that a deployment makes.
     """
     headers = {
+        "Content-Type": "application/octet-stream",
         "x-fc-instance-id": outcome.instance_id,
         "x-fc-invocation-duration": str(math.ceil(outcome.duration * 1000)),
         "x-fc-invocation-service-version": "LATEST",
@@ -155,7 +167,7 @@ def _answer(outcome: Outcome) -> web.Response:
         headers["x-fc-error-type"] = outcome.error_type
     if outcome.log is not None:
         headers["x-fc-log-result"] = base64.b64encode(outcome.log).decode()
-    return web.Response(body=outcome.body, headers=headers, content_type="application/octet-stream")
+    return web.Response(body=outcome.body, headers=headers)
 
 
 def _not_played(request: web.Request, error: web.HTTPException) -> PlatformError:

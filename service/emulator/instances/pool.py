@@ -21,11 +21,13 @@ import asyncio
 import itertools
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .. import failures
 from ..account import Account
@@ -38,6 +40,9 @@ from .instance import Conditions, Instance
 from .private import base, may_mount
 from .reaper import Reaper
 from .watch import InstanceWatch
+
+_AT_ONCE: Any = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+"""The event is sent before the loop turns, where Python can start a task so."""
 
 FIRST_RESTART_DELAY, LAST_DELAY = 1.0, 60.0
 """Seconds until a provisioned instance that did not start is tried again, at first and at last."""
@@ -184,7 +189,9 @@ class InstancePool:
             self._leave()
             raise
         began = time.monotonic()
-        task = asyncio.create_task(instance.calls.invoke(call, cold=cold))
+        task = asyncio.Task(
+            instance.calls.invoke(call, cold=cold), loop=asyncio.get_running_loop(), **_AT_ONCE
+        )
         self._calls.add(task)
         task.add_done_callback(self._on_done)
         try:

@@ -64,6 +64,31 @@ async def test_a_line_that_names_a_call_in_flight_is_that_calls(
     assert lines == list(zip(text, [other, "", "", one], strict=True))
 
 
+@pytest.mark.parametrize(
+    ("form", "named"),
+    [
+        ("[{}]", True),
+        ("id={},é", True),
+        ("--{}--", True),
+        ("-{} -", True),
+        ("{}", True),
+        ("{}x", False),
+        ("x-{}", False),
+    ],
+)
+async def test_an_id_is_a_whole_word(
+    output: Output, lines: Lines, form: str, *, named: bool
+) -> None:
+    """Signs around a request id leave it what it is; letters and what a hyphen joins do not."""
+    one = new_request_id()
+    output.begin(one)
+    output.begin(new_request_id())
+    text = form.format(one)
+    os.write(output.writer, f"{text}\n".encode())
+    output.catch_up()
+    assert lines == [(text, one if named else "")]
+
+
 async def test_a_line_is_the_only_calls_that_is_in_flight(output: Output, lines: Lines) -> None:
     """With one call in flight every line is its own; what came before and comes after is not."""
     os.write(output.writer, b"before\n")
