@@ -179,8 +179,10 @@ class ThreadPool:
             if self._main and threading.get_ident() == self._main:
                 self._bell.let_signals_ring()  # each time: a function may have set another one
             self._bell.wait()
-            with suppress(IndexError):  # rung once more, after a signal's handler raised
+            try:
                 return self._jobs.popleft()
+            except IndexError:  # rung once more, after a signal's handler raised
+                continue
 
     def _grow(self) -> None:
         name = f"{self._name}-{self.threads + 1}"
