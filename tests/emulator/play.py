@@ -6,8 +6,8 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from service.emulator.calls import Invocation, Outcome
 from service.emulator.instances.faults import Faults
 from service.emulator.instances.instance import Instance
 from service.emulator.instances.pool import InstancePool, Options
+from service.emulator.instances.ports import another_port
 from service.emulator.instances.proc import process_table
 from service.emulator.log import Log
 from service.emulator.spec.model import DeployedFunction
@@ -26,10 +27,12 @@ WITHIN = 60.0
 
 
 def free_port() -> int:
-    """A port on which nothing listens now."""
-    with socket.socket() as trial:
-        trial.bind(("0.0.0.0", 0))
-        return int(trial.getsockname()[1])
+    """A port on which nothing listens now, and that the system gives to nobody by itself."""
+    for _ in range(100):
+        with socket.socket() as trial, suppress(OSError):
+            trial.bind(("0.0.0.0", number := another_port()))
+            return number
+    raise AssertionError("no port is free")
 
 
 def function(program: str = "bare.py", *arguments: str, **changes: Any) -> DeployedFunction:
@@ -132,6 +135,12 @@ async def playing(played: DeployedFunction | None = None, **options: Any) -> Asy
         async with asyncio.timeout(WITHIN):
             await play.pool.stop()
         assert left_of(play.pool) == []
+
+
+def limit(instance: Instance, seconds: float) -> None:
+    """Give the calls that an instance gets from now on so much time."""
+    calls = instance.calls
+    calls._function = replace(calls._function, timeout=seconds)
 
 
 def left_of(pool: InstancePool) -> list[int]:

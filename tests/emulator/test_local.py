@@ -215,16 +215,20 @@ async def test_a_thousand_calls_at_once_find_three_instances() -> None:
     assert not pids & set(process_table())
 
 
-async def test_a_stop_loses_a_call_of_the_flask_sample_and_none_of_ours() -> None:
+async def test_a_stop_loses_a_call_of_the_flask_sample_and_none_of_ours(tmp_path: Path) -> None:
     """SIGTERM ends the sample in the middle of a call; our service answers first."""
     flask = program("flask", "flask_sample.py", "{port}", instanceConcurrency=2)
-    async with played(ours(), flask, stop_grace=5.0) as (fc, entries):
+    async with played(ours(), flask, stop_grace=WITHIN, private_tmp=False) as (fc, entries):
         await fc.invoke("ours", b"warm")
         await fc.invoke("flask", b"warm")
+        done = tmp_path / "done"
+        events = {"ours": f"until {done}", "flask": "sleep 1000"}
         calls = {
-            name: asyncio.ensure_future(fc.invoke(name, b"sleep 0.5")) for name in ("ours", "flask")
+            name: asyncio.ensure_future(fc.invoke(name, event)) for name, event in events.items()
         }
         await entries.wait_for("FC Invoke Start", 4)
+        stopping = asyncio.create_task(entries.wait_for("SIGTERM: stopping"))
+        stopping.add_done_callback(lambda _: done.touch())
     assert (await calls["ours"]).error_type == ""
     with pytest.raises(PlatformError, match="Process exited unexpectedly"):
         await calls["flask"]
@@ -237,7 +241,6 @@ async def test_queued_calls_are_done_after_the_next_start(tmp_path: Path) -> Non
         tasks = [await fc.submit("ours", b"sleep 0.3") for _ in range(5)]
         await entries.wait_for("FC Invoke Start")
     async with played(ours(), state=state) as (fc, entries):
-        await entries.wait_for("Duration: ", 4)
 
         def left() -> list[AsyncTask | None]:
             found = (fc.task("ours", task.id) for task in tasks)

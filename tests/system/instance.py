@@ -218,6 +218,15 @@ class Instance(ServerProcess):
                     return
                 await asyncio.sleep(0.01)
 
+    async def has_taken(self, calls: int) -> None:
+        """Wait until so many calls have slots or wait for one."""
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            while True:
+                state = await self.state()
+                if state["running"] + state["queued"] == calls:
+                    return
+                await asyncio.sleep(0.01)
+
     async def is_listening(self) -> bool:
         """Say whether a connection is taken."""
         with suppress(ConnectionError):

@@ -88,7 +88,7 @@ async def test_a_stop_finds_each_call_where_it_is_and_loses_none(pairs: dict[str
             )
         for caller in holding:
             await caller.send(b"hold")
-        await server.running(15 + 25)
+        await server.has_taken(95)  # two workers need not have as many of them
         server.signal(signal.SIGTERM)
         await drains(server)
         for caller, data in rest.items():
@@ -316,7 +316,10 @@ async def test_an_initializer_that_comes_back_too_late_is_tried_again() -> None:
                 assert answer.json()["errorType"] == "InitializationError"
         tries = len(server.ledger.lines("initializing"))
         server.go()
-        assert (await server.ask(request(b"echo late"))).body == b"echo late"
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            while (late := await server.ask(request(b"echo late"))).body != b"echo late":
+                assert late.json()["errorType"] == "InitializationError"  # a machine may be busy
+                tries += 1
         assert (await server.ask(request(b"echo again"))).body == b"echo again"
         assert len(server.ledger.lines("initializing")) in (tries, tries + 1)
     assert server.ledger.runs().keys() & set(server.ledger.sent) == set()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import secrets
 import socket
 import sys
 from contextlib import closing
+from pathlib import Path
 
 INSTANCE_HOST = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """Where an instance is called. The platform calls it from outside, so a server that listens on
@@ -18,7 +20,13 @@ TAKEN = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL})
 """What the system says of a port that this instance cannot have, and another one could."""
 
 PORT_TRIES = 100
-"""Ports that are tried, of those that the system names as free."""
+"""Ports that are tried in place of one that is taken."""
+
+LOWEST = 20_000
+"""Below are the ports of well-known servers."""
+
+GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
+"""The ports that Linux gives to whoever asks for any, each connection to somewhere included."""
 
 
 class ClaimedPort:
@@ -55,10 +63,25 @@ def claim(wanted: int) -> ClaimedPort:
         except OSError as reason:
             if reason.errno not in TAKEN:
                 raise
-        with socket.socket() as trial:
-            trial.bind(("0.0.0.0", 0))
-            number = trial.getsockname()[1]
+        number = another_port()
     raise OSError(errno.EADDRINUSE, "no port is free")
+
+
+def another_port() -> int:
+    """Return a port that may be free.
+
+    If there are enough, it is one that the system gives to nobody by itself: until the instance
+    listens, which takes as long as its imports, a connection could be given the port.
+    """
+    try:
+        end = int(GIVEN.read_text().split()[0])
+    except OSError:  # not Linux
+        end = 0
+    if end >= LOWEST + 10 * PORT_TRIES:
+        return LOWEST + secrets.randbelow(end - LOWEST)
+    with socket.socket() as trial:
+        trial.bind(("0.0.0.0", 0))
+        return int(trial.getsockname()[1])
 
 
 async def is_open(number: int) -> bool:

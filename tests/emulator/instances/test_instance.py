@@ -24,9 +24,12 @@ from tests.emulator.play import (
     free_port,
     function,
     is_frozen,
+    limit,
     playing,
     runs,
 )
+from tests.emulator.standins import settled
+from tests.harness import least
 
 # --- what it is given
 
@@ -387,14 +390,14 @@ async def test_a_call_over_its_time_ends_its_instance_but_not_the_calls_beside_i
 ) -> None:
     """SIGTERM and no further call; what it has besides ends in its own time; then SIGKILL."""
     done = tmp_path / "done"
-    played = function(concurrency=10, timeout=1.5, environment={"DEAF": "yes"})
+    played = function(concurrency=10, environment={"DEAF": "yes"})
     async with playing(played, stop_grace=0.1) as play:
         await play.call()
-        hanging = play.begin("sleep 1000")
-        await asyncio.sleep(1.0)
         beside = play.begin(f"until {done}")
-        outcome = await hanging
-        assert json.loads(outcome.body) == {"errorMessage": "Function time out after 1.5 seconds"}
+        await settled()
+        limit(play.instance, 0.3)
+        outcome = await play.call("sleep 1000")
+        assert json.loads(outcome.body) == {"errorMessage": "Function time out after 0.3 seconds"}
         assert outcome.error_type == "UnhandledInvocationError"
         await play.log.wait_for("SIGTERM")
         done.touch()
@@ -421,9 +424,13 @@ async def test_an_idle_instance_is_frozen_and_thawed_by_the_next_call() -> None:
         pid = int((await play.call("pid")).body)
         assert play.instance.frozen
         await is_frozen(pid, child)
-        before = int((await play.call("ticks")).body)
-        await asyncio.sleep(0.5)
-        assert int((await play.call("ticks")).body) - before < 25
+
+        async def ticks() -> int:
+            before = int((await play.call("ticks")).body)
+            await asyncio.sleep(0.5)
+            return int((await play.call("ticks")).body) - before
+
+        assert await least(ticks, below=25) < 25
         assert len(play.instance.calls.connections.all) == 1
 
 
@@ -441,20 +448,29 @@ async def test_an_instance_is_not_frozen_while_a_call_is_in_it(tmp_path: Path) -
         await is_frozen(pid)
 
 
-async def test_a_server_that_closes_idle_connections_loses_a_call_after_a_freeze() -> None:
+async def test_a_server_that_closes_idle_connections_loses_a_call_after_a_freeze(
+    tmp_path: Path,
+) -> None:
     """Its timer is overdue before the event that thaws it is read; a POST is not sent again."""
-    async with playing(function("closes_idle.py")) as play:
+    overdue = tmp_path / "overdue"
+    async with playing(function("closes_idle.py", environment={"OVERDUE": str(overdue)})) as play:
         assert (await play.call()).body == b"ok"
-        await asyncio.sleep(0.3)
+        assert play.instance.frozen
+        overdue.touch()
         with pytest.raises(PlatformError, match="Process exited unexpectedly"):
             await play.call()
         assert (await play.call()).body == b"ok"
 
 
-async def test_a_server_that_closes_idle_connections_is_served_where_nothing_freezes() -> None:
+async def test_a_server_that_closes_idle_connections_is_served_where_nothing_freezes(
+    tmp_path: Path,
+) -> None:
     """A connection that is known to be closed is not used."""
-    async with playing(function("closes_idle.py", provisioned=1)) as play:
+    overdue = tmp_path / "overdue"
+    played = function("closes_idle.py", provisioned=1, environment={"OVERDUE": str(overdue)})
+    async with playing(played) as play:
         assert (await play.call()).body == b"ok"
+        overdue.touch()
         async with asyncio.timeout(WITHIN):
             while play.instance.calls.connections.all:  # noqa: ASYNC110 # the server's timer ends them
                 await asyncio.sleep(0.01)
@@ -607,13 +623,16 @@ async def test_an_instance_is_stopped_by_the_book() -> None:
 
 
 @pytest.mark.parametrize(
-    ("act", "line"),
-    [("fail no time", "no time"), ("sleep 1000", "PreStop had no answer within 0.3 seconds")],
+    ("act", "seconds", "line"),
+    [
+        ("fail no time", WITHIN, "no time"),
+        ("sleep 1000", 0.3, "PreStop had no answer within 0.3 seconds"),
+    ],
     ids=["fails", "takes too long"],
 )
-async def test_a_pre_stop_that_fails_holds_nothing_up(act: str, line: str) -> None:
+async def test_a_pre_stop_that_fails_holds_nothing_up(act: str, seconds: float, line: str) -> None:
     """The log says so, and the stop goes on."""
-    async with playing(function(pre_stop_timeout=0.3, environment={"PRE_STOP": act})) as play:
+    async with playing(function(pre_stop_timeout=seconds, environment={"PRE_STOP": act})) as play:
         await play.call()
     assert play.log.texts[-2:] == [line, "has ended with code 143"]
 
@@ -630,24 +649,30 @@ async def test_what_does_not_end_after_sigterm_is_killed() -> None:
     ]
 
 
-async def test_calls_in_flight_end_before_our_service_does_and_are_lost_with_flask() -> None:
+async def test_calls_in_flight_end_before_our_service_does_and_are_lost_with_flask(
+    tmp_path: Path,
+) -> None:
     """The Flask sample of the platform's documents ends at once on SIGTERM, in the middle of a
     call; our service finishes it.
     """
+    done = tmp_path / "done"
 
-    async def stopped(played: Any) -> list[Any]:
+    async def stopped(played: Any, event: str, said: str) -> Any:
         async with playing(played) as play:
             await play.call()
-            call = play.begin("sleep 0.3")
+            call = play.begin(event)
             await play.log.wait_for("FC Invoke Start", 2)
-        return [*await asyncio.gather(call, return_exceptions=True)]
+            lets_go = asyncio.create_task(play.log.wait_for(said))
+            lets_go.add_done_callback(lambda _: done.touch())
+        return (await asyncio.gather(call, lets_go, return_exceptions=True))[0]
 
     served = function(
         code=FUNCTIONS / "service", command=("python", "-m", "service"), concurrency=10
     )
-    [kept] = await stopped(served)
-    assert kept.body == b"sleep 0.3"
-    [lost] = await stopped(function("flask_sample.py", "own", concurrency=10))
+    kept = await stopped(served, f"until {done}", "SIGTERM: stopping")
+    assert kept.body == f"until {done}".encode()
+    flask = function("flask_sample.py", "own", concurrency=10)
+    lost = await stopped(flask, "sleep 1000", "has ended")
     assert isinstance(lost, PlatformError)
 
 

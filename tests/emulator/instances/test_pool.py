@@ -11,7 +11,16 @@ import pytest
 from service.emulator.calls import PlatformError
 from service.emulator.instances import pool as module
 from service.emulator.spec.model import HealthCheck
-from tests.emulator.play import FUNCTIONS, Play, function, is_frozen, playing
+from tests.emulator.play import (
+    FUNCTIONS,
+    WITHIN,
+    Play,
+    free_port,
+    function,
+    is_frozen,
+    limit,
+    playing,
+)
 
 
 def ours(**changes: Any) -> Any:
@@ -194,8 +203,9 @@ async def test_provisioned_instances_are_there_from_the_start_and_are_not_frozen
     async with playing(function(provisioned=2), idle_timeout=0.1) as play:
         assert [each.state for each in play.instances] == ["running", "running"]
         before = int((await play.call("ticks")).body)
-        await asyncio.sleep(0.3)
-        assert int((await play.call("ticks")).body) > before + 3
+        async with asyncio.timeout(WITHIN):
+            while int((await play.call("ticks")).body) < before + 30:  # noqa: ASYNC110 # time
+                await asyncio.sleep(0.1)
         assert not any(each.frozen for each in play.instances)
         assert not (await play.call()).cold
 
@@ -232,10 +242,11 @@ async def test_a_provisioned_instance_that_does_not_start_is_tried_again(
 
 async def test_a_server_with_a_port_of_its_own_can_be_replaced() -> None:
     """With one instance at most, the next one starts when the last one has let go of the port."""
-    played = function(concurrency=1, timeout=0.5)
-    flask = function("flask_sample.py", str(played.port), port=played.port, timeout=0.5)
+    port = free_port()
+    flask = function("flask_sample.py", str(port), port=port)
     async with playing(flask, max_instances=1) as play:
         assert (await play.call()).body == b"Hello, World!"
+        limit(play.instance, 0.3)
         assert (await play.call("sleep 1000")).error_type == "UnhandledInvocationError"
         assert (await play.call()).body == b"Hello, World!"
         assert play.pool.started == 2

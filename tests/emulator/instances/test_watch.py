@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from pathlib import Path
 
-from tests.emulator.play import function, is_frozen, playing, runs
+from tests.emulator.play import WITHIN, function, is_frozen, playing, runs
 
 
 async def test_an_instance_that_is_idle_for_long_is_stopped_by_the_book() -> None:
@@ -27,14 +29,18 @@ async def test_a_call_keeps_its_instance_however_long_it_takes() -> None:
         assert play.pool.started == 1
 
 
-async def test_processes_that_come_later_are_known_too() -> None:
+async def test_processes_that_come_later_are_known_too(tmp_path: Path) -> None:
     """In a call that runs for long, what is started is found: its memory counts."""
+    done = tmp_path / "done"
     async with playing(function(concurrency=2)) as play:
         child = int((await play.call("child session")).body)
-        call = play.begin("sleep 1.3")
-        await call
+        call = play.begin(f"until {done}")
         assert play.instance.processes is not None
-        assert child in play.instance.processes._members
+        async with asyncio.timeout(WITHIN):
+            while child not in play.instance.processes._members:  # noqa: ASYNC110 # by the watch
+                await asyncio.sleep(0.02)
+        done.touch()
+        await call
         await is_frozen(child)
         play.instance.thaw()
         await runs(child)
