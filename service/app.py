@@ -20,10 +20,11 @@ from .calls.function import Handlers, run
 from .calls.lifecycle import Lifecycle
 from .calls.stream import EventStream, too_large
 from .context.call import RUNNING, Context, Platform, record_of
-from .http.answers import Answer
+from .http.answers import RESULT, Answer
 from .http.body import WholeBody
-from .http.middleware import framed, reported
-from .http.routes import OWN_RINGS, Handler, Paths
+from .http.direct import DirectCalls
+from .http.middleware import Framing, framed, reported
+from .http.routes import DIRECT, OWN_RINGS, Handler, Paths
 from .instance.assembly import SERVICE, Service, assemble
 from .instance.duties import DUTIES, Ask, Duty, alone
 from .logs.log import Logs
@@ -38,11 +39,9 @@ async def invoke(service: Service, request: web.Request) -> web.StreamResponse:
     """
     context = RUNNING.get()
     call = Call(context.deadline)
-    if service.observers.measure_cpu:
-        call.cpu = 0.0
     work = run_event(service, call, context, _event(service, request))
     result = await service.calls.run(call, work)
-    return Answer(result, content_type="application/octet-stream")
+    return Answer(result, content_type=RESULT)
 
 
 async def run_event(
@@ -52,6 +51,8 @@ async def run_event(
     lifecycle, budget, held = service.lifecycle, service.budget, 0
     record = record_of(context)
     record.in_flight = lifecycle.in_flight
+    if service.observers.measure_cpu:
+        call.cpu = 0.0
     if service.observers.is_first:
         service.observers.is_first, record.cold_start = False, True
     call.stage = "waiting for a free slot"
@@ -97,7 +98,7 @@ async def run_event(
             record.bytes_in = event.total
             event.close()
         service.admission.leave()
-        call.cut()
+        call.end()
 
 
 async def _until_open(lifecycle: Lifecycle, call: Call) -> None:
@@ -176,15 +177,21 @@ def assemble_app(
     paths = _paths(service, ask, duties)
     logged = [protocol.INVOKE, *(duty.operation for duty in duties if duty.is_logged)]
     limit, margin = settings.timeout, settings.deadline_margin
-    rings = (
-        framed(logs, platform, limit, margin, logged, service.observers),
-        reported(paths, error_trace=settings.error_trace),
-    )
+    framing = Framing(logs, platform, limit, margin, service.observers)
+    rings = (framed(framing, logged), reported(paths, error_trace=settings.error_trace))
     # Not the name in `web`, behind which OpenTelemetry puts a class that traces each request.
     make = Application if settings.otel else web.Application
     app = make(middlewares=[*middlewares, *rings])
     app[OWN_RINGS] = rings
     app[SERVICE] = service
+    if handlers.handler.decode is not None:
+        app[DIRECT] = DirectCalls(
+            framing,
+            service.calls,
+            partial(run_event, service),
+            max_body=settings.max_body,
+            error_trace=settings.error_trace,
+        )
     app.router.register_resource(Paths(paths))
     app.on_startup.append(_start)
     app.on_cleanup.append(_close)

@@ -82,7 +82,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 def request_id(values: Sequence[str]) -> tuple[str, str]:
     """Return the request id to use, and why it is not the one that was sent ("" when it is)."""
-    if len(values) == 1 and _is_request_id(values[0]):
+    if len(values) == 1 and is_request_id(values[0]):
         return values[0], ""
     sent = [value for value in values if value]
     if not sent:
@@ -94,7 +94,8 @@ def request_id(values: Sequence[str]) -> tuple[str, str]:
     return sent[0], ""
 
 
-def _is_request_id(text: str) -> bool:
+def is_request_id(text: str) -> bool:
+    """Return whether a text may be a request id."""
     # What the platform sends is told at a third of the cost of the expression.
     usual = len(text) <= 128 and text.isascii() and text.replace("-", "").isalnum()
     return usual or _REQUEST_ID.fullmatch(text) is not None

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from ..errors import FunctionTimeout, HandlerFailed, forget
@@ -28,7 +28,7 @@ class Call:
     None if that is not measured.
     """
 
-    __slots__ = ("cpu", "cut", "deadline", "limit", "over", "stage", "thread")
+    __slots__ = ("cpu", "deadline", "ended", "limit", "over", "stage", "thread")
 
     def __init__(self, deadline: float | None) -> None:
         """`deadline` is a time of the monotonic clock, None for no limit."""
@@ -38,11 +38,16 @@ class Call:
         self.thread: int | None = None
         self.over = False
         self.cpu: float | None = None
-        self.cut: Callable[[], None] = _nothing
+        self.ended: asyncio.Future[None] | None = None  # what waits for it
 
+    def cut(self) -> None:
+        """End the call now, as its deadline does."""
+        self.end()
 
-def _nothing() -> None:
-    """Stand in for `cut` while the work is not waited for."""
+    def end(self, _: object = None) -> None:
+        """Wake up who waits for the call."""
+        if self.ended is not None and not self.ended.done():
+            self.ended.set_result(None)
 
 
 class Calls:
@@ -62,35 +67,41 @@ class Calls:
     async def run(self, call: Call, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` returns or raise what it raises.
 
-        Work that calls `call.cut` as the last thing it does is answered a turn of the loop earlier.
+        Work that calls `call.end` as the last thing it does is answered a turn of the loop earlier.
         Raises FunctionTimeout at the deadline, or when `cut_all` is called.
         """
         loop = asyncio.get_running_loop()
         task = eager_task(work, loop)
         if task.done():
             return _result(task)
-        ended: asyncio.Future[None] = loop.create_future()
+        call.ended = loop.create_future()
+        task.add_done_callback(call.end)
+        self.watch(call)
+        try:
+            await call.ended
+        except asyncio.CancelledError:
+            self.drop(task)
+            raise
+        finally:
+            self.forget(call)
+        if task.done():
+            return _result(task)
+        raise self.give_up(call, task)
 
-        def end(_: object = None) -> None:
-            if not ended.done():
-                ended.set_result(None)
-
-        task.add_done_callback(end)
-        call.cut = end
+    def watch(self, call: Call) -> None:
+        """Cut a call at its deadline, from now on."""
         self._running.add(call)
         if call.deadline is not None and call.deadline < self._alarm_at:
             self._set_alarm(call.deadline)
-        try:
-            await ended
-        except asyncio.CancelledError:
-            task.cancel()
-            task.add_done_callback(_ask)
-            raise
-        finally:
-            self._running.discard(call)
-        if task.done():
-            return _result(task)
-        raise self._give_up(call, task)
+
+    def forget(self, call: Call) -> None:
+        """Cut a call no more."""
+        self._running.discard(call)
+
+    def drop(self, task: asyncio.Task[Any]) -> None:
+        """End work that nobody waits for any more."""
+        task.cancel()
+        task.add_done_callback(_ask)
 
     def _set_alarm(self, deadline: float) -> None:
         """Look for calls that are over at `deadline`. One timer serves all: to set one for each
@@ -114,7 +125,10 @@ class Calls:
         if nearest < math.inf:
             self._set_alarm(nearest)
 
-    def _give_up(self, call: Call, task: asyncio.Task[Any]) -> FunctionTimeout:
+    def give_up(self, call: Call, task: asyncio.Task[Any]) -> FunctionTimeout:
+        """Log that a call is over and its work is not, and return the error; the work counts as
+        lost until it comes back.
+        """
         in_thread = call.thread is not None
         where = (
             tracebacks.running_in(call.thread)

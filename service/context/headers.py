@@ -30,7 +30,7 @@ class RequestHeaders(Frozen, Mapping[str, str]):
         set_once(self, "_headers", headers)
 
     def __getitem__(self, name: str) -> str:
-        return self._headers[name]
+        return self._headers[name.lower()]
 
     def getall(self, name: str, default: Sequence[str] = ()) -> list[str]:
         """Return all values of a field."""
@@ -46,7 +46,7 @@ class RequestHeaders(Frozen, Mapping[str, str]):
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._headers
+        return isinstance(name, str) and name.lower() in self._headers
 
     def __repr__(self) -> str:
         shown = (f"{name}={MASK if _SECRET.search(name) else repr(self[name])}" for name in self)

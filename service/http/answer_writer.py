@@ -45,12 +45,17 @@ class AnswerWriter:
             and message.version == HttpVersion11
             and message.method != "HEAD"
             and body.is_eof()
-            and self._backend.plain
-            and not self._flow.unread
-            and not self._backend.lifecycle.draining.is_set()
+            and self.takes_blocks
         ):
             return response.block()
         return None
+
+    @property
+    def takes_blocks(self) -> bool:
+        """True if an answer may be a block now: its client reads, and nobody else looks at it."""
+        backend = self._backend
+        reads = not self._flow.unread
+        return reads and backend.plain and not backend.lifecycle.draining.is_set()
 
     async def write(
         self, request: web.BaseRequest, response: web.StreamResponse, is_last: Callable[[], bool]

@@ -24,6 +24,9 @@ SERVER = "fc-event-service"
 MAX_BLOCK = 64 * 1024
 """Bytes of a body that is joined with its head; a larger one is written behind it."""
 
+RESULT = "application/octet-stream"
+"""The content type of what a handler returned."""
+
 SLICE = 256 * 1024
 """Bytes of a large body that are given to the transport at a time: it may copy what it keeps."""
 
@@ -65,13 +68,7 @@ class Answer(web.StreamResponse):
         body = self._content
         if self._changed or body is None or len(body) > MAX_BLOCK:
             return None
-        head = _head(self._code, self._kind)
-        return b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (
-            head,
-            self.request_id.encode(),
-            len(body),
-            body,
-        )
+        return answer_block(self._code, self._kind, self.request_id, body)
 
     @property
     def headers(self) -> CIMultiDict[str]:
@@ -101,6 +98,16 @@ class Answer(web.StreamResponse):
                 await self.write(body[at : at + SLICE])
             body = body[:0]
         await super().write_eof(b"" if self._bare else bytes(body))
+
+
+def answer_block(status: int, kind: str, request_id: str, body: bytes) -> bytes:
+    """Return an answer as it is sent over HTTP/1.1 on a connection that stays open."""
+    return b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (
+        _head(status, kind),
+        request_id.encode(),
+        len(body),
+        body,
+    )
 
 
 CHANGING = (

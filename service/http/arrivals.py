@@ -41,16 +41,26 @@ class Arrivals:
     `body` is the one that arrives now, None if none does. `state` is the connection's.
     """
 
-    __slots__ = ("_lifecycle", "_loop", "_protocol", "body", "state", "waiting", "wire")
+    __slots__ = (
+        *("_lifecycle", "_loop", "_protocol", "_templates"),
+        *("body", "state", "waiting", "wire"),
+    )
 
     def __init__(self, protocol: BaseProtocol, backend: Backend) -> None:
         self._protocol = protocol  # of the bodies: they pause and resume it
         self._loop = backend.loop
         self._lifecycle = backend.lifecycle
+        self._templates = None if backend.direct is None else backend.direct.templates
         self.wire = Wire()
         self.state = ConnectionState.OPEN
         self.waiting: WaitingRequests = deque()
         self.body: StreamReader | None = None
+
+    @property
+    def at_rest(self) -> bool:
+        """True if nothing has arrived that is not served, and what arrives now is a head."""
+        is_open = self.state is ConnectionState.OPEN
+        return is_open and not self.waiting and self.body is None and self.wire.at_rest
 
     def go(self, state: ConnectionState) -> None:
         """Go on to a state, if it is not behind."""
@@ -78,6 +88,8 @@ class Arrivals:
     def _take_head(self, data: bytes) -> None:
         """Count a request as in flight from here on, and let it wait until it is served."""
         message, length, last = read_head(data, self._protocol, self._loop)
+        if self._templates is not None:
+            self._templates.learn(data, message)
         self.wire.frame(length)
         self._lifecycle.enter()
         body = EMPTY_PAYLOAD if length == 0 else self._begin_body()

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from ..calls.admission import Budget
 from ..calls.lifecycle import Lifecycle
+from .direct import DirectCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Backend:
     `make_request` and `handle` are aiohttp's, of the application. `when_out` calls its argument
     once the log lines written so far are out. `plain` says that no signal of the application wants
     to see an answer before it is written. `budget` counts the bytes of answers that wait for their
-    clients.
+    clients. `direct` runs calls of which nobody wants to see the request, None if somebody does.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -81,3 +82,4 @@ class Backend:
     budget: Budget
     connections: Connections
     plain: bool = True
+    direct: DirectCalls | None = None

@@ -13,26 +13,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from contextvars import Context
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import RawRequestMessage
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.tcp_helpers import tcp_keepalive
 
 from ..calls.tasks import eager_task
 from ..errors import BadFraming, RequestTimeout, ServiceError
 from ..logs.log import log_rarely
 from .answer_writer import AnswerWriter
-from .answers import fault_answer, last_answer
+from .answers import MAX_BLOCK, RESULT, Answer, answer_block, fault_answer, last_answer
 from .arrivals import MANY, Arrivals, break_off
 from .backend import Backend
 from .client_watch import ClientWatch
+from .direct import DirectCall, DirectCalls
 from .flow import Flow
 from .heads import MAX_FIELD, MAX_FIELDS
 from .state import ConnectionState
+from .templates import Sent
 
 LINGER = 3.0
 """Seconds in which what is left of a body is read and thrown away, so that its sender can read the
@@ -76,7 +80,7 @@ class Connection(BaseProtocol):
         self._writer = AnswerWriter(self, backend, self._flow)
         self._serving: StreamReader | None = None  # the body of the request that is served now
         self._due = False  # its answer is not written
-        self._task: asyncio.Task[None] | None = None  # it waits for something
+        self._task: asyncio.Task[None] | DirectCall | None = None  # it waits for something
         self._gone: asyncio.Future[None] | None = None  # what waits for the client to end
         # What `web.Request` asks of its protocol.
         self.ssl_context = self.peername = self.sockname = None
@@ -136,7 +140,12 @@ class Connection(BaseProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has arrived, and serve the request that is next, up to its first wait."""
-        arrivals, waiting = self._arrivals, self._waiting
+        arrivals, waiting, direct = self._arrivals, self._waiting, self._backend.direct
+        if direct is not None and self._serving is None and arrivals.at_rest:
+            sent = direct.match(data)
+            if sent is not None:
+                self._serve_direct(direct, sent)
+                return
         if arrivals.state >= ConnectionState.DEAF:
             return
         try:
@@ -218,6 +227,9 @@ class Connection(BaseProtocol):
             make = self._backend.make_request
             request = make(message, body, self, self._writer.stream, None)
             work = self._serve(request, message, body)
+        self._begin(work)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         # In a context of its own: where this runs in the context of an earlier call, whose handler
         # has made the socket readable again, nothing of that call is passed on.
         task = eager_task(work, self._backend.loop, Context())
@@ -225,11 +237,17 @@ class Connection(BaseProtocol):
             self._task = task
 
     async def _serve(
-        self, request: web.BaseRequest, message: RawRequestMessage, body: StreamReader
+        self,
+        request: web.BaseRequest,
+        message: RawRequestMessage,
+        body: StreamReader,
+        response: web.StreamResponse | None = None,
     ) -> None:
+        """Serve a request, or write the response that there is already."""
         try:
             try:
-                response = await self._backend.handle(request)
+                if response is None:
+                    response = await self._backend.handle(request)
             except web.HTTPException as failure:
                 response = failure
             except Exception as failure:
@@ -244,6 +262,38 @@ class Connection(BaseProtocol):
             self._end()
             self._served()
             raise
+
+    # --- the direct way of a call
+
+    def _serve_direct(self, direct: DirectCalls, sent: Sent) -> None:
+        self._serving, self._due = EMPTY_PAYLOAD, True
+        self._backend.lifecycle.enter()
+        call = direct.begin(sent, self._backend.loop, self)
+        if not call.is_answered:
+            self._task = call
+
+    def answer_call(self, answer: bytes | Answer, request_id: str) -> None:
+        """Answer the call that is served, in one block if that can be."""
+        is_open = self._arrivals.state is ConnectionState.OPEN
+        if isinstance(answer, bytes):
+            if is_open and len(answer) <= MAX_BLOCK and self._writer.takes_blocks:
+                block = answer_block(200, RESULT, request_id, answer)
+                self._backend.when_out(partial(self._write, block))
+                return
+            answer = Answer(answer, content_type=RESULT)
+        answer.request_id = request_id
+        assert self._backend.direct is not None
+        message = self._backend.direct.templates.message
+        make = self._backend.make_request
+        request = make(message, EMPTY_PAYLOAD, self, self._writer.stream, None)
+        self._begin(self._serve(request, message, EMPTY_PAYLOAD, answer))
+
+    def give_up_call(self) -> None:
+        """End without an answer to the call that is served."""
+        self._end()
+        self._served()
+
+    # --- how it leaves
 
     def _write(self, block: bytes) -> None:
         if self.transport is not None:

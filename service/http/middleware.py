@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -38,55 +38,87 @@ Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = logging.getLogger(SERVICE_LOGGER)
 
 
-def framed(
-    logs: Logs,
-    platform: Platform,
-    timeout: float | None,
-    margin: float,
-    logged: Iterable[protocol.Operation],
-    observers: Observers,
-) -> Middleware:
-    """Return the outer ring: the call's context, its Start and End lines, and its request id in the
-    answer.
+class Framing:
+    """What is around a call: its context, its Start and its End line, and who is told of it.
 
     Both lines are out before the answer. The Start line is out before the handler runs, too: it is
     there even if that ends the process. In a crowd (`GatheringPipe.crowded`) the lines of a turn of
     the loop are written together, and a Start line is out before the handler's own first line.
-    Operations that are not `logged` have no lines. `observers` are told of calls.
+    """
+
+    def __init__(
+        self,
+        logs: Logs,
+        platform: Platform,
+        timeout: float | None,
+        margin: float,
+        observers: Observers,
+    ) -> None:
+        self._logs = logs
+        self._platform = platform
+        self._timeout = timeout
+        self._margin = margin
+        self._observers = observers
+
+    def context(self, headers: Mapping[str, str], request_id: str) -> Context:
+        """Return the context of a call that arrives now."""
+        arrived = time.monotonic()
+        sent = headers.get(protocol.FUNCTION_TIMEOUT, "")
+        limit = protocol.time_limit(sent, self._timeout, self._margin)
+        deadline = None if limit is None else arrived + limit
+        return Context(headers, request_id, deadline, self._platform, CallRecord(arrived))
+
+    def begin(self, context: Context, operation: protocol.Operation, why_new: str = "") -> bool:
+        """Begin a call, within its context; return whether it begins in a crowd. `why_new` is why
+        its request id is not the one that was sent.
+        """
+        crowded = self._logs.pipe.crowded()
+        line = protocol.start_line(operation, context.request_id)
+        self._logs.marker(line, gather=crowded)
+        if why_new:
+            _log.info("%s: this one was generated", why_new)
+        if self._observers.begun and operation is protocol.INVOKE:
+            record = record_of(context)
+            for observe in self._observers.begun:
+                observe(context, record)
+        return crowded
+
+    def end(
+        self, context: Context, operation: protocol.Operation, *, crowded: bool, failed: bool
+    ) -> None:
+        """End a call whose answer is made."""
+        self._logs.end(context.request_id)
+        observers = self._observers
+        if operation is protocol.INVOKE:
+            record = record_of(context)
+            record.ended = time.monotonic()
+            for observe in observers.ended:
+                observe(context, record)
+            if record.ended - record.arrived >= observers.slow_after:
+                for observe in observers.slow:
+                    observe(context, record)
+        line = protocol.end_line(operation, context.request_id, failed=failed)
+        self._logs.marker(line, gather=crowded)
+
+
+def framed(framing: Framing, logged: Iterable[protocol.Operation]) -> Middleware:
+    """Return the outer ring: the call's context, its Start and End lines, and its request id in the
+    answer. Operations that are not `logged` have no lines.
     """
     operations = {operation.path: operation for operation in logged}
 
     @web.middleware
     async def framed(request: web.Request, handler: Next) -> web.StreamResponse:
-        arrived = time.monotonic()
         headers = request.headers
         request_id, why_new = protocol.request_id(headers.getall(protocol.REQUEST_ID, ()))
-        limit = protocol.time_limit(headers.get(protocol.FUNCTION_TIMEOUT, ""), timeout, margin)
-        deadline = None if limit is None else arrived + limit
-        record = CallRecord(arrived)
-        context = Context(headers, request_id, deadline, platform, record)
+        context = framing.context(headers, request_id)
         RUNNING.set(context)  # this request's task only: aiohttp runs each in a context of its own
         operation = operations.get(path_of(request))
         if operation is None:
             return _identified(await handler(request), request_id)
-        crowded = logs.pipe.crowded()
-        logs.marker(protocol.start_line(operation, request_id), gather=crowded)
-        if why_new:
-            _log.info("%s: this one was generated", why_new)
-        if observers.begun and operation is protocol.INVOKE:
-            for observe in observers.begun:
-                observe(context, record)
+        crowded = framing.begin(context, operation, why_new)
         response = await handler(request)
-        logs.end(request_id)
-        if operation is protocol.INVOKE:
-            record.ended = time.monotonic()
-            for observe in observers.ended:
-                observe(context, record)
-            if record.ended - arrived >= observers.slow_after:
-                for observe in observers.slow:
-                    observe(context, record)
-        line = protocol.end_line(operation, request_id, failed=response.status != 200)
-        logs.marker(line, gather=crowded)
+        framing.end(context, operation, crowded=crowded, failed=response.status != 200)
         return _identified(response, request_id)
 
     return framed
@@ -116,28 +148,36 @@ def reported(paths: Iterable[str], *, error_trace: bool) -> Middleware:
         try:
             _check(request)
             return await handler(request)
-        except ServiceError as failure:
-            error = failure
         except web.HTTPException as failure:
-            error = _unrouted(request, failure, known)
+            error: Exception = _unrouted(request, failure, known)
         except Exception as failure:
-            # A fault of ours: what it says may quote the request, so only its kind and its frames
-            # are told.
-            places = tracebacks.as_text(tracebacks.of_fault(failure))
-            kind = type(failure).__name__
-            _log.error("%s\n%s\nthe service failed: %s", tracebacks.TRACEBACK, places, kind)
-            error = ServiceError("the service failed: see its log")
-        report(error)
-        context = RUNNING.get()
-        record = record_of(context)
-        record.error_type = error.code
-        if record.span is not None:
-            record.span.failed(error)
-        answer = failure_answer(error, context.request_id, error_trace=error_trace)
-        forget(error)
-        return answer
+            error = failure
+        return answer_failure(error, RUNNING.get(), error_trace=error_trace)
 
     return reported
+
+
+def answer_failure(failure: Exception, context: Context, *, error_trace: bool) -> Answer:
+    """Log a call's failure, and return its answer."""
+    error = failure if isinstance(failure, ServiceError) else _fault(failure)
+    report(error)
+    record = record_of(context)
+    record.error_type = error.code
+    if record.span is not None:
+        record.span.failed(error)
+    answer = failure_answer(error, context.request_id, error_trace=error_trace)
+    forget(error)
+    return answer
+
+
+def _fault(failure: Exception) -> ServiceError:
+    """Log a fault of ours. What it says may quote the request, so only its kind and its frames are
+    told.
+    """
+    places = tracebacks.as_text(tracebacks.of_fault(failure))
+    kind = type(failure).__name__
+    _log.error("%s\n%s\nthe service failed: %s", tracebacks.TRACEBACK, places, kind)
+    return ServiceError("the service failed: see its log")
 
 
 def _check(request: web.Request) -> None:

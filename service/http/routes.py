@@ -18,6 +18,7 @@ from aiohttp.web_urldispatcher import (
 from yarl import URL
 
 from .. import protocol
+from .direct import DirectCalls
 from .middleware import is_unknown_expectation, path_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -84,6 +85,19 @@ async def _expect(_request: web.Request) -> None:
 
 OWN_RINGS = web.AppKey("own_rings", tuple)
 """The middlewares of the service, in their order: they ask for no match of the router."""
+
+
+DIRECT = web.AppKey("direct", DirectCalls)
+"""What runs calls that take the direct way."""
+
+
+def direct_way(app: web.Application) -> DirectCalls | None:
+    """Return what runs calls directly, None if the user has middlewares or signals of an answer:
+    these are to see the request.
+    """
+    if tuple(app.middlewares) != app.get(OWN_RINGS) or app.on_response_prepare:
+        return None
+    return app.get(DIRECT)
 
 
 def shortcut(app: web.Application, whole: Handler) -> Handler:

@@ -12,7 +12,7 @@ from ..calls.admission import Budget
 from ..calls.lifecycle import Lifecycle
 from .backend import Backend, Connections, Limits
 from .connection import Connection
-from .routes import shortcut
+from .routes import direct_way, shortcut
 
 WhenOut = Callable[[Callable[[], None]], None]
 
@@ -98,6 +98,7 @@ class Server:
             budget=self._budget,
             connections=self.connections,
             plain=not self.app.on_response_prepare,
+            direct=direct_way(self.app),
         )
         self._lifecycle.arriving = self.is_arriving
 

@@ -107,6 +107,12 @@ class Wire:
         """The bytes that have arrived and are not cut."""
         return len(self._data) - self._at
 
+    @property
+    def at_rest(self) -> bool:
+        """True if the next byte that arrives is the first of a head."""
+        is_cut = self._at == len(self._data) and not self.within_head
+        return is_cut and self.state is WireState.HEAD
+
     def receive(self, data: bytes) -> None:
         """Take what has arrived."""
         if self._at < len(self._data):

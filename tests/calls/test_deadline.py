@@ -275,7 +275,7 @@ async def test_work_that_ends_with_its_deadline_is_answered() -> None:
     call = Call(None)
 
     async def work() -> str:
-        call.cut()
+        call.end()
         return "done"
 
     async def later() -> str:

@@ -12,7 +12,7 @@ from service.calls.observers import Observers
 from service.context.call import RUNNING, Platform, current_context
 from service.errors import ClientGone, HandlerFailed, InvalidEvent, Overloaded, PayloadTooLarge
 from service.http.answers import Answer, failure_answer
-from service.http.middleware import framed, path_of, report, reported
+from service.http.middleware import Framing, framed, path_of, report, reported
 from service.protocol import OPERATIONS
 from tests.assembly import error_of, logged, untimed
 
@@ -21,9 +21,10 @@ def ringed(
     handler: web.RequestHandler | object, logs: object, trace: bool = False
 ) -> web.Application:
     """An application of the two rings around one handler."""
+    framing = Framing(logs, Platform(instance_id="c-1"), 60.0, 0.2, Observers())  # type: ignore[arg-type]
     app = web.Application(
         middlewares=[
-            framed(logs, Platform(instance_id="c-1"), 60.0, 0.2, OPERATIONS.values(), Observers()),  # type: ignore[arg-type]
+            framed(framing, OPERATIONS.values()),
             reported(OPERATIONS, error_trace=trace),
         ]
     )

@@ -1,0 +1,142 @@
+"""The direct way of a call: of one whose whole request is here and is like the last one.
+
+It has one task, in which its handler runs and which answers it; no `web.Request` is made of it, and
+no middleware is asked. The way of all other requests is aiohttp's, through `middleware.py`: what is
+said and answered is the same on both, and comes from the same functions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from ..calls.deadline import CANCELLED, Call, Calls
+from ..calls.tasks import eager_task
+from ..context.call import RUNNING, Context
+from ..errors import HandlerFailed
+from ..protocol import INVOKE
+from .answers import Answer
+from .middleware import Framing, answer_failure
+from .templates import Sent, Templates
+
+Run = Callable[[Call, Context, bytes], Coroutine[Any, Any, bytes]]
+"""Runs one event and returns its answer."""
+
+
+class Client(Protocol):
+    """Who gets the answer of a call."""
+
+    def answer_call(self, answer: bytes | Answer, request_id: str) -> None:
+        """Send an answer: a result, or one that tells of a failure."""
+
+    def give_up_call(self) -> None:
+        """End the connection: there is no answer."""
+
+
+class DirectCalls:
+    """Runs calls that take the direct way."""
+
+    def __init__(
+        self, framing: Framing, calls: Calls, run: Run, *, max_body: int, error_trace: bool
+    ) -> None:
+        self.templates = Templates()
+        self.framing = framing
+        self.calls = calls
+        self.error_trace = error_trace
+        self._run = run
+        self._max_body = max_body
+
+    def match(self, data: bytes) -> Sent | None:
+        """Return what a packet says if it is the whole request of a call that can go this way."""
+        template = self.templates.last
+        if template is None:
+            return None
+        sent = template.fit(data)
+        return sent if sent is not None and len(sent[2]) <= self._max_body else None
+
+    def begin(self, sent: Sent, loop: asyncio.AbstractEventLoop, client: Client) -> DirectCall:
+        """Run a call up to its first wait, on Python 3.11 from the next turn of the loop on."""
+        fields, request_id, event = sent
+        context = self.framing.context(fields, request_id)
+        call = DirectCall(self, context, client)
+        work = call.work(self._run(call, context, event))
+        call.task = eager_task(work, loop, call.variables)
+        if not call.is_answered:
+            self.calls.watch(call)
+        return call
+
+
+class DirectCall(Call):
+    """A call whose task answers it; at its deadline it is answered from outside."""
+
+    __slots__ = ("_client", "_context", "_crowded", "_direct", "is_answered", "task", "variables")
+    task: asyncio.Task[None]
+
+    def __init__(self, direct: DirectCalls, context: Context, client: Client) -> None:
+        super().__init__(context.deadline)
+        self._direct = direct
+        self._context = context
+        self._client = client
+        self._crowded = False
+        self.is_answered = False
+        self.variables = contextvars.Context()
+        """The context variables of its task."""
+
+    async def work(self, running: Coroutine[Any, Any, bytes]) -> None:
+        """Run the event, and answer the call if nobody has done so meanwhile."""
+        RUNNING.set(self._context)
+        try:
+            self._crowded = self._direct.framing.begin(self._context, INVOKE)
+            answer: bytes | Answer
+            try:
+                answer = await running
+            except asyncio.CancelledError:  # by its handler, or by one beside it
+                answer = self._failed(HandlerFailed(asyncio.CancelledError(CANCELLED)))
+            except Exception as failure:
+                answer = self._failed(failure)
+            self._finish(answer)
+        except BaseException:
+            running.close()
+            if not self.is_answered:
+                self._leave()
+                self._client.give_up_call()
+            raise
+
+    def _failed(self, failure: Exception) -> Answer | bytes:
+        if self.is_answered:
+            return b""
+        error_trace = self._direct.error_trace
+        return answer_failure(failure, self._context, error_trace=error_trace)
+
+    def _finish(self, answer: bytes | Answer) -> None:
+        if self.is_answered:
+            return
+        self._leave()
+        context, failed = self._context, isinstance(answer, web.StreamResponse)
+        self._direct.framing.end(context, INVOKE, crowded=self._crowded, failed=failed)
+        self._client.answer_call(answer, context.request_id)
+
+    def _leave(self) -> None:
+        self.is_answered = True
+        self._direct.calls.forget(self)
+
+    # --- from outside
+
+    def cut(self) -> None:
+        """Answer the call as one that took too long, whatever its handler does."""
+        self.task.get_loop().call_soon(self._expire, context=self.variables)
+
+    def _expire(self) -> None:
+        if not self.is_answered:
+            self._finish(self._failed(self._direct.calls.give_up(self, self.task)))
+
+    def cancel(self) -> None:
+        """End the call without an answer."""
+        if not self.is_answered:
+            self._leave()
+            self._direct.calls.drop(self.task)
+            self._client.give_up_call()

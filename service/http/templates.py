@@ -1,0 +1,122 @@
+"""Heads that are like the last one: nearly all of the platform's are.
+
+From call to call the platform's head differs in a few values alone: the request id, the length of
+the event, the trace. A head that was read by aiohttp's parser, and is a usual one, becomes a
+template: all of its bytes but these values. A head that has the same bytes there means the same,
+and of its own values is asked what they may be; so it needs no second reading.
+
+What does not fit, in a single byte, is read by the parser as ever. So is a request of which not all
+is here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from aiohttp.http import HttpVersion11, RawRequestMessage
+
+from .. import protocol
+from . import heads
+
+PATIENCE = 16
+"""Heads that do not fit after which a template is given up for the next one."""
+
+_LENGTH = "content-length"
+_OWN = (_LENGTH, protocol.REQUEST_ID, "x-fc-tracing-opentracing-span-context", "traceparent")
+"""The fields whose values differ from call to call."""
+
+_VALUE = re.compile(rf"\r\n({'|'.join(_OWN)}): ([!-~]+)(?=\r\n)".encode(), re.IGNORECASE)
+
+_UNUSUAL = ("Connection", "Expect", "Transfer-Encoding", "Upgrade", "Content-Encoding")
+"""Fields that ask for more than an answer."""
+
+Sent = tuple[dict[str, str], str, bytes]
+"""The fields of a request by their names in lower case, its id, its event."""
+
+
+class HeadTemplate:
+    """The bytes of a usual head but for the values that differ from call to call."""
+
+    __slots__ = ("_fields", "_fixed", "_names", "_rest", "_size")
+
+    def __init__(self, head: bytes, message: RawRequestMessage) -> None:
+        found = list(_VALUE.finditer(head))
+        starts = [0, *(each.end() for each in found)]
+        self._fixed = [head[at : each.start(2)] for at, each in zip(starts, found, strict=False)]
+        self._rest = head[starts[-1] :]
+        self._names = [each[1].decode().lower() for each in found]
+        self._size = len(self._rest)
+        self._fields = {name.lower(): value for name, value in message.headers.items()}
+
+    @property
+    def is_whole(self) -> bool:
+        """True if a request's id and length are found by it."""
+        return _LENGTH in self._names and protocol.REQUEST_ID in self._names
+
+    def fit(self, data: bytes) -> Sent | None:
+        """Return what a request says if `data` is the whole of it and it is like this one."""
+        at, values = 0, []
+        for fixed in self._fixed:
+            if not data.startswith(fixed, at):
+                return None
+            at += len(fixed)
+            end = data.find(b"\r", at, at + heads.BESIDE)
+            if end < 0:
+                return None
+            values.append(data[at:end])
+            at = end
+        if not data.startswith(self._rest, at):
+            return None
+        return self._sent(values, data[at + self._size :])
+
+    def _sent(self, values: list[bytes], event: bytes) -> Sent | None:
+        """Return what was sent if each value is one that its field may have."""
+        fields = self._fields.copy()
+        for name, value in zip(self._names, values, strict=True):
+            fields[name] = text = value.decode("latin-1")
+            if not text.isascii() or not text.isprintable() or not text or " " in text:
+                return None
+        length, request_id = fields[_LENGTH], fields[protocol.REQUEST_ID]
+        if length.isdigit() and len(length) < 19 and int(length) == len(event):
+            return (fields, request_id, event) if protocol.is_request_id(request_id) else None
+        return None
+
+
+class Templates:
+    """The template of the heads that come now, if they are alike."""
+
+    __slots__ = ("_misses", "last", "message")
+    message: RawRequestMessage
+
+    def __init__(self) -> None:
+        self.last: HeadTemplate | None = None
+        self._misses = 0
+
+    def learn(self, head: bytes, message: RawRequestMessage) -> None:
+        """Take note of a head that was read and does not fit."""
+        self._misses += 1
+        if (self.last is None or self._misses > PATIENCE) and _is_usual(message):
+            template, self._misses = HeadTemplate(head, message), 0
+            self.last = template if template.is_whole else None
+            self.message = message  # of any call: what is written asks for its version alone
+
+
+def _is_usual(message: RawRequestMessage) -> bool:
+    """Return whether a head is a call's, is sound, and asks for nothing beside its answer."""
+    headers = message.headers
+    return (
+        message.method == "POST"
+        and message.path == protocol.INVOKE.path
+        and message.version == HttpVersion11
+        and not any(name in headers for name in _UNUSUAL)
+        and headers.get(protocol.CONTROL_PATH) in (None, "", protocol.INVOKE.path)
+        and protocol.is_request_id(headers.get(protocol.REQUEST_ID, ""))
+        and _LENGTH in headers
+        and len(set(_lower_names(message))) == len(headers)
+        and not heads.objection(message.version, headers)
+    )
+
+
+def _lower_names(message: RawRequestMessage) -> Iterator[str]:
+    return (name.lower() for name in message.headers)
