@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.loads import Load, wrk_is_missing
+from benchmarks.loads import Load, headers, wrk_is_missing
 from benchmarks.servers import Server, cores
 
 CONNECTIONS = 100
@@ -37,7 +37,7 @@ async def waiting(event, context):
     await asyncio.sleep({WAIT:g})
     return b"{{}}"
 """
-MUST_ADD, MUST_SERVE = 1.0, 1500
+MUST_ADD, MUST_SERVE = 1.0, 8000
 """Milliseconds of work that a call may cost at most; calls a second that must be passed on."""
 
 
@@ -86,7 +86,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.figures:
         print(json.dumps({"rps": served, "added": added, "own": own}))
         return 0
-    met = own < MUST_ADD and served > MUST_SERVE
+    refused = sum(figures["faults"] for figures in medians.values())
+    met = own < MUST_ADD and served > MUST_SERVE and not refused
     print(
         f"\nThe emulator's own work, {CONNECTIONS} calls in flight: {own:.2f} ms a call"
         f" (must: under {MUST_ADD:g}).\nCalls a second on one core: {served:,.0f}"
@@ -123,6 +124,7 @@ def started(folder: Path, handler: str) -> Iterator[tuple[Way, Way]]:
     spec.write_text(json.dumps({"edition": "3.0.0", "name": "bench", "resources": resources}))
     emulate = ["taskset", "-c", str(place.server), sys.executable, "-m", "service", "emulate"]
     emulate += ["--port", "0", "--spec", str(spec), "--state", str(folder / f"{handler}.db")]
+    emulate += ["--allow-host", headers("", 0)["Host"]]  # what the load names is the platform's
     os.sched_setaffinity(0, {place.load})
     with (
         _process([*service, *flags, "--port", "0"], folder, f"{handler}.direct") as direct,
