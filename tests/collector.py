@@ -41,13 +41,14 @@ class Collector:
         self.mood: str | int = "good"
         self.bodies: dict[str, list[bytes]] = defaultdict(list)
         self.url = ""
+        self.over = asyncio.Event()
         self.news = asyncio.Condition()
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         """Take a request as its mood is."""
         body = await request.read()
         if self.mood == "silent":
-            await asyncio.Event().wait()
+            await self.over.wait()
         if isinstance(self.mood, int):
             return web.Response(status=self.mood)
         async with self.news:
@@ -128,4 +129,5 @@ async def collecting() -> AsyncIterator[Collector]:
     try:
         yield collector
     finally:
+        collector.over.set()
         await runner.cleanup()

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import http_parser, web
+from aiohttp.web_app import Application
 
 from ..calls.decode import decoder
 from ..calls.encode import encode
@@ -87,7 +88,7 @@ async def check_connection() -> None:
     """Serve requests on a real connection whose transport leads nowhere, and refuse dependencies
     with which that does not work, by name, or with which our limits are not kept (F9).
     """
-    app = web.Application()
+    app = Application()  # not web's, which traces each request if OpenTelemetry is at work
     app.router.add_post("/", _echo)
     server = Server(app, Lifecycle(drain_timeout=1, hurry=lambda: None), Limits(60, 60, 100))
     try:

@@ -8,7 +8,6 @@ from typing import Any
 
 from aiohttp import web
 
-from ..calls.lifecycle import Lifecycle
 from ..http.server import WRAP_WHEN_OUT, WhenOut
 from ..instance.assembly import Service
 from ..protocol import SERVICE_LOGGER
@@ -17,14 +16,15 @@ _log = logging.getLogger(SERVICE_LOGGER)
 
 
 class LastAnswers:
-    """Lets the answer of the last call in flight wait, since the instance may freeze after it:
-    `before` calls what it is given once the answer may leave; `busy` says whether calls run.
+    """Lets an answer wait if no call runs any more: the instance may freeze after it. `before`
+    calls what it is given once the answer may leave; `busy` says whether calls run.
+
+    Of calls that end together one waits, for what all of them have left.
     """
 
-    def __init__(self, lifecycle: Lifecycle) -> None:
+    def __init__(self) -> None:
         self.before: Callable[[Callable[[], None]], None] | None = None
         self.busy: Callable[[], bool] = lambda: False
-        self._lifecycle = lifecycle
 
     def wrap(self, when_out: WhenOut) -> WhenOut:
         """Return what an answer waits for: `when_out`, and then for what is sent before it."""
@@ -35,7 +35,7 @@ class LastAnswers:
         return wait
 
     def _send_first(self, then: Callable[[], None]) -> None:
-        if self.before is None or self._lifecycle.in_flight > 1 or self.busy():
+        if self.before is None or self.busy():
             then()
         else:
             self.before(then)
@@ -45,7 +45,7 @@ def traced(app: web.Application, service: Service) -> None:
     """Have `app` traced from its start to its end. OpenTelemetry is imported when it starts: its
     port is open then.
     """
-    last = LastAnswers(service.lifecycle)
+    last = LastAnswers()
     app[WRAP_WHEN_OUT] = last.wrap
 
     async def within(_app: web.Application) -> AsyncIterator[None]:

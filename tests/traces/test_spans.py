@@ -1,0 +1,64 @@
+"""The stages of a call that become spans, and what is told of a failure."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from service.context.call import Context
+from service.context.record import CallRecord
+from service.errors import HandlerFailed
+from service.traces.spans import CallSpan, CallTracer, stages
+
+
+@pytest.mark.parametrize(
+    ("times", "error", "names"),
+    [
+        ((1, 1, 1, 1.1, 1.2), "", ["decode 1-1.1", "handler 1.1-1.2"]),
+        ((1, 2, 3, 4, 5), "", ["queue 1-2", "initializer 2-3", "decode 3-4", "handler 4-5"]),
+        ((1, 1.0001, 1.0001, 4, 5), "", ["decode 1.0001-4", "handler 4-5"]),
+        ((1, 0, 0, 0, 0), "Overloaded", ["queue 1-9"]),
+        ((1, 2, 0, 0, 0), "InitializationError", ["queue 1-2", "initializer 2-9"]),
+        ((1, 1, 1, 0, 0), "FunctionTimeout", []),
+        ((1, 1, 1, 0, 0), "InvalidEvent", ["decode 1-9"]),
+        ((1, 1, 1, 2, 0), "FunctionTimeout", ["decode 1-2", "handler 2-9"]),
+    ],
+)
+def test_a_stage_lasts_until_the_next_or_the_end(
+    times: tuple[float, ...], error: str, names: list[str]
+) -> None:
+    """A stage that the call has not left ends with the call; a wait of no time is none."""
+    record = CallRecord()
+    names_of_times = ("arrived", "slot_at", "open_at", "handler_at", "handled_at")
+    for name, time in zip(names_of_times, times, strict=True):
+        setattr(record, name, time)
+    record.ended, record.error_type = 9, error
+    assert [f"{name} {begin:g}-{end:g}" for name, begin, end in stages(record)] == names
+
+
+def test_the_calls_that_a_stop_cuts_off_have_ended_spans() -> None:
+    """They are failures by the stop; a log line of theirs has had their ids in hex."""
+    sent = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(sent))
+    tracer = CallTracer(provider.get_tracer("test"), "other", "shop")
+    record = CallRecord(1.0)
+    copy_context().run(tracer.begin, Context({}, "r1"), record)
+    call: CallSpan = record.span
+    call.failed(HandlerFailed(KeyError("HUSH")))
+    assert (len(call.trace_id), len(call.span_id)) == (32, 16)
+    tracer.cut()
+    [span] = sent.get_finished_spans()
+    assert span.name == "shop"
+    assert dict(span.attributes or {})["error.type"] == "Stopping"
+    assert not span.status.is_ok
+    [event] = span.events
+    assert dict(event.attributes or {}) == {
+        "exception.type": "KeyError",
+        "exception.stacktrace": "",
+    }
+    assert not tracer.open
