@@ -273,7 +273,7 @@ class ServerProcess:
     def port(self) -> int:
         """The port, once the service listens."""
         line = self.wait_for(r" serves .* on http://")
-        return int(line.rsplit(":", 1)[1].rstrip("/"))
+        return int(re.findall(r":(\d+)", line)[-1])
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process."""

@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from .fields import Frozen, set_once
+from .plain import MASK
 
 _SECRET = re.compile(
     r"auth|cookie|cred|key|pass|secret|session|signature|token|tracing-opentracing-span-baggages",
     re.IGNORECASE,
 )
 """Names of fields whose values are not shown: what is one too many is read by its name."""
-
-MASK = "***"
 
 
 class RequestHeaders(Frozen, Mapping[str, str]):

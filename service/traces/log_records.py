@@ -14,7 +14,8 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 
 from ..calls import tracebacks
-from ..context.call import RUNNING
+from ..context.call import RUNNING, record_of
+from ..context.plain import plain_fields
 
 SENDERS = ("opentelemetry", "urllib3", "requests")
 """Packages that send records, whose own would never end."""
@@ -27,10 +28,17 @@ SEVERITIES = (
     (logging.NOTSET, SeverityNumber.DEBUG),
 )
 
+_OWN_NAMES = {
+    *logging.LogRecord("", 0, "", 0, "", (), None).__dict__,
+    *("message", "asctime", "taskName", "failure"),
+}
+"""Attributes that records have by themselves: all others are fields."""
+
 
 class RecordSender(logging.Handler):
-    """Gives each record of `logging` to OpenTelemetry, with the span that is current there and the
-    id of its call. Of an exception its type and its frames are told, as in the log.
+    """Gives each record of `logging` to OpenTelemetry, with the span that is current there, the id
+    of its call, its fields and those bound to the call. Of an exception the type and the frames are
+    told.
     """
 
     def __init__(self, provider: LoggerProvider) -> None:
@@ -58,13 +66,16 @@ class RecordSender(logging.Handler):
 
 
 def _attributes(record: logging.LogRecord) -> dict[str, Any]:
+    names = record.__dict__.keys() - _OWN_NAMES
     found: dict[str, Any] = {
+        **plain_fields({name: record.__dict__[name] for name in names}),
         "code.file.path": record.pathname,
         "code.line.number": record.lineno,
         "code.function.name": record.funcName,
     }
     context = RUNNING.get(None)
     if context is not None:
+        found = {**(record_of(context).bound or {}), **found}
         found["faas.invocation_id"] = context.request_id
     failure = record.exc_info[1] if record.exc_info else None
     if failure is not None:

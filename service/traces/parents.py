@@ -20,7 +20,7 @@ _JAEGER = re.compile(
 MAX_BAGGAGE = 64
 """Entries of the platform's baggage that are taken, as many as W3C Baggage asks for."""
 
-MAX_TEXT = 4096
+MAX_ENTRY = 4096
 """Characters of one entry's value."""
 
 
@@ -53,7 +53,7 @@ def parent_of(context: Context) -> TraceContext:
     if not baggage.get_all(found):
         for name, value in list(tracing.span_baggages.items())[:MAX_BAGGAGE]:
             if isinstance(value, str):
-                found = baggage.set_baggage(name, value[:MAX_TEXT], found)
+                found = baggage.set_baggage(name, value[:MAX_ENTRY], found)
     if trace.get_current_span(found).get_span_context().is_valid or "traceparent" in headers:
         return found
     platforms = _platforms_span(tracing.span_context)

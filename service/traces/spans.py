@@ -34,18 +34,18 @@ UNNAMED = "invoke"
 
 
 class CallSpan:
-    """A call's span while it runs, which is what its log lines carry: `trace_id` and `span_id` in
-    hex.
-    """
+    """A call's span while it runs; `ids` are what its log lines carry, in hex."""
 
-    __slots__ = ("_offset", "context", "span", "span_id", "trace_id")
+    __slots__ = ("_offset", "context", "ids", "span")
 
     def __init__(self, span: trace.Span, context: trace_context.Context, offset: int) -> None:
         self.span = span
         self.context = context
-        ids = span.get_span_context()
-        self.trace_id = trace.format_trace_id(ids.trace_id)
-        self.span_id = trace.format_span_id(ids.span_id)
+        its = span.get_span_context()
+        self.ids = {
+            "traceId": trace.format_trace_id(its.trace_id),
+            "spanId": trace.format_span_id(its.span_id),
+        }
         self._offset = offset
 
     def at(self, seconds: float) -> int:
@@ -64,6 +64,11 @@ class CallSpan:
             named["exception.type"] = f"{module}{kind.__qualname__}"
             named["exception.stacktrace"] = tracebacks.as_text(tracebacks.of_failure(failure))
         self.span.add_event("exception", named)
+
+
+def ids_of(span: CallSpan) -> dict[str, str]:
+    """Return the ids that log lines carry."""
+    return span.ids
 
 
 class CallTracer:

@@ -14,7 +14,7 @@ from .attributes import trigger_of
 from .flush import Flusher
 from .metrics import CallMetrics
 from .providers import Providers, providers_of
-from .spans import CallTracer
+from .spans import CallTracer, ids_of
 
 AT_THE_STOP = 5.0
 """Seconds that all has to be sent in at the stop, if `telemetry_flush` is not 0 and the collector
@@ -93,6 +93,7 @@ def start(service: Service) -> Telemetry:
     observers.begun = (telemetry.begun, *observers.begun)
     observers.ended = (*observers.ended, telemetry.ended)
     observers.before_freeze = telemetry.flush
+    service.logs.ids_of_span = ids_of
     initialize, pre_stop = lifecycle.initialize, lifecycle.pre_stop
 
     async def timed() -> None:

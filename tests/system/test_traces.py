@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 from collections import Counter
@@ -15,11 +16,12 @@ import pytest
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra otel is not installed")
 
-from tests.collector import Collector, SentSpan, collecting
+from tests.collector import Collector, SentSpan, collecting, plain
 from tests.conftest import Serve
 from tests.harness import ECHO, Answer, ServerProcess, held_port, request
 from tests.system import test_secrets as secrets
 
+JSON = ("--log-format", "json")
 SERVER = 2
 """The kind of a server span in OTLP."""
 
@@ -39,7 +41,8 @@ SHOP = """
     async def later(event: TimerEvent, context):
         with tracer.start_as_current_span("work"):
             await asyncio.sleep(0.01)
-        logging.info("done")
+        context.bind(order_id=7)
+        logging.info("done", extra={"items": 2})
         return baggage.get_baggage("tenant")
 
     def in_thread(event: TimerEvent, context):
@@ -65,6 +68,7 @@ MANY = """
         ids = trace.get_current_span().get_span_context()
         with tracer.start_as_current_span("work"):
             await asyncio.sleep(0.01)
+        print("seen")
         return f"{ids.trace_id:032x} {ids.span_id:016x}"
 """
 
@@ -161,8 +165,12 @@ async def test_a_call_is_a_span_with_its_stages(
     resource = calls["first"].resource
     assert resource["service.name"] == resource["faas.name"] == "shop"
     assert (resource["faas.instance"], resource["team"]) == ("c-1", "a")
-    records = {r.trace_id.hex(): r for r in collector.records() if r.body.string_value == "done"}
-    assert set(records) == {TRACE}
+    records = [r for r in collector.records() if r.body.string_value == "done"]
+    assert {record.trace_id.hex() for record in records} == {TRACE}
+    told = plain(records[0].attributes)
+    assert told["faas.invocation_id"] in ("first", "second")
+    if handler == "later":
+        assert (told["order_id"], told["items"]) == (7, 2)
 
 
 async def test_a_failure_is_an_event_without_its_text(serve: Serve, collector: Collector) -> None:
@@ -224,7 +232,7 @@ async def rounds(
 
         async def ask(client: Any, trace: str) -> tuple[str, Answer]:
             parent = f"00-{trace}-{SPAN}-01"
-            return trace, await client.ask(request(request_id=trace[:8], traceparent=parent))
+            return trace, await client.ask(request(request_id=trace, traceparent=parent))
 
         for turn in range(number):
             traces = [f"{turn * at_once + place + 1:032x}"[::-1] for place in range(at_once)]
@@ -243,8 +251,8 @@ async def proven(server: ServerProcess, collector: Collector, number: int, at_on
         last = [f"f{place:031x}"[::-1] for place in range(at_once)]
         for client, trace in zip(clients, last, strict=True):
             parent = f"00-{trace}-{SPAN}-01"
-            await client.send(request(request_id=trace[:8], traceparent=parent))
-        begun = [f"Start RequestId: {trace[:8]}$" for trace in last]
+            await client.send(request(request_id=trace, traceparent=parent))
+        begun = [f"Start RequestId: {trace}$" for trace in last]
         await asyncio.to_thread(lambda: [server.wait_for(line) for line in begun])
         server.signal(signal.SIGTERM)
         answers += [
@@ -255,23 +263,26 @@ async def proven(server: ServerProcess, collector: Collector, number: int, at_on
     assert max(Counter(span.span_id for span in spans).values()) == 1
     calls = {span.trace_id: span for span in server_spans(spans)}
     assert len(calls) == len(answers) == len(server_spans(spans))
+    lines = [json.loads(line) for line in server.lines if '"seen"' in line]
+    ids = {line["requestId"]: (line["traceId"], line["spanId"]) for line in lines}
     children = Counter((span.parent_id, span.name) for span in spans if span.kind != SERVER)
     for trace, answer in answers:
         call = calls[trace]
         assert call.parent_id == SPAN
+        assert ids[call.attributes["faas.invocation_id"]] == (trace, call.span_id)
         assert answer.body.decode() == f"{trace} {call.span_id}"
         assert [children[call.span_id, name] for name in ("decode", "handler", "work")] == [1, 1, 1]
 
 
 async def test_every_span_arrives_once(serve: Serve, collector: Collector) -> None:
     """300 calls, 50 at once, with freezes between them and a SIGTERM amid the last ones."""
-    await proven(serve(MANY, environ=sending(collector)), collector, number=5, at_once=50)
+    await proven(serve(MANY, *JSON, environ=sending(collector)), collector, number=5, at_once=50)
 
 
 @pytest.mark.long
 async def test_every_span_of_10_000_calls_arrives_once(serve: Serve, collector: Collector) -> None:
     """The same with 10,000 calls, 100 at once."""
-    await proven(serve(MANY, environ=sending(collector)), collector, number=99, at_once=100)
+    await proven(serve(MANY, *JSON, environ=sending(collector)), collector, number=99, at_once=100)
 
 
 async def test_each_worker_sends_its_own(serve: Serve, collector: Collector) -> None:

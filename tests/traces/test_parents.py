@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 from opentelemetry import baggage, trace
 
 from service.context.call import Context
-from service.traces.parents import MAX_BAGGAGE, MAX_TEXT, parent_of
+from service.traces.parents import MAX_BAGGAGE, MAX_ENTRY, parent_of
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 W3C = f"00-{TRACE}-{SPAN}-01"
@@ -95,4 +95,4 @@ def test_the_platforms_baggage_is_bounded() -> None:
     sent = base64.b64encode(json.dumps(many).encode()).decode()
     taken = baggage.get_all(found((BAGGAGE, sent)))
     assert len(taken) == MAX_BAGGAGE
-    assert {len(str(value)) for value in taken.values()} == {MAX_TEXT}
+    assert {len(str(value)) for value in taken.values()} == {MAX_ENTRY}

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from service.context.call import Context
 from service.context.record import CallRecord
 from service.errors import HandlerFailed
-from service.traces.spans import CallSpan, CallTracer, stages
+from service.traces.spans import CallSpan, CallTracer, ids_of, stages
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,10 @@ def test_the_calls_that_a_stop_cuts_off_have_ended_spans() -> None:
     copy_context().run(tracer.begin, Context({}, "r1"), record)
     call: CallSpan = record.span
     call.failed(HandlerFailed(KeyError("HUSH")))
-    assert (len(call.trace_id), len(call.span_id)) == (32, 16)
+    assert [(name, len(value)) for name, value in ids_of(call).items()] == [
+        ("traceId", 32),
+        ("spanId", 16),
+    ]
     tracer.cut()
     [span] = sent.get_finished_spans()
     assert span.name == "shop"
