@@ -36,7 +36,7 @@ class RequestHeaders(Frozen, Mapping[str, str]):
         get_all = getattr(self._headers, "getall", None)
         if get_all is not None:
             return list(get_all(name, default))
-        return [self._headers[name]] if name in self._headers else list(default)
+        return [self[name]] if name in self else list(default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(name.lower() for name in self._headers))
