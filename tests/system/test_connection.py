@@ -400,32 +400,34 @@ async def test_a_head_that_begins_behind_a_request_has_its_time_too(
     """F10, E1: bytes of a head in the packet that ends the last request are waited for no longer,
     and a connection on which none have come stays open.
     """
-    server = serve(ECHO, "--header-timeout", "0.3", "--loop", loop_kind)
+    server = serve(ECHO, "--header-timeout", "1", "--loop", loop_kind)
     half, body = b"POST /invoke HTTP/1.1\r\nHo", b"x\r\n\r\nPOST /invoke"
     whole = request(body)
-    async with server.client() as beside:
-        for pieces in (
-            [whole + half],
-            [request(b"") + half],
-            [b"\r\n" + whole + request(b"") + whole + half],
-            [whole[:-5], whole[-5:] + half],
-            [whole[:30], whole[30:] + half],
-            [chunked(body) + half],
-        ):
-            async with server.client() as client:
-                await in_pieces(client, beside, *pieces)
-                assert (await client.answer()).status == 200
-                answers = await answers_until_the_end(client)
-                assert [each.status for each in answers] in ([408], [200, 200, 408], []), pieces
-        async with AsyncExitStack() as stack:
-            idle = [await stack.enter_async_context(server.client()) for _ in range(4)]
-            sent = [[whole], [b"\r\n" + whole + b"\r\n"], [whole[:-5], whole[-5:]], [chunked(body)]]
-            for client, pieces in zip(idle, sent, strict=True):
-                await in_pieces(client, beside, *pieces)
-                assert (await client.answer()).body == body
-            await asyncio.sleep(0.6)  # twice the time of a head
-            for client in idle:
-                assert (await client.ask(whole)).body == body
+
+    async def ends_with_408(*pieces: bytes) -> None:
+        async with server.client() as client, server.client() as beside:
+            await in_pieces(client, beside, *pieces)
+            assert (await client.answer()).status == 200
+            answers = await answers_until_the_end(client)
+            assert [each.status for each in answers] in ([408], [200, 200, 408], []), pieces
+
+    await asyncio.gather(
+        ends_with_408(whole + half),
+        ends_with_408(request(b"") + half),
+        ends_with_408(b"\r\n" + whole + request(b"") + whole + half),
+        ends_with_408(whole[:-5], whole[-5:] + half),
+        ends_with_408(whole[:30], whole[30:] + half),
+        ends_with_408(chunked(body) + half),
+    )
+    async with server.client() as beside, AsyncExitStack() as stack:
+        idle = [await stack.enter_async_context(server.client()) for _ in range(4)]
+        sent = [[whole], [b"\r\n" + whole + b"\r\n"], [whole[:-5], whole[-5:]], [chunked(body)]]
+        for client, pieces in zip(idle, sent, strict=True):
+            await in_pieces(client, beside, *pieces)
+            assert (await client.answer()).body == body
+        await asyncio.sleep(1.5)  # longer than the time of a head
+        for client in idle:
+            assert (await client.ask(whole)).body == body
 
 
 async def test_a_head_that_drips_has_no_more_time(serve: Serve, loop_kind: str) -> None:

@@ -409,7 +409,10 @@ async def test_an_initializer_that_hung_is_tried_again(serve: Serve) -> None:
     """
     server = serve(source, "--concurrency", "1", "--initialize-timeout", "0.5")
     await asyncio.to_thread(server.wait_for, "FunctionTimeout while running index.initialize")
-    assert (await server.ask(request())).json() == 2
+    async with asyncio.timeout(ANSWERS_WITHIN):
+        while (answer := await server.ask(request())).status != 200:
+            assert answer.json()["errorType"] == "InitializationError"  # a machine may be busy
+    assert answer.json() >= 2
 
 
 async def test_to_thread_has_a_thread_for_each_call(serve: Serve) -> None:

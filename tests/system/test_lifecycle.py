@@ -250,12 +250,12 @@ async def test_a_freeze_past_the_deadline_is_answered_once(
                 return event
         """,
     }[kind]
-    server = serve(source, "--timeout", "0.2", "--deadline-margin", "0", "--loop", loop_kind)
+    server = serve(source, "--timeout", "0.6", "--deadline-margin", "0", "--loop", loop_kind)
     async with server.client() as client:
         await client.send(request(b"event"))
         await asyncio.to_thread(server.wait_for, "running")
         server.signal(signal.SIGSTOP)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.7)
         server.signal(signal.SIGCONT)
         answer = await client.answer()
         assert answer.json()["errorType"] == "FunctionTimeout"
