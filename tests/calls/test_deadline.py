@@ -95,10 +95,11 @@ async def test_each_call_ends_at_its_own_deadline() -> None:
     """In whatever order they begin; those that have time left, or no limit, go on."""
     calls, go = Calls(), asyncio.Event()
     ended: list[float] = []
+    began = time.monotonic()
 
     async def wait(seconds: float) -> None:
         try:
-            await calls.run(due(seconds), asyncio.sleep(3600))
+            await calls.run(Call(began + seconds), asyncio.sleep(3600))
         except FunctionTimeout:
             ended.append(seconds)
 

@@ -13,7 +13,7 @@ import pytest
 ENDS_WITHIN = 30.0
 
 START = """
-import os, signal, sys
+import os, sys, time
 from service.errors import StartError
 from service.process.signals import SIGNALS
 from service.settings.table import Settings
@@ -30,7 +30,8 @@ def serving(share):
 
 def starting(share):
     say("starting")
-    signal.pause()
+    while True:  # one `signal.pause` would not see a signal that comes just before it
+        time.sleep(0.01)
 
 def failing(share):
     raise StartError("no table \\udce9 " + "x" * 300_000)
