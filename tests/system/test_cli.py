@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.conftest import Serve
-from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN
+from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN, UNMOVED
 
 HELLO = """
     import logging
@@ -36,7 +36,12 @@ def service(
     (folder / "index.py").write_text(textwrap.dedent(source))
     command = [sys.executable, "-m", "service", *arguments]
     return subprocess.run(
-        command, cwd=folder, input=stdin, capture_output=True, timeout=ENDS_WITHIN
+        command,
+        cwd=folder,
+        env={**os.environ, **UNMOVED},
+        input=stdin,
+        capture_output=True,
+        timeout=ENDS_WITHIN,
     )
 
 
