@@ -60,13 +60,16 @@ __all__ = [
     "__version__",
     "create_app",
     "current_context",
+    "metrics",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import what few need when it is first used: the import of the package stays cheap."""
-    if name != "create_app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .embed import create_app
+    if name == "create_app":
+        from .embed import create_app
 
-    return create_app
+        return create_app
+    if name == "metrics":
+        return importlib.import_module(f"{__name__}.metrics")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -150,11 +150,11 @@ def _begin(request: web.Request) -> None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-async def do(duty: Duty, service: Service, ask: Ask, _request: web.Request) -> web.StreamResponse:
+async def do(duty: Duty, service: Service, ask: Ask, request: web.Request) -> web.StreamResponse:
     """Do what a path of the table of duties asks for, in every worker of the instance; answer once
     all have.
     """
-    return duty.answer(await ask(duty, duty.here(service)))
+    return duty.answer(await ask(duty, duty.here(service)), request.query)
 
 
 # --- assembly
@@ -174,6 +174,7 @@ def assemble_app(
     are around the service's own.
     """
     service = assemble(settings, platform, handlers, logs)
+    duties = [duty for duty in duties if duty.is_wanted(settings)]
     paths = _paths(service, ask, duties)
     logged = [protocol.INVOKE, *(duty.operation for duty in duties if duty.is_logged)]
     limit, margin = settings.timeout, settings.deadline_margin

@@ -74,6 +74,7 @@ that setting names none.
 OPERATIONS = {o.path: o for o in (INVOKE, INITIALIZE, PRE_STOP, PRE_FREEZE)}
 
 HEALTH_PATH = "/health"
+METRICS_PATH = "/metrics"
 HTTP_INVOKE_PATH = "/http-invoke"
 
 

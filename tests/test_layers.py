@@ -26,6 +26,7 @@ WINGS = {
     "names": "",
     "protocol": "",
     "errors": "",
+    "counting": "",
     "events": "errors",
     "context": "protocol",
     "calls": "context errors protocol names",
@@ -33,13 +34,14 @@ WINGS = {
     "settings": "context errors protocol",
     "profiling": "calls",
     "http": "calls logs context errors protocol",
-    "instance": "http calls logs settings context errors protocol",
+    "instance": "http calls logs settings context counting errors protocol",
     "traces": "instance http calls logs settings context errors protocol",
     "app": "traces instance http calls logs settings context errors protocol",
+    "metrics": "counting protocol",
     "process": "instance http calls logs settings context errors protocol",
     "embed": "process app instance http calls logs settings context errors protocol",
-    "__init__": "embed first calls context errors names",
-    "workers": "process instance http calls logs settings context errors protocol",
+    "__init__": "embed first metrics calls context errors names",
+    "workers": "process instance http calls logs settings context counting errors protocol",
     "emulator": "__init__ logs settings errors protocol events names",
     "commands": "__init__ emulator workers process profiling app instance http calls logs settings"
     " events context errors protocol names",
@@ -83,7 +85,8 @@ LATE = {
     "process.loop": "uvloop",
     "traces.providers": "traces",
     "traces.wiring": "traces",
-    "__init__": "embed first calls context errors names",  # within a `try`, or when asked for
+    # Within a `try`, or when asked for.
+    "__init__": "embed first metrics calls context errors names",
 }
 EXTRA = {"profiling": "pyinstrument", "traces": "opentelemetry"}
 """Wings that are imported late as a whole, with the extra that their modules may import at once;

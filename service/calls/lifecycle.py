@@ -40,6 +40,7 @@ class Lifecycle:
         self._stopped: asyncio.Task[None] | None = None
         self._idle: list[asyncio.Future[None]] = []  # who waits until nothing is in flight
         self.ready = False  # the initializer has succeeded
+        self.initializer_seconds = 0.0  # how long it ran, the last time
         self.in_flight = 0
         self.ending = asyncio.Event()
         self.draining = asyncio.Event()
@@ -68,12 +69,15 @@ class Lifecycle:
         await asyncio.shield(self._started)
 
     async def _run_initializer(self) -> None:
+        began = time.monotonic()
         try:
             await self.initialize()
         except ServiceError as reason:
             raise InitializationError(
                 f"the initializer failed: {reason.code}: {reason}"
             ) from reason
+        finally:
+            self.initializer_seconds = time.monotonic() - began
         self.ready = True
 
     # --- in flight

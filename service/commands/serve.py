@@ -107,6 +107,7 @@ def serve_for_reload(loaded: Loaded, cwd: Path, control: int) -> int:
 def serve_with_others(loaded: Loaded, cwd: Path, worker: Any) -> int:
     """Be one worker of several, whose WorkerShare is `worker`; return the exit code."""
     mine = share(loaded.settings, worker.place, worker.number)
+    worker.share_metrics()
     with logged(mine, 1) as logs:
         profile = begin_profile(loaded, cwd, logs)
         # All load the same module: what there is to warn of is told by the first one.

@@ -23,6 +23,7 @@ from ..logs.kept import KeptRoom
 from ..logs.lines import NOWHERE
 from ..logs.log import Logs
 from ..settings.table import Settings
+from .call_figures import CountedCalls
 from .hooks import hook
 
 SHORTEST_HOOK = 5.0
@@ -45,6 +46,7 @@ class Service:
     lifecycle: Lifecycle
     watchdog: Watchdog
     observers: Observers
+    figures: CountedCalls
     started: float
 
 
@@ -60,6 +62,7 @@ def assemble(settings: Settings, platform: Platform, handlers: Handlers, logs: L
     threads = ThreadPool(settings.concurrency)
     limit = settings.initialize_timeout
     lifecycle.initialize = hook(handlers.initializer, calls, platform, limit, threads)
+    figures = CountedCalls()
     last = max(settings.drain_timeout, SHORTEST_HOOK)
     lifecycle.pre_stop = hook(handlers.pre_stop, calls, platform, last, threads)
     return Service(
@@ -74,13 +77,14 @@ def assemble(settings: Settings, platform: Platform, handlers: Handlers, logs: L
         inherited=inherited,
         lifecycle=lifecycle,
         watchdog=_watchdog(settings, lifecycle, logs),
-        observers=_observers(settings, logs),
+        observers=_observers(settings, logs, figures),
+        figures=figures,
         started=time.monotonic(),
     )
 
 
-def _observers(settings: Settings, logs: Logs) -> Observers:
-    """Return who is told of calls, as the settings of the log ask for it."""
+def _observers(settings: Settings, logs: Logs, figures: CountedCalls) -> Observers:
+    """Return who is told of calls, as the settings ask for it."""
     observers = Observers()
     if settings.log_buffer or settings.debug_sample:
         room = KeptRoom(settings.log_buffer_call, settings.log_buffer_total)
@@ -97,6 +101,8 @@ def _observers(settings: Settings, logs: Logs) -> Observers:
         observers.ended += (lines.ended,)
     elif settings.log_calls == "slow":
         observers.slow_after, observers.slow = settings.slow_after, (lines.ended,)
+    if settings.metrics:
+        observers.ended += (figures.note,)
     observers.measure_cpu = settings.log_calls != "off"
     return observers
 

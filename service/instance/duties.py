@@ -7,7 +7,7 @@ the platform's is a row here, a setting, and its name in `Handlers`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from ..settings.table import Settings
 from .assembly import Service
 from .health import health_of, summed
 from .hooks import hook
+from .metrics import metrics_answer, metrics_for_request, worker_metrics
 
 SLACK = 10.0
 """Seconds that a worker gets beyond the time that its work may take, to answer or to end."""
@@ -34,7 +35,7 @@ _log = logging.getLogger(SERVICE_LOGGER)
 Work = Callable[[], Awaitable[Any]]
 
 
-def empty(_said: Sequence[Any]) -> Answer:
+def empty(_said: Sequence[Any], _query: Mapping[str, str]) -> Answer:
     """Return the answer of a duty that has nothing to tell."""
     return Answer(b"")
 
@@ -50,14 +51,18 @@ class Duty:
     """Returns the seconds within which a worker has answered."""
     work_for_request: Callable[[Service], Work] | None = None
     """Returns what the worker does that the request reached, if that is another thing."""
-    answer: Callable[[Sequence[Any]], Answer] = empty
-    """Makes the answer of what the workers said, None for one that says nothing."""
+    answer: Callable[[Sequence[Any], Mapping[str, str]], Answer] = empty
+    """Makes the answer of what the workers said, None for one that says nothing, and of the
+    request's query.
+    """
     silence_fails: bool = True
     """True if a worker that does not answer in time makes the duty fail."""
     is_done_at_end: bool = True
     """True if a worker that has ended needs to do nothing more for it."""
     is_logged: bool = True
     """True if the platform's log has a Start and an End line of it."""
+    is_wanted: Callable[[Settings], bool] = lambda _settings: True
+    """Returns whether there is such a path."""
 
     @property
     def path(self) -> str:
@@ -104,7 +109,7 @@ def _freeze(service: Service) -> Work:
     return freeze
 
 
-def _health(said: Sequence[Any]) -> Answer:
+def _health(said: Sequence[Any], _query: Mapping[str, str]) -> Answer:
     """Tell how the instance is: 200 when it can take calls, else 503."""
     state = summed(said)
     body = orjson.dumps(state, option=orjson.OPT_APPEND_NEWLINE)
@@ -157,5 +162,16 @@ DUTIES = (
         answer=_health,
         silence_fails=False,
         is_logged=False,
+    ),
+    # Answers without a worker that hangs, and says so.
+    Duty(
+        Operation("Metrics", protocol.METRICS_PATH, ("GET", "HEAD")),
+        work=lambda service: partial(worker_metrics, service),
+        work_for_request=lambda service: partial(metrics_for_request, service),
+        seconds=lambda _settings: HEALTH_TIME,
+        answer=metrics_answer,
+        silence_fails=False,
+        is_logged=False,
+        is_wanted=lambda settings: settings.metrics,
     ),
 )

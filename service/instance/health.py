@@ -48,6 +48,7 @@ async def health_of(
         "running": service.admission.running,
         "queued": service.admission.queued,
         "refused": service.admission.refused,
+        **(service.figures.totals() if service.settings.metrics else {}),
         "lost": lost,
         "stalls": service.watchdog.stalls,
         "bodyBytes": service.budget.used,

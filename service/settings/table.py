@@ -125,6 +125,7 @@ class Settings:
     debug_sample: float = row(
         LOGS, 0.0, share(), "write the lines below log_level of such a share of the calls"
     )
+    metrics: bool = row(LOGS, True, ON, "count calls and what they took, and tell it at /metrics")
     error_trace: bool = row(LOGS, False, ON, "send a failed call's stack trace to its caller")
     otel: bool = row(
         TRACES, False, ON, "send spans, metrics and log records by OpenTelemetry", OTEL

@@ -36,6 +36,7 @@ from contextlib import contextmanager, suppress
 from typing import assert_never
 
 from ..calls.lifecycle import ANSWERED
+from ..counting.pages import new_pages
 from ..instance.duties import SLACK
 from ..logs.log import Logs
 from ..process.serve import LAST_BYTES
@@ -114,6 +115,7 @@ class Supervisor:
         self._inboxes = [new_inbox() for _ in range(number)]
         self._reports = new_inbox()
         self._counts = SharedCounts(number)
+        self._pages = new_pages(number) if settings.metrics else None
         self._alive, self._alive_writer = os.pipe()
 
     def run(self) -> int | WorkerShare:
@@ -220,6 +222,7 @@ class Supervisor:
             counts=self._counts,
             alive=self._alive,
             reports=self._reports.writing,
+            pages=self._pages,
         )
 
     def _close(self) -> None:

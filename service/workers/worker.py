@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from ..calls.lifecycle import Lifecycle
+from ..counting.pages import USER_PAGE, WorkerPages
 from ..errors import StartError
 from ..http.server import Server
 from ..instance.assembly import SERVICE
@@ -41,6 +42,14 @@ class WorkerShare:
     counts: SharedCounts
     alive: int
     reports: socket.socket
+    pages: WorkerPages | None
+
+    def share_metrics(self) -> None:
+        """Have what the function counts be told by any worker. Before the function is loaded: it
+        may count at once.
+        """
+        if self.pages is not None:
+            USER_PAGE.share(self.pages.of_user[self.place])
 
     def peers(self, settings: Settings) -> Peers:
         """Return the worker's line to the others."""
@@ -79,6 +88,8 @@ class WorkerShare:
             lifecycle.ending.set()
 
         self._write_down(lifecycle)
+        if self.pages is not None:
+            service.figures.share(self.pages, self.place)
         peers.work = {duty.path: duty.work(service) for duty in DUTIES}
         peers.platform, peers.before_answer = service.platform, flush
         app.cleanup_ctx.append(joined)

@@ -27,7 +27,7 @@ def shared() -> Iterator[Shared]:
     alive, supervisor = os.pipe()
     reports = new_inbox()
     sock = socket.create_server(("127.0.0.1", 0))
-    share = WorkerShare(0, 1, sock, [new_inbox()], SharedCounts(1), alive, reports.writing)
+    share = WorkerShare(0, 1, sock, [new_inbox()], SharedCounts(1), alive, reports.writing, None)
     yield share, reports, supervisor
     share.close()
     reports.close()

@@ -1,0 +1,1 @@
+"""Numbers that are counted in several processes and told as one."""

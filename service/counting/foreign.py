@@ -1,0 +1,71 @@
+"""The metrics of `prometheus_client`, if the function has imported that: read, and sent between
+workers.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from .families import Family
+
+LIBRARY = "prometheus_client"
+
+LARGEST = 90_000
+"""Characters in which a worker sends its metrics to another one: a message has room for so many."""
+
+ENDINGS = {"counter": "_total", "info": "_info"}
+KINDS = {
+    "counter": "counter",
+    "gauge": "gauge",
+    "histogram": "histogram",
+    "summary": "summary",
+    "info": "gauge",
+    "stateset": "gauge",
+}
+NOT_OF_A_NAME = re.compile("[^a-zA-Z0-9_:]|^[0-9]")
+
+
+def registered() -> list[Family]:
+    """Return what is in the registry of `prometheus_client`; nothing if nobody has imported it."""
+    registry = getattr(sys.modules.get(LIBRARY), "REGISTRY", None)
+    return list(_collected(registry)) if registry is not None else []
+
+
+def _collected(registry: Any) -> Iterator[Family]:
+    for metric in registry.collect():
+        name = _plain(metric.name) + ENDINGS.get(metric.type, "")
+        family = Family(name, KINDS.get(metric.type, "untyped"), str(metric.documentation))
+        for sample in metric.samples:
+            if not sample.name.endswith("_created"):
+                labels = tuple((_plain(n), str(v)) for n, v in sample.labels.items())
+                family.samples[_plain(sample.name), labels] = float(sample.value)
+        yield family
+
+
+def _plain(name: str) -> str:
+    """Return a name as the text format takes it: newer versions of the library take any."""
+    return NOT_OF_A_NAME.sub("_", name)
+
+
+def packed(families: list[Family]) -> tuple[str, int]:
+    """Return families as a text that has room in a message, and how many of them have none."""
+    rows = [[f.name, f.kind, f.help, list(f.samples.items())] for f in families]
+    for count in range(len(rows), -1, -1):
+        text = base64.b64encode(zlib.compress(json.dumps(rows[:count]).encode(), 1)).decode()
+        if len(text) <= LARGEST:
+            break
+    return text, len(rows) - count
+
+
+def unpacked(text: str) -> list[Family]:
+    """Return the families of such a text."""
+    return [
+        Family(name, kind, help, {(n, tuple(map(tuple, ls))): v for (n, ls), v in samples})
+        for name, kind, help, samples in json.loads(zlib.decompress(base64.b64decode(text)))
+    ]
