@@ -1,5 +1,5 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run emulate dev test test-all test-floor test-newest pythons coverage proof load soak bench bench-growth profile instructions imports bench-emulator bench-attribution conformance \
+.PHONY: help run emulate watch dev test test-all test-floor test-newest pythons coverage proof load soak bench bench-growth profile instructions imports bench-emulator bench-attribution conformance \
 	reliability parse-spec lock lock-function sbom audit bundle zip image settings map clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
@@ -27,6 +27,9 @@ run: $(if $(findstring --reload,$(ARGS)),.venv/dev.stamp,.venv/run.stamp) ## ser
 
 emulate: .venv/dev.stamp ## Function Compute on this machine, for s.yaml; ARGS="--json" is passed on
 	@exec .venv/bin/fc-event-service emulate $(DESK) $(ARGS)
+
+watch: .venv/dev.stamp ## a live table of the service on port 9000; ARGS="--url http://127.0.0.1:9001" is passed on
+	@exec .venv/bin/fc-event-service watch $(ARGS)
 
 # What is tried on both event loops is tried on one by each Python, and on the other by the next one.
 USUAL = not long and not other_loop

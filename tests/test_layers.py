@@ -44,7 +44,7 @@ WINGS = {
     "workers": "process instance http calls logs settings context counting errors protocol",
     "emulator": "__init__ logs settings errors protocol events names",
     "commands": "__init__ emulator workers process profiling app instance http calls logs settings"
-    " events context errors protocol names",
+    " events context counting errors protocol names",
     "__main__": "first commands process",
 }
 
@@ -80,6 +80,7 @@ LATE = {
     "commands.profile": "profiling",
     "commands.reload.supervise": "watchfiles",
     "commands.serve": "commands workers",
+    "commands.watch": "aiohttp rich",
     "emulator": "jsonschema uvloop yaml",
     "events": "cbor2 pydantic",
     "process.loop": "uvloop",
@@ -92,7 +93,10 @@ EXTRA = {"profiling": "pyinstrument", "traces": "opentelemetry"}
 """Wings that are imported late as a whole, with the extra that their modules may import at once;
 their `wiring` comes first and does not.
 """
-OPTIONAL = {*EXTRA.values(), "uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml"}
+OPTIONAL = {
+    *EXTRA.values(),
+    *("uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml", "rich"),
+}
 PURE = ("protocol", "http.chunked", "http.heads", "http.wire")
 """Modules of rules and bytes, which know nothing of sockets and tasks."""
 

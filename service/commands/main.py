@@ -68,6 +68,10 @@ def run_command(arguments: Sequence[str], cwd: Path) -> int:
         from ..emulator import command as emulator
 
         return emulator.emulate(parser_of(command, emulator.add_flags).parse_args(rest), cwd)
+    if command == "watch":
+        from . import watch
+
+        return watch.watch(parser_of(command, watch.add_flags).parse_args(rest))
     if command == "invoke":
         from . import invoke
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": "serve the handler (what is done when no command is named)",
     "invoke": "call the handler once: result on stdout, log on stderr",
     "event": "list the sample events, or print one",
+    "watch": "show a running service's calls as a table",
     "emulate": "play Function Compute for the functions of s.yaml",
 }
 EXAMPLES = f"""\
