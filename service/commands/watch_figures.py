@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..counting.families import SampleKey
@@ -48,14 +48,14 @@ def rows_of(before: Look, now: Look) -> list[WatchedRow]:
     return rows if len(rows) == 1 else [*rows, _row("all", now.workers, before, now)]
 
 
-def _row(who: str, workers: list[str], before: Look, now: Look) -> WatchedRow:
+def _row(who: str, workers: Sequence[str], before: Look, now: Look) -> WatchedRow:
     seconds = max(now.at - before.at, 1e-9)
     ends = grown(buckets(before, workers), buckets(now, workers))
     calls = int(_sum(now, "fc_call_duration_seconds_count", workers))
     succeeded = _sum(now, "fc_calls_total", workers, outcome="success")
     return WatchedRow(
         who=who,
-        up=all(_sum(now, "fc_worker_up", [worker]) for worker in workers),
+        up=all(_sum(now, "fc_worker_up", [worker]) > 0 for worker in workers),
         calls_a_second=ends.get(math.inf, 0.0) / seconds,
         p50=quantile(ends, 0.5),
         p99=quantile(ends, 0.99),
@@ -66,21 +66,21 @@ def _row(who: str, workers: list[str], before: Look, now: Look) -> WatchedRow:
     )
 
 
-def _sum(look: Look, name: str, workers: Iterable[str], **labels: str) -> float:
+def _sum(look: Look, name: str, workers: Sequence[str], **labels: str) -> float:
     wanted = set(labels.items())
     return sum(
         value
         for (sample, given), value in look.samples.items()
-        if sample == name and dict(given).get("worker") in workers and wanted <= set(given)
+        if sample == name and dict(given).get("worker", "") in workers and wanted <= set(given)
     )
 
 
-def buckets(look: Look, workers: Iterable[str]) -> dict[float, float]:
+def buckets(look: Look, workers: Sequence[str]) -> dict[float, float]:
     """Return how many calls took no longer than each end of a bucket, the last one infinite."""
     found: dict[float, float] = {}
     for (name, labels), value in look.samples.items():
         given = dict(labels)
-        if name == "fc_call_duration_seconds_bucket" and given.get("worker") in workers:
+        if name == "fc_call_duration_seconds_bucket" and given.get("worker", "") in workers:
             end = float(given["le"])
             found[end] = found.get(end, 0.0) + value
     return dict(sorted(found.items()))
