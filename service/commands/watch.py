@@ -69,7 +69,7 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
 async def _once(url: str, interval: float) -> str:
     before = await _look(url)
     await asyncio.sleep(interval)
-    return plain(rows_of(before, await _look(url)))
+    return text_table(rows_of(before, await _look(url)))
 
 
 async def _go_on(url: str, interval: float, live: Any) -> None:
@@ -133,7 +133,7 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
-def plain(rows: list[WatchedRow]) -> str:
+def text_table(rows: list[WatchedRow]) -> str:
     """Return the table as text."""
     lines = [list(COLUMNS), *map(cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..counting.families import SampleKey
 
-Samples = Mapping[SampleKey, float]
+WatchedSamples = Mapping[SampleKey, float]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Look:
     """What a service said of each worker at a time of the monotonic clock."""
 
     at: float
-    samples: Samples
+    samples: WatchedSamples
 
     @property
     def workers(self) -> list[str]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.commands.watch import cells, duration, plain
-from service.commands.watch_figures import Look, Samples, grown, quantile, rows_of
+from service.commands.watch import cells, duration, text_table
+from service.commands.watch_figures import Look, WatchedSamples, grown, quantile, rows_of
 from service.context.call import Context
 from service.context.record import CallRecord
 from service.counting.families import of_worker
@@ -65,7 +65,7 @@ def test_a_worker_that_does_not_answer_is_told_to() -> None:
     """In its row of the table."""
     one, two, _ = rows_of(look(0, CountedCalls(), silent=1), look(1, CountedCalls(), silent=1))
     assert (one.up, two.up) == (True, False)
-    text = plain([one, two])
+    text = text_table([one, two])
     assert "does not answer" in text.splitlines()[2]
     assert len({len(line) for line in text.splitlines()}) == 1
 
@@ -102,5 +102,5 @@ def test_times_are_read_at_a_glance(seconds: float, text: str) -> None:
 
 def test_workers_are_in_the_order_of_their_numbers() -> None:
     """The tenth comes behind the ninth."""
-    samples: Samples = {("fc_worker_up", (("worker", n),)): 1.0 for n in ("10", "9", "1")}
+    samples: WatchedSamples = {("fc_worker_up", (("worker", n),)): 1.0 for n in ("10", "9", "1")}
     assert Look(0, samples).workers == ["1", "9", "10"]
