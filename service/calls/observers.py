@@ -33,3 +33,16 @@ class Observers:
         """Whether the time is noted that threads of plain handlers work."""
         self.is_first = True
         """True until the first call of this process begins."""
+
+    def begin(self, context: Context, record: CallRecord) -> None:
+        """Tell of a call that begins."""
+        for observe in self.begun:
+            observe(context, record)
+
+    def end(self, context: Context, record: CallRecord) -> None:
+        """Tell of a call that has ended."""
+        for observe in self.ended:
+            observe(context, record)
+        if record.ended - record.arrived >= self.slow_after:
+            for observe in self.slow:
+                observe(context, record)

@@ -17,8 +17,9 @@ from ..app import assemble_app, run_event
 from ..calls.admission import Budget
 from ..calls.deadline import Call
 from ..calls.stream import Chunks, EventStream
-from ..context.call import RUNNING, Context
+from ..context.call import RUNNING, Context, record_of
 from ..context.fields import Platform
+from ..context.record import CallRecord
 from ..errors import ServiceError, UsageError
 from ..http.middleware import report
 from ..instance.assembly import SERVICE, Service
@@ -195,15 +196,19 @@ async def _call_here(service: Service, event: bytes) -> tuple[bytes, bool]:
     name = service.handlers.handler.name
     headers = protocol.common_headers(request_id, handler=name, timeout=settings.timeout)
     limit = protocol.time_limit("", settings.timeout, settings.deadline_margin)
-    deadline = None if limit is None else time.monotonic() + limit
-    context = Context(headers, request_id, deadline, service.platform)
+    record = CallRecord(time.monotonic())
+    deadline = None if limit is None else record.arrived + limit
+    context = Context(headers, request_id, deadline, service.platform, record)
     RUNNING.set(context)
     service.logs.marker(protocol.start_line(protocol.INVOKE, request_id))
     failed = True
+    service.observers.begin(context, record)
     try:
         result, failed = await _answer(service, context, event)
     finally:
         service.logs.end(request_id)
+        record.ended = time.monotonic()
+        service.observers.end(context, record)
         service.logs.marker(protocol.end_line(protocol.INVOKE, request_id, failed=failed))
     if service.lifecycle.ready:
         with suppress(ServiceError):  # its failure is logged, and is not the call's
@@ -215,8 +220,11 @@ async def _answer(service: Service, context: Context, event: bytes) -> tuple[byt
     limit = service.settings.max_body
     stream = EventStream(Chunks(event), size=len(event), limit=limit, budget=Budget(limit))
     call = Call(context.deadline)
+    if service.observers.measure_cpu:
+        call.cpu = 0.0
     try:
         return await service.calls.run(call, run_event(service, call, context, stream)), False
     except ServiceError as error:
+        record_of(context).error_type = error.code
         report(error)
         return protocol.error_body(error.code, str(error), context.request_id, []), True
