@@ -38,7 +38,7 @@ _MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
 
 
 def is_credential(name: str) -> bool:
-    """Return whether what is called so is a credential: `password`, `x-fc-security-token`,
+    """Return whether what is called so is a credential: `password`, `Security-Token`,
     `apiKey`; not `key`, `tokens` or `object_key`.
     """
     return _CREDENTIAL.search(_BETWEEN_WORDS.sub("", name).casefold()) is not None

@@ -165,8 +165,10 @@ TRIALS: dict[str, tuple[Callable[[], None], str, dict[str, Any]]] = {
 
 @pytest.fixture(autouse=True)
 def unconfigured() -> Iterator[None]:
-    """What a test makes of the libraries ends with it."""
+    """What a test makes of the libraries ends with it; structlog sets a class for loggers."""
+    kind = logging.getLoggerClass()
     yield
+    logging.setLoggerClass(kind)
     structlog.reset_defaults()
     loguru.logger.remove()
 
