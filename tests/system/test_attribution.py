@@ -218,9 +218,8 @@ class Reader:
         self.fields += 3
         if self.log_format == "json":
             entry = orjson.loads(line)
-            if set(entry) != {"time", "level", "requestId", "message"} or not TIME.fullmatch(
-                entry["time"]
-            ):
+            names = {"time", "level", "logger", "requestId", "message"}
+            if set(entry) != names or not TIME.fullmatch(entry["time"]):
                 self.wrong.append(f"torn: {line}")
             for message in entry["message"].split("\n"):
                 yield entry["requestId"], entry["level"], message
@@ -318,7 +317,7 @@ async def test_every_field_of_every_line_is_its_own_calls(
     wrong_answers = await run_all(server, names, 0 if "--workers" in flags else AT_ONCE)
     health = (await server.ask(request(b"", path="/health", method="GET"))).json()
     assert await asyncio.to_thread(server.stop) == 0
-    served = next(n for n, line in enumerate(server.lines) if line.startswith("  stop "))
+    served = next(n for n, line in enumerate(server.lines) if "stop     Ctrl-C" in line)
     stopped = next(n for n, line in enumerate(server.lines) if "SIGTERM: stopping" in line)
     for line in server.lines[served + 1 : stopped]:
         reader.read(line)

@@ -97,7 +97,8 @@ def entries(log_format: str, lines: list[str]) -> Iterator[tuple[str, str, str]]
             yield marker[1], "FC", line
         elif log_format == "json":
             entry = json.loads(line)
-            assert list(entry) == ["time", "level", "requestId", "message"]
+            first = ["time", "level", "logger", "requestId", "message"]
+            assert list(entry) in (first, [*first, "errorType", "errorMessage", "stack"])
             yield entry["requestId"], entry["level"], entry["message"]
         else:
             found = TEXT.fullmatch(line)
