@@ -63,10 +63,3 @@ def _prefixed(prefix: str, fields: Mapping[str, Any], taken: set[str]) -> dict[s
         taken.add(name)
         apart[name] = value
     return apart
-
-
-def ids_of(span: Any) -> dict[str, str]:
-    """Return the ids of a call's trace, from what `CallRecord.span` holds. Whoever traces calls
-    puts there what has `trace_id` and `span_id`, in hex.
-    """
-    return {"traceId": span.trace_id, "spanId": span.span_id}

@@ -7,13 +7,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 from weakref import WeakSet
 
 from ..context import record
 from ..context.call import RUNNING, Context
 from ..protocol import MAX_LOG_LINE, SERVICE_LOGGER
-from .details import PLAIN, Details, ids_of
+from .details import PLAIN, Details
 from .gathering import GatheringPipe
 from .lines import FORMATS, NOWHERE
 
@@ -35,6 +36,10 @@ class Logs:
     def __init__(self, pipe: GatheringPipe, log_format: str = "text") -> None:
         self.pipe = pipe
         self.is_json = log_format == "json"
+        self.ids_of_span: Callable[[Any], Mapping[str, str]] = _no_ids
+        """Returns `traceId` and `spanId` for lines of a call, of what `CallRecord.span` holds.
+        Whoever puts something there puts a function here.
+        """
         self._format = pipe.form = FORMATS[log_format]
         self._open: dict[tuple[Context | None, str, int], str] = {}
         self._is_copy = False  # in a process that a handler has forked
@@ -76,7 +81,7 @@ class Logs:
             if noted.bound:
                 details = details._replace(bound=noted.bound)
             if noted.span is not None:
-                details = details._replace(ids=ids_of(noted.span))
+                details = details._replace(ids=self.ids_of_span(noted.span))
         return self._format(context.request_id, level, message, details)
 
     def part(self, level: str, text: str) -> None:
@@ -125,6 +130,10 @@ class Logs:
 
 def _id_of(context: Context | None) -> str:
     return NOWHERE if context is None else context.request_id
+
+
+def _no_ids(_span: Any) -> Mapping[str, str]:
+    return {}
 
 
 _ALL: WeakSet[Logs] = WeakSet()

@@ -8,7 +8,6 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given, settings
@@ -144,10 +143,11 @@ def test_a_print_has_the_same_keys() -> None:
 
 
 def test_a_trace_lends_its_ids_to_the_lines_of_its_call() -> None:
-    """From then on, as long as the call has a span."""
-    with logged("json") as (_, pipe), call("r1") as context:
+    """Whoever notes a span of a call says which ids it has."""
+    with logged("json") as (logs, pipe), call("r1") as context:
         log.info("before")
-        record_of(context).span = SimpleNamespace(trace_id="t", span_id="s")
+        logs.ids_of_span = lambda span: {"traceId": span, "spanId": "s"}
+        record_of(context).span = "t"
         log.info("within")
         before, within = entries(pipe)
     assert "traceId" not in before
