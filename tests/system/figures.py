@@ -148,9 +148,10 @@ async def slowed(
             opened = time.monotonic()
             for number, crawler in enumerate(crawlers):
                 await crawler.client.send(HALF_A_BODY if number % 10 == 0 else HALF_A_HEAD)
+            sent = time.monotonic()
             beside = [await _round(callers, calls) for _ in range(rounds)]
             held = time.monotonic() - opened < patience
-            ends = await asyncio.gather(*(_until_closed(c, opened, patience) for c in crawlers))
+            ends = await asyncio.gather(*(_until_closed(c, sent, patience) for c in crawlers))
         await _all_good(server, callers)  # a server may have closed the idle ones
         alone += [await _round(callers, calls) for _ in range(rounds)]
         p99s = [_middle(_p99(took) for took in kind) for kind in (alone, beside)]
@@ -269,9 +270,9 @@ def _middle(values: Iterable[float]) -> float:
     return ordered[len(ordered) // 2]
 
 
-async def _until_closed(caller: Caller, opened: float, patience: float) -> float | None:
+async def _until_closed(caller: Caller, sent: float, patience: float) -> float | None:
     """Return when the server ended a connection, None where it is open long after its time."""
-    left = opened + patience + 3 - time.monotonic()
+    left = sent + patience + 3 - time.monotonic()
     try:
         async with asyncio.timeout(max(left, 0.1)):
             while await caller.client.reader.read(65536):
