@@ -95,7 +95,7 @@ SOURCES = {
         while kind == "slow" and not pathlib.Path(f"go-{context.request_id}").exists():
             time.sleep(0.01)
         if kind == "hanging":
-            time.sleep(0.5)
+            time.sleep(1)
         return result(len(event), context)
 """,
 }
