@@ -19,6 +19,8 @@ class Counts(Protocol):
 
     taken: int
     """Spans, records or reports that it was given to send."""
+    settled: int
+    """Those of which it is known whether they were sent."""
 
 
 def counted(exporter: type[Any], what: str, dropped: Dropped) -> Any:
@@ -27,7 +29,7 @@ def counted(exporter: type[Any], what: str, dropped: Dropped) -> Any:
     """
 
     class Counted(exporter):  # type: ignore[misc] # a class of the user's choice
-        taken = 0
+        taken = settled = 0
 
         def export(self, batch: Any, *arguments: Any, **named: Any) -> Any:
             number = len(batch) if hasattr(batch, "__len__") else 1
@@ -37,6 +39,7 @@ def counted(exporter: type[Any], what: str, dropped: Dropped) -> Any:
                 result = super().export(batch, *arguments, **named)
             except Exception as failure:
                 dropped.reason = type(failure).__name__
+            self.settled += number
             if getattr(result, "name", "") != "SUCCESS":
                 dropped.add(what, number)
             return result
@@ -61,6 +64,11 @@ class SpanQueue(SpanProcessor):
     def waiting(self) -> int:
         """The spans that the exporter has not been given."""
         return self._given - self._exporter.taken
+
+    @property
+    def unsettled(self) -> int:
+        """The spans of which it is not known whether they were sent."""
+        return self._given - self._exporter.settled
 
     def on_start(self, span: Span, parent_context: TraceContext | None = None) -> None:
         """Do nothing: a span is of interest at its end."""

@@ -44,8 +44,8 @@ class Providers:
     flushes: list[Flush] = field(default_factory=list)
     metric_flushes: list[Flush] = field(default_factory=list)
     interval: float = 60.0
-    waiting: Callable[[], int] = lambda: 0
-    """The spans that the exporter has not been given."""
+    unsettled: Callable[[], int] = lambda: 0
+    """The spans of which it is not known whether they were sent."""
     _metrics_at: float = field(default_factory=time.monotonic)
 
     def flush(self, *, all_of_it: bool) -> None:
@@ -67,9 +67,9 @@ def providers_of(platform: Platform, asked: Exporters) -> Providers:
     """
     dropped = Dropped()
     resource = resource_of(platform)
-    waiting = lambda: 0  # noqa: E731 - unless the queue is ours
+    unsettled = lambda: 0  # noqa: E731 - unless the queue is ours
     if asked.traces and not _is_set(trace.get_tracer_provider()):
-        waiting = _own_tracers(asked, resource, dropped)
+        unsettled = _own_tracers(asked, resource, dropped)
     if asked.metrics and not _is_set(metrics.get_meter_provider()):
         _own_meters(asked, resource, dropped)
     tracers: Any = trace.get_tracer_provider()
@@ -87,7 +87,7 @@ def providers_of(platform: Platform, asked: Exporters) -> Providers:
         flushes=flushes,
         metric_flushes=[meters.force_flush] if _is_set(meters) else [],
         interval=asked.metric_interval,
-        waiting=waiting,
+        unsettled=unsettled,
     )
 
 
@@ -97,7 +97,9 @@ def _is_set(provider: object) -> bool:
 
 
 def _own_tracers(asked: Exporters, resource: Resource, dropped: Dropped) -> Callable[[], int]:
-    """Make the process's provider of tracers; return what tells the spans that wait."""
+    """Make the process's provider of tracers; return what tells of how many spans it is not
+    known whether they were sent.
+    """
     # Nothing is done at the interpreter's exit: the stop has sent what there was, in its time.
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     exporter = counted(_class_of("traces", asked.traces), "spans", dropped)
@@ -105,7 +107,7 @@ def _own_tracers(asked: Exporters, resource: Resource, dropped: Dropped) -> Call
     provider.add_span_processor(queue)
     trace.set_tracer_provider(provider)
     _be_quiet(dropped)
-    return lambda: queue.waiting
+    return lambda: queue.unsettled
 
 
 def _own_meters(asked: Exporters, resource: Resource, dropped: Dropped) -> None:

@@ -73,8 +73,8 @@ class Telemetry:
         if self._calls.open or self.flusher.dirty:
             self._calls.cut()
             await self.stop()
-        if waiting := self._providers.waiting():
-            self._providers.dropped.add("spans", waiting)
+        if unsettled := self._providers.unsettled():
+            self._providers.dropped.add("spans", unsettled)
         self._providers.dropped.tell()
 
     def _say(self, failure: Exception) -> None:

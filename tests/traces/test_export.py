@@ -30,7 +30,7 @@ def test_what_is_refused_or_fails_is_counted() -> None:
         exporter.export(batch)
     assert dropped.total == {"spans": 5}
     assert dropped.reason == "OSError"
-    assert exporter.taken == 6
+    assert exporter.taken == exporter.settled == 6
 
 
 def test_what_does_not_fit_the_queue_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,10 +56,10 @@ def test_what_does_not_fit_the_queue_is_counted(monkeypatch: pytest.MonkeyPatch)
     sending.wait()
     for number in range(600):
         tracer.start_span(f"then {number}").end()
-    assert queue.waiting == 512
+    assert (queue.waiting, queue.unsettled) == (512, 1024)
     assert dropped.total == {"spans": 88}
     may_go_on.set()
     provider.force_flush()
-    assert queue.waiting == 0
+    assert queue.waiting == queue.unsettled == 0
     assert len(sent) == len(set(sent)) == 1024
     provider.shutdown()
