@@ -43,6 +43,8 @@ class Collector:
         self.url = ""
         self.over = asyncio.Event()
         self.news = asyncio.Condition()
+        self._spans: list[SentSpan] = []
+        self._read = 0  # bodies whose spans are there
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         """Take a request as its mood is."""
@@ -65,7 +67,10 @@ class Collector:
 
     def spans(self) -> list[SentSpan]:
         """The spans, in the order in which they came."""
-        return [span for body in self.bodies["/v1/traces"] for span in _spans_of(body)]
+        bodies = self.bodies["/v1/traces"]
+        self._spans += [span for body in bodies[self._read :] for span in _spans_of(body)]
+        self._read = len(bodies)
+        return self._spans
 
     def metrics(self) -> dict[str, Any]:
         """The metrics of the last report, by name."""

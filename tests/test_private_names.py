@@ -33,7 +33,8 @@ ALLOWED = {
     "settings.flags": {"argparse._ArgumentGroup"},
     # Public, though it begins so as long as it may change: OpenTelemetry's logs.
     "traces.log_records": {
-        "from opentelemetry._logs import LogRecord, SeverityNumber, set_logger_provider",
+        "from opentelemetry._logs import LogRecord, SeverityNumber, get_logger_provider,"
+        " set_logger_provider",
         "from opentelemetry.sdk._logs import LoggerProvider",
         "from opentelemetry.sdk._logs.export import BatchLogRecordProcessor",
     },

@@ -8,7 +8,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from opentelemetry._logs import LogRecord, SeverityNumber, set_logger_provider
+from opentelemetry._logs import (
+    LogRecord,
+    SeverityNumber,
+    get_logger_provider,
+    set_logger_provider,
+)
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
@@ -82,6 +87,14 @@ def _attributes(record: logging.LogRecord) -> dict[str, Any]:
         found["exception.type"] = type(failure).__qualname__
         found["exception.stacktrace"] = tracebacks.as_text(tracebacks.of_failure(failure))
     return found
+
+
+def flush_of_others() -> Callable[[], object] | None:
+    """Return what sends the records of a provider that the process has already; None without
+    one.
+    """
+    flush: Callable[[], object] | None = getattr(get_logger_provider(), "force_flush", None)
+    return flush
 
 
 def send_log_records(exporter: Any, resource: Resource) -> Callable[[], object]:

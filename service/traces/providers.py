@@ -76,10 +76,7 @@ def providers_of(platform: Platform, asked: Exporters) -> Providers:
     meters: Any = metrics.get_meter_provider()
     flushes = [tracers.force_flush] if _is_set(tracers) else []
     if asked.logs:
-        from .log_records import send_log_records
-
-        exporter = counted(_class_of("logs", asked.logs), "log records", dropped)
-        flushes.append(send_log_records(exporter, resource))
+        flushes.append(_log_flush(asked, resource, dropped))
     return Providers(
         tracer=trace.get_tracer(SERVICE_LOGGER),
         meter=metrics.get_meter(SERVICE_LOGGER),
@@ -116,6 +113,17 @@ def _own_meters(asked: Exporters, resource: Resource, dropped: Dropped) -> None:
     provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
     metrics.set_meter_provider(provider)
     _be_quiet(dropped)
+
+
+def _log_flush(asked: Exporters, resource: Resource, dropped: Dropped) -> Flush:
+    """Have log records sent; return what sends those that are queued."""
+    from .log_records import flush_of_others, send_log_records
+
+    flush = flush_of_others()
+    if flush is None:
+        exporter = counted(_class_of("logs", asked.logs), "log records", dropped)
+        flush = send_log_records(exporter, resource)
+    return flush
 
 
 def _class_of(signal: str, name: str) -> type[Any]:

@@ -98,8 +98,9 @@ class CallTracer:
         )
         inside = trace.set_span_in_context(span, parent)
         trace_context.attach(inside)  # for good: each call runs in a context of its own
-        record.span = CallSpan(span, inside, offset)
-        self.open.add(record.span)
+        if span.get_span_context().is_valid:  # else no spans are made, and there is no caller's
+            record.span = CallSpan(span, inside, offset)
+            self.open.add(record.span)
 
     def end(self, record: CallRecord) -> bool:
         """End a call's span, and make those of its stages; return whether they are recorded."""

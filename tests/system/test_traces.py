@@ -210,9 +210,12 @@ async def test_a_failure_is_an_event_without_its_text(serve: Serve, collector: C
 
 
 async def test_what_is_no_call_has_no_span(serve: Serve, collector: Collector) -> None:
-    """`/health`, hooks and unknown paths are not traced."""
+    """`/health`, `/metrics`, hooks and unknown paths are not traced."""
     server = serve(MANY, environ=sending(collector))
-    for method, path in (("GET", "/health"), ("POST", "/initialize"), ("GET", "/nowhere")):
+    for method, path in (
+        *(("GET", "/health"), ("GET", "/metrics")),
+        *(("POST", "/initialize"), ("GET", "/nowhere")),
+    ):
         await server.ask(request(b"", path=path, method=method))
     await server.ask(request())
     assert await stopped(server) == 0

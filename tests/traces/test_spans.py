@@ -8,6 +8,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import NoOpTracer
 
 from service.context.call import Context
 from service.context.record import CallRecord
@@ -64,4 +65,13 @@ def test_the_calls_that_a_stop_cuts_off_have_ended_spans() -> None:
         "exception.type": "KeyError",
         "exception.stacktrace": "",
     }
+    assert not tracer.open
+
+
+def test_without_a_provider_there_is_no_span() -> None:
+    """If spans are not asked for, a call's lines carry no ids that mean nothing."""
+    record = CallRecord(1.0)
+    tracer = CallTracer(NoOpTracer(), "other")
+    copy_context().run(tracer.begin, Context({}, "r1"), record)
+    assert record.span is None
     assert not tracer.open
