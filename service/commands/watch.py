@@ -78,13 +78,19 @@ async def _go_on(url: str, interval: float, live: Any) -> None:
         try:
             now = await _look(url)
         except UsageError as reason:
-            live.update(f"{reason}\nlooking again every {interval:g} s; Ctrl-C ends", refresh=True)
+            live.update(_away(reason, interval), refresh=True)
             before = None
         else:
             if before is not None:
                 live.update(table(url, rows_of(before, now)), refresh=True)
             before = now
         await asyncio.sleep(interval)
+
+
+def _away(reason: UsageError, interval: float) -> Any:
+    from rich.text import Text
+
+    return Text(f"{reason}\nlooking again every {interval:g} s; Ctrl-C ends")
 
 
 async def _look(url: str) -> Look:

@@ -56,11 +56,21 @@ def _plain(name: str) -> str:
 def packed(families: list[Family]) -> tuple[str, int]:
     """Return families as a text that has room in a message, and how many of them have none."""
     rows = [[f.name, f.kind, f.help, list(f.samples.items())] for f in families]
-    for count in range(len(rows), -1, -1):
-        text = base64.b64encode(zlib.compress(json.dumps(rows[:count]).encode(), 1)).decode()
-        if len(text) <= LARGEST:
-            break
-    return text, len(rows) - count
+    text, fit, too_many = _text_of(rows), len(rows), len(rows) + 1
+    if len(text) > LARGEST:
+        text, fit, too_many = _text_of([]), 0, len(rows)
+    while too_many - fit > 1:
+        count = (fit + too_many) // 2
+        tried = _text_of(rows[:count])
+        if len(tried) <= LARGEST:
+            text, fit = tried, count
+        else:
+            too_many = count
+    return text, len(rows) - fit
+
+
+def _text_of(rows: list[Any]) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(rows).encode(), 1)).decode()
 
 
 def unpacked(text: str) -> list[Family]:

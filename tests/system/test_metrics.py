@@ -87,8 +87,7 @@ async def test_two_workers_are_told_as_one_and_a_death_takes_nothing_back(serve:
     assert after[NORTH] == before[NORTH] + 4  # the killed one's, and three of the fork's
     assert after[SUCCEEDED] == before[SUCCEEDED] + 1
     assert after["fc_worker_starts_total", ()] == 3
-    assert "/metrics" not in server.log()
-    assert server.log().count("FC Invoke Start") == after[SUCCEEDED] + 1
+    assert "metrics" not in server.log().lower()
 
 
 async def test_a_worker_that_hangs_is_told_to_and_what_it_has_counted_as_well(
