@@ -7,6 +7,7 @@ import asyncio
 import base64
 import io
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -151,6 +152,23 @@ def test_a_local_call_that_fails_has_the_errors_json(log: Logged) -> None:
     lines = log[1].lines()
     assert lines[-1].endswith(", Error: Unhandled function error")
     assert any(line.endswith("[ERROR] KeyError: 'x'") for line in lines)
+
+
+def test_a_local_call_has_the_lines_that_are_asked_for() -> None:
+    """One that sums it up, and those below the level if it fails."""
+    user = logging.getLogger("user")
+
+    def handler(event: bytes, context: Context) -> None:
+        user.debug("looked")
+        raise KeyError("x")
+
+    with logged(lets_all_through=True) as (logs, pipe):
+        asked = Settings(log_calls="all", log_buffer=True)
+        invoke.call_here(assembled(logs, handler, asked)[SERVICE], b"")
+        *_, looked, summed, end = pipe.lines()
+    assert looked.endswith(" [DEBUG] looked")
+    assert " [INFO] the call has ended outcome=failure errorType=KeyError durationMs=" in summed
+    assert end.startswith("FC Invoke End")
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from service.logs.log import Logs
-from service.protocol import MAX_LOG_LINE
+from service.protocol import INITED, MAX_LOG_LINE
 from tests.assembly import Pipe
 from tests.conftest import Serve
 from tests.harness import ANSWERS_WITHIN, ServerProcess, request
@@ -110,6 +110,18 @@ def written_since(server: ServerProcess, lines: int, request_id: str) -> list[st
     """The lines from number `lines` on, once the call has its End line."""
     server.wait_for(f"FC Invoke End RequestId: {re.escape(request_id)}")
     return server.lines[lines:]
+
+
+def test_the_lines_of_the_start_have_the_logs_form(logged: tuple[str, ServerProcess]) -> None:
+    """In JSON the platform's marker alone is none; in text they are what a person reads."""
+    log_format, server = logged
+    last = next(n for n, line in enumerate(server.lines) if LAST in line)
+    first, *others = server.lines[: last + 1]
+    assert first == INITED
+    assert len(others) == 5
+    if log_format == "json":
+        assert {json.loads(line)["level"] for line in others} == {"INFO"}
+        assert json.loads(others[-1])["message"].startswith("stop ")
 
 
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
