@@ -44,7 +44,7 @@ WINGS = {
     "workers": "process instance http calls logs settings context counting errors protocol",
     "emulator": "__init__ logs settings errors protocol events names",
     "commands": "__init__ emulator workers process profiling app instance http calls logs settings"
-    " events context counting errors protocol names",
+    " events first context counting errors protocol names",
     "__main__": "first commands process",
 }
 
@@ -82,6 +82,7 @@ LATE = {
     "commands.serve": "commands workers",
     "commands.watch": "aiohttp rich",
     "emulator": "jsonschema uvloop yaml",
+    "first.begin": "first",
     "events": "cbor2 pydantic",
     "process.loop": "uvloop",
     "traces.providers": "traces",

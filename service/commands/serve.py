@@ -35,6 +35,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="for work at the desk: serve changed .py and .toml files at once",
     )
+    parser.add_argument(
+        "--start-report",
+        action="store_true",
+        help="tell what the start took until the first answer, and which imports are dear",
+    )
     parser.add_argument("--control", type=int, help=argparse.SUPPRESS)
     add_settings(parser)
 
@@ -49,6 +54,9 @@ def serve_function(
     workers = how_many(loaded.settings)
     if workers > 1 and (flags.reload or flags.control is not None):
         raise UsageError("--reload serves with one worker: leave it out, or say --workers 1")
+    if flags.start_report and (flags.reload or flags.control is not None):
+        raise UsageError("--start-report tells of a start as on an instance: leave out --reload")
+    report = begin_report(cwd) if flags.start_report else None
     if flags.reload:
         check_leftovers(os.environ, "--reload")
         from .reload.supervise import supervise  # for the desk: no other start waits for it
@@ -59,14 +67,14 @@ def serve_function(
 
         check_start(loaded.settings, os.environ)
         return serve_by_workers(
-            workers, loaded.settings, lambda worker: serve_with_others(loaded, cwd, worker)
+            workers, loaded.settings, lambda worker: serve_with_others(loaded, cwd, worker, report)
         )
     if flags.control is not None:
         return serve_for_reload(loaded, cwd, flags.control)
-    return serve_alone(loaded, cwd)
+    return serve_alone(loaded, cwd, report)
 
 
-def serve_alone(loaded: Loaded, cwd: Path) -> int:
+def serve_alone(loaded: Loaded, cwd: Path, report: Any = None) -> int:
     """Be the only process; return the exit code."""
     check_start(loaded.settings, os.environ)
     with logged(loaded.settings, 1) as logs:
@@ -79,7 +87,7 @@ def serve_alone(loaded: Loaded, cwd: Path) -> int:
             logs.marker(INITED)
             logs.banner(banner_lines(loaded, handlers, url))
 
-        return serve(app, sock, announce)
+        return serve(app, sock, report.watch(app, announce) if report else announce)
 
 
 def serve_for_reload(loaded: Loaded, cwd: Path, control: int) -> int:
@@ -104,7 +112,7 @@ def serve_for_reload(loaded: Loaded, cwd: Path, control: int) -> int:
         return serve(app, sock, announce)
 
 
-def serve_with_others(loaded: Loaded, cwd: Path, worker: Any) -> int:
+def serve_with_others(loaded: Loaded, cwd: Path, worker: Any, report: Any = None) -> int:
     """Be one worker of several, whose WorkerShare is `worker`; return the exit code."""
     mine = share(loaded.settings, worker.place, worker.number)
     worker.share_metrics()
@@ -120,7 +128,15 @@ def serve_with_others(loaded: Loaded, cwd: Path, worker: Any) -> int:
         def announce(url: str) -> None:
             worker.serves(banner_lines(loaded, handlers, url, worker.number))
 
-        return serve(app, worker.sock, announce, worker.listener)
+        announced = report.watch(app, announce) if report else announce
+        return serve(app, worker.sock, announced, worker.listener)
+
+
+def begin_report(cwd: Path) -> Any:
+    """Return the StartReport of this process, or of several workers; it is asked for."""
+    from .start_report import StartReport
+
+    return StartReport(cwd)
 
 
 def begin_profile(loaded: Loaded, cwd: Path, logs: Logs) -> Any:

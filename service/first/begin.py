@@ -19,10 +19,16 @@ def is_program() -> bool:
 
 
 def begin() -> None:
-    """Have the three standard streams, and as process 1 an init. Done twice, it is done once."""
+    """Have the three standard streams, and as process 1 an init; note the times of imports if a
+    report of them is asked for. Done twice, it is done once.
+    """
     open_missing_streams()
     if os.getpid() == 1:
         start_below_init()
+    if "--start-report" in sys.argv:
+        from .import_times import begin_import_times
+
+        begin_import_times()
 
 
 def open_missing_streams() -> None:
