@@ -103,15 +103,15 @@ def dearest(imports: Iterable[Imported], cwd: Path) -> list[tuple[float, Importe
     it imports, of a module of the user's own without.
     """
     costs = [
-        (each.own if is_own(each.file, cwd) else each.whole, each)
+        (each.own if is_of_function(each.file, cwd) else each.whole, each)
         for each in imports
-        if is_own(each.file, cwd) or is_own(each.wanted_by, cwd)
+        if is_of_function(each.file, cwd) or is_of_function(each.wanted_by, cwd)
     ]
     dear = [(cost, each) for cost, each in costs if cost >= DEAR]
     return sorted(dear, key=lambda each: -each[0])[:DEAREST]
 
 
-def is_own(file: str, cwd: Path) -> bool:
+def is_of_function(file: str, cwd: Path) -> bool:
     """Return whether a file is of the function's own code: below its folder, and not where packages
     are.
     """
@@ -130,12 +130,12 @@ def _advice(imports: Iterable[Imported], cwd: Path) -> Iterator[str]:
 
 
 def _place(each: Imported, cwd: Path) -> str:
-    if is_own(each.file, cwd):
+    if is_of_function(each.file, cwd):
         return os.path.relpath(each.file, cwd)
     return f"{os.path.relpath(each.wanted_by, cwd)} line {each.line}"
 
 
 def _what_to_do(each: Imported, cwd: Path) -> str:
-    if is_own(each.file, cwd):
+    if is_of_function(each.file, cwd):
         return "its own lines take this long: do that work in the initializer, or when it is needed"
     return "import it inside of the function that needs it, or take a smaller package"

@@ -29,7 +29,7 @@ class StartReport:
 
     def __init__(self, cwd: Path) -> None:
         self._cwd = cwd
-        self._times = import_times.TIMES or ImportTimes()
+        self._times = import_times.NOTED_TIMES or ImportTimes()
         self._marks: dict[str, float] = {FIRST_LINE: self._times.began}
         self._report, ticket = os.pipe()
         os.write(ticket, b"\0")  # who has it reports

@@ -120,13 +120,13 @@ def _importer() -> tuple[str, int]:
     return "", 0
 
 
-TIMES: ImportTimes | None = None
+NOTED_TIMES: ImportTimes | None = None
 """Those of this process, if a report was asked for."""
 
 
 def begin_import_times() -> None:
     """Note the times of imports from now on. Done twice, it is done once."""
-    global TIMES
-    if TIMES is None:
-        TIMES = ImportTimes()
-        TIMES.begin()
+    global NOTED_TIMES
+    if NOTED_TIMES is None:
+        NOTED_TIMES = ImportTimes()
+        NOTED_TIMES.begin()
