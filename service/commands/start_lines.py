@@ -23,9 +23,11 @@ DEAR = 0.005
 """Seconds from which an import of the user's is named: less is not worth a change."""
 
 
-def report_lines(marks: Marks, imports: Sequence[Imported], cwd: Path) -> Iterator[str]:
-    """Yield the lines of the report."""
-    yield from _steps(marks)
+def report_lines(
+    began: float, marks: Marks, imports: Sequence[Imported], cwd: Path
+) -> Iterator[str]:
+    """Yield the lines of the report of a start that began then."""
+    yield from _steps(began, marks)
     packages = _packages(imports)
     total = sum(each.own for each in imports)
     yield f"imports: {len(imports)} modules of {len(packages)} packages, {total * 1000:.1f} ms"
@@ -43,8 +45,8 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:7.1f}"
 
 
-def _steps(marks: Marks) -> Iterator[str]:
-    began = before = process_began()
+def _steps(began: float, marks: Marks) -> Iterator[str]:
+    before = began
     yield "start report: milliseconds since the process began, and of each step"
     yield "       at     step"
     for what, when in sorted(marks.items(), key=lambda each: each[1]):
@@ -57,9 +59,7 @@ def _steps(marks: Marks) -> Iterator[str]:
 
 
 def process_began() -> float:
-    """Return when this process began, on the monotonic clock, as exactly as Linux knows: to 10 ms.
-    A worker of several began when it was forked.
-    """
+    """Return when this process began, on the monotonic clock, as exactly as Linux knows: to 10 ms."""
     with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:
         ticks = int(file.read().rpartition(")")[2].split()[19])
     since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)

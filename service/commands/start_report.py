@@ -19,7 +19,7 @@ from ..first import import_times
 from ..first.import_times import ImportTimes
 from ..instance.assembly import SERVICE
 from ..logs.log import Logs
-from .start_lines import ARRIVES, FIRST_LINE, report_lines
+from .start_lines import ARRIVES, FIRST_LINE, process_began, report_lines
 
 
 class StartReport:
@@ -30,6 +30,7 @@ class StartReport:
     def __init__(self, cwd: Path) -> None:
         self._cwd = cwd
         self._times = import_times.NOTED_TIMES or ImportTimes()
+        self._began = process_began()  # of several workers: their parent
         self._marks: dict[str, float] = {FIRST_LINE: self._times.began}
         self._report, ticket = os.pipe()
         os.write(ticket, b"\0")  # who has it reports
@@ -96,5 +97,5 @@ class StartReport:
         os.close(self._report)
         self._report = -1
         if is_ours:
-            for line in report_lines(self._marks, self._times.imports, self._cwd):
+            for line in report_lines(self._began, self._marks, self._times.imports, self._cwd):
                 logs.marker(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,10 @@ IMPORTS = [INDEX, PRICES, PANDAS, CORE, JSON, BUNDLED]
 
 def test_the_report_says_what_came_when_and_what_to_do() -> None:
     """Steps, packages, modules, and the dearest of the function's imports with their lines."""
-    began = process_began()
+    began = 1000.0
     marks = {FIRST_LINE: began + 0.02, "the port answers": began + 0.5, ARRIVES: began + 9.5}
-    lines = list(report_lines({**marks, "its answer is made": began + 9.51}, IMPORTS, CODE))
+    lines = list(report_lines(began, {**marks, "its answer is made": began + 9.51}, IMPORTS, CODE))
+    assert lines[2] == f"     20.0     20.0  {FIRST_LINE}"
     assert [line.split(maxsplit=2)[-1] for line in lines[2:4]] == [FIRST_LINE, "the port answers"]
     assert lines[4].split()[1:] == ARRIVES.split(), "nobody waits for it"
     assert lines[5].split()[1:] == ["10.0", "its", "answer", "is", "made"]
@@ -84,7 +86,7 @@ def test_the_report_says_what_came_when_and_what_to_do() -> None:
 
 def test_a_start_without_a_call_says_so() -> None:
     """A stop came first; and who has no dear imports hears that there is nothing to save."""
-    lines = list(report_lines({FIRST_LINE: process_began() + 0.02}, [INDEX], CODE))
+    lines = list(report_lines(1000.0, {FIRST_LINE: 1000.02}, [INDEX], CODE))
     assert "  no call came before the stop" in lines
     assert lines[-1] == "no import of the function's own takes 5 ms: nothing to save there"
 
@@ -93,3 +95,8 @@ def test_at_most_five_are_named() -> None:
     """The dearest come first."""
     many = [imported(f"m{each}", f"{PACKAGES}/m.py", each / 10, INDEX) for each in range(1, 9)]
     assert [each.name for _, each in dearest(many, CODE)] == ["m8", "m7", "m6", "m5", "m4"]
+
+
+def test_a_process_began_before_now() -> None:
+    """The kernel knows when, to a hundredth of a second."""
+    assert 0 < process_began() < time.monotonic()

@@ -58,6 +58,8 @@ async def test_of_several_workers_one_reports(serve: Serve) -> None:
     assert server.stop() == 0
     assert len(reports(server)) == 1
     assert "  no call came before the stop" not in server.lines
+    first = next(line for line in server.lines if line.endswith(STEPS[0]))
+    assert float(first.split()[0]) >= 0, "the parent's begin is that of the start"
 
 
 async def test_a_start_that_nobody_calls_reports_at_the_stop(serve: Serve) -> None:
