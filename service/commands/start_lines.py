@@ -59,7 +59,7 @@ def _steps(began: float, marks: Marks) -> Iterator[str]:
 
 
 def process_began() -> float:
-    """Return when this process began, on the monotonic clock, as exactly as Linux knows: to 10 ms."""
+    """Return when this process began, on the monotonic clock. Linux knows it to 10 ms."""
     with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:
         ticks = int(file.read().rpartition(")")[2].split()[19])
     since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
