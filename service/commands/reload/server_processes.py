@@ -103,8 +103,7 @@ class ServerProcesses:
             self._open_for(process)
         elif process is self._coming and word == SERVES:
             self._retire()
-            self._serving, self._coming = process, None
-            self._serves_since = self._clock()
+            self._take_for_serving(process)
 
     def stop(self) -> None:
         """Let calls in flight finish, and start nothing more."""
@@ -120,9 +119,13 @@ class ServerProcesses:
 
     def _give_up_coming(self) -> None:
         """Let the process that was to follow end: it serves if it has the port, and its word of
-        that is on its way. Without the port it has no calls, and its import may never end.
+        that is on its way. If nothing else serves, it is kept: what follows may not start. Without
+        the port it has no calls, and its import may never end.
         """
         if self._coming is None:
+            return
+        if self._coming_has_port and self._serving is None:
+            self._take_for_serving(self._coming)
             return
         if self._coming_has_port:
             self._coming.stop()
@@ -130,6 +133,10 @@ class ServerProcesses:
             self._coming.kill()
         self._leaving.add(self._coming)
         self._coming = None
+
+    def _take_for_serving(self, process: ServerProcess) -> None:
+        self._serving, self._coming = process, None
+        self._serves_since = self._clock()
 
     def _open_for(self, process: ServerProcess) -> None:
         try:

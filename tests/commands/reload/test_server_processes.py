@@ -113,6 +113,21 @@ def test_a_change_ends_a_process_that_does_not_serve_yet(desk: Desk) -> None:
     assert new.asked == ["give"]
 
 
+def test_a_change_does_not_end_the_only_process_that_serves(desk: Desk) -> None:
+    """Its word of that may be on its way when the change is seen; the new code may not start."""
+    desk.servers.renew()
+    first = desk.started[-1]
+    desk.servers.told(first, LOADED)
+    desk.servers.renew()
+    desk.servers.told(first, SERVES)
+    assert first.asked == ["give"]
+    desk.servers.told(desk.started[-1], CHILD_ENDED)
+    assert desk.open_port
+    assert desk.said == ["the code from before the change is served: the new one does not start"]
+    desk.serve()
+    assert first.asked == ["give", "stop"]
+
+
 def test_a_serving_process_that_dies_is_replaced_and_told(desk: Desk) -> None:
     """The port stays open: who connects meanwhile is served by the next process."""
     desk.servers.told(desk.serve(), CHILD_ENDED)
@@ -215,19 +230,21 @@ def test_a_stop_lets_calls_finish_and_starts_nothing(desk: Desk) -> None:
 
 @pytest.mark.parametrize("what", ["a change", "a stop"])
 def test_a_process_that_has_the_port_keeps_its_calls(desk: Desk, what: str) -> None:
-    """It may serve already, and its word of that be on its way."""
+    """It may serve already, and its word of that be on its way: it is stopped, and not killed."""
+    if what == "a change":
+        desk.serve()
     desk.servers.renew()
-    first = desk.started[-1]
-    desk.servers.told(first, LOADED)
+    coming = desk.started[-1]
+    desk.servers.told(coming, LOADED)
     if what == "a change":
         desk.servers.renew()
     else:
         desk.servers.stop()
-    desk.servers.told(first, SERVES)
-    assert first.asked == ["give", "stop"]
+    desk.servers.told(coming, SERVES)
+    assert coming.asked == ["give", "stop"]
     if what == "a stop":
         assert not desk.servers.ended
-        desk.servers.told(first, CHILD_ENDED)
+        desk.servers.told(coming, CHILD_ENDED)
         assert desk.servers.ended
     assert not desk.said
 
