@@ -44,7 +44,7 @@ def is_credential(name: str) -> bool:
     return _CREDENTIAL.search(_BETWEEN_WORDS.sub("", name).casefold()) is not None
 
 
-def text_of(value: object) -> str:
+def safe_text(value: object) -> str:
     """Return a value as text, whatever its `__str__` does."""
     try:
         return str.__str__(str(value))
@@ -65,7 +65,7 @@ def plain_fields(fields: Mapping[Any, object]) -> dict[str, Any]:
     """
     shown: dict[str, Any] = {}
     for key, value in fields.items():
-        name = cut_text(text_of(key), MAX_NAME)
+        name = cut_text(safe_text(key), MAX_NAME)
         while name in shown:
             name += "'"
         shown[name] = plain_value(name, value)
@@ -103,7 +103,7 @@ class _Shown:
             return self._text(str.__str__(value))  # no method of a class of its own
         if isinstance(value, int):
             number = int.__index__(value)
-            return number if -(2**53) < number < 2**53 else self._text(text_of(number))
+            return number if -(2**53) < number < 2**53 else self._text(safe_text(number))
         if isinstance(value, float):
             number_ = float.__float__(value)
             return number_ if math.isfinite(number_) else str(number_)
@@ -111,7 +111,7 @@ class _Shown:
             return self._list(value, depth)
         if kind in _MAPPINGS:
             return self._mapping(value, depth)  # type: ignore[arg-type]
-        return self._text(text_of(value))
+        return self._text(safe_text(value))
 
     def _text(self, text: str) -> str:
         shown = cut_text(text, max(0, self._characters))
@@ -138,7 +138,7 @@ class _Shown:
             if not self._has_room():
                 shown[MORE] = f"[cut: {len(value)} values]"
                 return shown
-            name = self._text(cut_text(text_of(key), MAX_NAME))
+            name = self._text(cut_text(safe_text(key), MAX_NAME))
             while name in shown:
                 name += "'"
             shown[name] = MASK if is_credential(name) else self.of(member, depth - 1)

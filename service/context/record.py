@@ -57,6 +57,6 @@ class _Binding:
 _binding = _Binding()
 
 
-def begin_anew() -> None:
+def free_binding() -> None:
     """Let nobody hold a lock here. Called in a process that was just forked."""
     _binding.lock = threading.Lock()

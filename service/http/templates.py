@@ -19,7 +19,7 @@ from aiohttp.http import HttpVersion11, RawRequestMessage
 from .. import protocol
 from . import heads
 
-PATIENCE = 16
+MAX_MISSES = 16
 """Heads that do not fit after which a template is given up for the next one."""
 
 _LENGTH = "content-length"
@@ -96,7 +96,7 @@ class Templates:
     def learn(self, head: bytes, message: RawRequestMessage) -> None:
         """Take note of a head that was read and does not fit."""
         self._misses += 1
-        if (self.last is None or self._misses > PATIENCE) and _is_usual(message):
+        if (self.last is None or self._misses > MAX_MISSES) and _is_usual(message):
             template, self._misses = HeadTemplate(head, message), 0
             self.last = template if template.is_whole else None
             self.message = message  # of any call: what is written asks for its version alone

@@ -15,7 +15,7 @@ def milliseconds(since: float, until: float) -> float:
     return round((until - since) * 1000, 2) if since else 0.0
 
 
-def summary(record: CallRecord) -> dict[str, Any]:
+def call_figures(record: CallRecord) -> dict[str, Any]:
     """Return what a call came to, as fields. A call has no times of what it did not come to."""
     ended = record.ended
     shown: dict[str, Any] = {"outcome": "failure" if record.error_type else "success"}
@@ -50,5 +50,5 @@ class CallLines:
         self._logs.line(
             "WARNING" if slow else "INFO",
             "the call was slow" if slow else "the call has ended",
-            details=Details(extra=summary(record)),
+            details=Details(extra=call_figures(record)),
         )

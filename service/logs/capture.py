@@ -10,7 +10,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
-from ..context.call import RUNNING
+from ..context.call import RUNNING, record_of
 from .log import Logs
 from .records import PLAIN_FORM, told_by
 
@@ -135,7 +135,7 @@ class RouteRecords(logging.Handler):
         as is wanted of that call.
         """
         context = RUNNING.get(None)
-        kept = context._record.lines if context is not None and context._record else None
+        kept = None if context is None else record_of(context).lines
         if kept is not None and kept.wanted is not False and self.filter(record):
             level, message, details = told_by(record, self.formatter)
             if line := kept.add(self._logs.formed(context, level, message, details)):

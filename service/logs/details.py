@@ -11,7 +11,7 @@ OWN_NAMES = frozenset({"time", "level", "logger", "requestId", "message", "field
 """Names that are the line's own."""
 
 
-class Failure(NamedTuple):
+class LoggedFailure(NamedTuple):
     """What a line says of an exception."""
 
     kind: str
@@ -34,10 +34,10 @@ class Details(NamedTuple):
     """Fields of this line."""
     ids: Mapping[str, str] = {}
     """The ids of the call's trace, if there is one. JSON has them."""
-    failure: Failure | None = None
+    failure: LoggedFailure | None = None
 
 
-PLAIN = Details()
+NO_DETAILS = Details()
 
 
 def named_apart(details: Details) -> tuple[dict[str, Any], dict[str, Any]]:

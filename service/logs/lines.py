@@ -11,12 +11,12 @@ import orjson
 
 from ..context.plain import cut_text
 from ..protocol import MAX_LOG_LINE
-from .details import PLAIN, Details, named_apart
+from .details import NO_DETAILS, Details, named_apart
 
 NOWHERE = "-"
 """Stands for the request id in lines that no call causes."""
 
-MAX_FIELDS = 12 * 1024
+MAX_FIELD_BYTES = 12 * 1024
 """Bytes of a line's fields together, as they are written."""
 
 MAX_STACK = 8 * 1024
@@ -30,7 +30,7 @@ class Form(Protocol):
     """Makes lines of a request id, a level, a message, and what else there is."""
 
     def __call__(
-        self, request_id: str, level: str, message: str, details: Details = PLAIN, /
+        self, request_id: str, level: str, message: str, details: Details = NO_DETAILS, /
     ) -> bytes: ...
 
 
@@ -137,19 +137,19 @@ def _text_line(head: str, line: str, tail: str = "") -> bytes:
     return kept.decode("utf-8", "ignore").encode() + note  # no half of a character
 
 
-def text_lines(request_id: str, level: str, message: str, details: Details = PLAIN) -> bytes:
+def text_lines(request_id: str, level: str, message: str, details: Details = NO_DETAILS) -> bytes:
     """Return the message as text lines, one for each of its own: `time id [level] line`.
 
     The call's fields stand behind each of them, the line's own behind the last one, before the
     failure's.
     """
     head = f"{stamp()} {request_id} [{plain_line(level)}] "
-    if details is PLAIN:
+    if details is NO_DETAILS:
         lines = message.split("\n") if "\n" in message else (message,)
         return b"".join(_text_line(head, line) for line in lines)
     bound, extra = named_apart(details)
-    tail = _fitting(bound, _text_field, MAX_FIELDS // 2)
-    own = _fitting(extra, _text_field, MAX_FIELDS)
+    tail = _fitting(bound, _text_field, MAX_FIELD_BYTES // 2)
+    own = _fitting(extra, _text_field, MAX_FIELD_BYTES)
     failure = details.failure
     *before, last = message.split("\n")
     after = [] if failure is None or failure.is_told else failure.stack
@@ -165,11 +165,11 @@ def text_lines(request_id: str, level: str, message: str, details: Details = PLA
 # --- JSON
 
 
-def json_lines(request_id: str, level: str, message: str, details: Details = PLAIN) -> bytes:
+def json_lines(request_id: str, level: str, message: str, details: Details = NO_DETAILS) -> bytes:
     """Return the message as one JSON line."""
     begin = {"time": stamp(), "level": level, "logger": details.logger, "requestId": request_id}
     head = f"{_json_text(begin)[:-1]},"
-    tail = "" if details is PLAIN else _json_rest(details)
+    tail = "" if details is NO_DETAILS else _json_rest(details)
     around = len(head) + len(tail.encode())
     if details.failure and details.failure.short:
         message = details.failure.short
@@ -195,7 +195,7 @@ def _json_field(name: str, value: Any) -> str:
 
 def _json_rest(details: Details) -> str:
     bound, extra = named_apart(details)
-    rest = _fitting(bound | extra, _json_field, MAX_FIELDS)
+    rest = _fitting(bound | extra, _json_field, MAX_FIELD_BYTES)
     rest += "".join(_json_field(name, value) for name, value in details.ids.items())
     if failure := details.failure:
         if failure.kind:

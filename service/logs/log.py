@@ -12,9 +12,9 @@ from typing import Any
 from weakref import WeakSet
 
 from ..context import record
-from ..context.call import RUNNING, Context
+from ..context.call import RUNNING, Context, record_of
 from ..protocol import MAX_LOG_LINE, SERVICE_LOGGER
-from .details import PLAIN, Details
+from .details import NO_DETAILS, Details
 from .gathering import GatheringPipe
 from .lines import FORMATS, NOWHERE
 
@@ -63,7 +63,7 @@ class Logs:
                 self.marker(line)
 
     def line(
-        self, level: str, message: str, request_id: str | None = None, details: Details = PLAIN
+        self, level: str, message: str, request_id: str | None = None, details: Details = NO_DETAILS
     ) -> None:
         """Write `message` for the call that runs here, or for `request_id`."""
         context = RUNNING.get(None)
@@ -76,12 +76,11 @@ class Logs:
         """Return a message as the line or the lines of a call, or of no call."""
         if context is None:
             return self._format(NOWHERE, level, message, details)
-        noted = context._record
-        if noted is not None:
-            if noted.bound:
-                details = details._replace(bound=noted.bound)
-            if noted.span is not None:
-                details = details._replace(ids=self.ids_of_span(noted.span))
+        noted = record_of(context)
+        if noted.bound:
+            details = details._replace(bound=noted.bound)
+        if noted.span is not None:
+            details = details._replace(ids=self.ids_of_span(noted.span))
         return self._format(context.request_id, level, message, details)
 
     def part(self, level: str, text: str) -> None:
@@ -101,7 +100,7 @@ class Logs:
                 self._printed(oldest[0], oldest[1], self._open.pop(oldest))
 
     def _printed(self, context: Context | None, level: str, text: str) -> None:
-        self.pipe.write(self.formed(context, level, text, PRINTED.get(level, PLAIN)))
+        self.pipe.write(self.formed(context, level, text, PRINTED.get(level, NO_DETAILS)))
 
     def end(self, request_id: str) -> None:
         """Write what the call left without a line end, so that its End line is its last."""
@@ -141,7 +140,7 @@ _ALL: WeakSet[Logs] = WeakSet()
 
 def begin_anew() -> None:
     """Let every log begin anew. Called in a process that was just forked."""
-    record.begin_anew()
+    record.free_binding()
     for logs in tuple(_ALL):
         logs.begin_anew()
 

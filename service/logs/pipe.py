@@ -21,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from .details import PLAIN
+from .details import NO_DETAILS
 from .lines import NOWHERE, Form, text_lines
 
 
@@ -145,7 +145,7 @@ class LogPipe:
     def _report(self) -> None:
         notice = f"{self._unreported} log lines were lost: the log pipe was full or closed"
         try:
-            rest = self._try(self.form(NOWHERE, "WARNING", notice, PLAIN))
+            rest = self._try(self.form(NOWHERE, "WARNING", notice, NO_DETAILS))
         except OSError:  # still broken: the count stands until it is not
             return
         self._unreported = 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from ..context.plain import MAX_NAME, cut_text, plain_fields, text_of
+from ..context.plain import MAX_NAME, cut_text, plain_fields, safe_text
 from ..protocol import SERVICE_LOGGER
-from .details import Details, Failure
+from .details import Details, LoggedFailure
 
 PLAIN_FORM = logging.Formatter("%(message)s")
 """The form of records as long as the function's code has set no other one."""
@@ -34,10 +34,10 @@ def told_by(record: logging.LogRecord, form: logging.Formatter | None) -> tuple[
             failure = failure and failure._replace(is_told=True)
     except Exception as reason:
         message = (
-            f"a log record of {text_of(record.pathname)}:{text_of(record.lineno)} cannot be"
+            f"a log record of {safe_text(record.pathname)}:{safe_text(record.lineno)} cannot be"
             f" formatted: {_repr_of(reason)}"
         )
-    level, name = (cut_text(text_of(x), MAX_NAME) for x in (record.levelname, record.name))
+    level, name = (cut_text(safe_text(x), MAX_NAME) for x in (record.levelname, record.name))
     return level, message, Details(name, extra=_extra(record), failure=failure)
 
 
@@ -49,33 +49,33 @@ def _extra(record: logging.LogRecord) -> dict[str, Any]:
     return plain_fields({n: value for n, value in record.__dict__.items() if n in names})
 
 
-def _failure(record: logging.LogRecord) -> Failure | None:
+def _failure(record: logging.LogRecord) -> LoggedFailure | None:
     """Return the exception of a record, and its traceback as Python shows it."""
     stack = record.stack_info.split("\n") if record.stack_info else []
     kind, failure, _ = record.exc_info or (None, None, None)
     if kind is None:
         if record.exc_text:  # of a record that was pickled
             stack = [*record.exc_text.split("\n"), *stack]
-        return Failure("", "", stack) if stack else None
+        return LoggedFailure("", "", stack) if stack else None
     if not record.exc_text:
         record.exc_text = PLAIN_FORM.formatException(record.exc_info)  # type: ignore[arg-type]
-    return Failure(kind.__name__, text_of(failure), [*record.exc_text.split("\n"), *stack])
+    return LoggedFailure(kind.__name__, safe_text(failure), [*record.exc_text.split("\n"), *stack])
 
 
-def _own_failure(record: logging.LogRecord) -> Failure | None:
+def _own_failure(record: logging.LogRecord) -> LoggedFailure | None:
     """Return the failure that a record of ours tells of. Its message is the whole story, which
     shows no more than it may; the exception comes along for others' handlers.
     """
     kind, failure, _ = record.exc_info or (None, None, None)
     if kind is None:
         said: tuple[str, str] | None = record.__dict__.pop("failure", None)
-        return Failure(*said, stack=[], is_told=True) if said else None
+        return LoggedFailure(*said, stack=[], is_told=True) if said else None
     story = record.getMessage()
-    text = text_of(failure)
+    text = safe_text(failure)
     if "\n" not in story:
-        return Failure(kind.__name__, text, [], is_told=True)
+        return LoggedFailure(kind.__name__, text, [], is_told=True)
     short = f"{kind.__name__}: {text}"
-    return Failure(kind.__name__, text, story.split("\n"), is_told=True, short=short)
+    return LoggedFailure(kind.__name__, text, story.split("\n"), is_told=True, short=short)
 
 
 def _repr_of(reason: Exception) -> str:

@@ -128,7 +128,7 @@ def seconds(low: float, high: float, *, optional: bool = False) -> Kind:
     return Kind("SECONDS", allowed, read, words=("none",) if optional else ())
 
 
-def share() -> Kind:
+def fraction() -> Kind:
     """Return a part of the whole, from 0 to 1."""
 
     def read(value: object) -> float:

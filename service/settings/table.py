@@ -14,11 +14,11 @@ from .kinds import (
     ON,
     choice,
     folder,
+    fraction,
     host,
     levels,
     name,
     seconds,
-    share,
     size,
     whole,
 )
@@ -123,7 +123,7 @@ class Settings:
     log_buffer_call: int = row(LOGS, 64 * KIB, size(GIB), "lines kept of one call, the last ones")
     log_buffer_total: int = row(LOGS, 8 * MIB, size(GIB), "lines kept of all calls together")
     debug_sample: float = row(
-        LOGS, 0.0, share(), "write the lines below log_level of such a share of the calls"
+        LOGS, 0.0, fraction(), "write the lines below log_level of such a share of the calls"
     )
     metrics: bool = row(LOGS, True, ON, "count calls and what they took, and tell it at /metrics")
     error_trace: bool = row(LOGS, False, ON, "send a failed call's stack trace to its caller")

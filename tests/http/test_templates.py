@@ -10,7 +10,7 @@ from aiohttp.base_protocol import BaseProtocol
 
 from service.errors import ServiceError
 from service.http.parser import read_head
-from service.http.templates import PATIENCE, Templates
+from service.http.templates import MAX_MISSES, Templates
 from tests.harness import request
 
 ID = "1-6560a8d1-0123abcd-0123456789ab"
@@ -119,7 +119,7 @@ async def test_a_template_that_fits_no_more_is_given_up() -> None:
     renewed = usual(x_fc_security_token="renewed")
     head = renewed[: renewed.index(b"\r\n\r\n") + 4]
     message = read_head(head, _protocol(), asyncio.get_running_loop())[0]
-    for _ in range(PATIENCE + 1):
+    for _ in range(MAX_MISSES + 1):
         assert templates.last is not None
         assert templates.last.fit(renewed) is None
         templates.learn(head, message)

@@ -7,7 +7,7 @@ from typing import Any
 
 from service.context.call import RUNNING, Context
 from service.context.record import CallRecord
-from service.logs.call_line import CallLines, summary
+from service.logs.call_line import CallLines, call_figures
 from tests.assembly import logged, untimed
 
 
@@ -33,7 +33,7 @@ DONE: dict[str, Any] = {
 
 def test_a_call_is_summed_up() -> None:
     """Milliseconds of the whole, of the queue and of the handler; bytes; how many there were."""
-    assert summary(record_of_times(**DONE)) == {
+    assert call_figures(record_of_times(**DONE)) == {
         "outcome": "success",
         "durationMs": 1000.0,
         "queueMs": 250.0,
@@ -47,7 +47,9 @@ def test_a_call_is_summed_up() -> None:
 
 def test_a_cold_start_tells_how_long_it_waited_for_the_initializer() -> None:
     """And a plain handler's call what its thread worked."""
-    shown = summary(record_of_times(**DONE | {"open_at": 1.5, "cold_start": True, "cpu": 0.0123}))
+    shown = call_figures(
+        record_of_times(**DONE | {"open_at": 1.5, "cold_start": True, "cpu": 0.0123})
+    )
     assert (shown["initializeMs"], shown["coldStart"], shown["cpuMs"]) == (250.0, True, 12.3)
 
 
@@ -55,13 +57,13 @@ def test_a_call_has_no_times_of_what_it_did_not_come_to() -> None:
     """One that ends in the queue was queued all the time; one whose handler never came back was in
     it until its answer.
     """
-    queued = summary(record_of_times(ended=2.0, error_type="FunctionTimeout"))
+    queued = call_figures(record_of_times(ended=2.0, error_type="FunctionTimeout"))
     assert (queued["outcome"], queued["errorType"]) == ("failure", "FunctionTimeout")
     assert queued["queueMs"] == queued["durationMs"] == 1000.0
     assert not {"handlerMs", "initializeMs", "cpuMs"} & set(queued)
-    waiting = summary(record_of_times(slot_at=1.25, ended=2.0))
+    waiting = call_figures(record_of_times(slot_at=1.25, ended=2.0))
     assert (waiting["queueMs"], waiting["initializeMs"]) == (250.0, 750.0)
-    running = summary(record_of_times(**DONE | {"handled_at": 0.0}))
+    running = call_figures(record_of_times(**DONE | {"handled_at": 0.0}))
     assert running["handlerMs"] == 500.0
 
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.context.plain import plain_fields
-from service.logs.details import Details, Failure
+from service.logs.details import Details, LoggedFailure
 from service.logs.lines import FORMATS, json_lines, text_lines
 from service.protocol import MAX_LOG_LINE
 from tests.assembly import untimed
 
-FAILURE = Failure("KeyError", "'x'", ["Traceback (most recent call last):", "KeyError: 'x'"])
+FAILURE = LoggedFailure("KeyError", "'x'", ["Traceback (most recent call last):", "KeyError: 'x'"])
 
 
 def text(message: str, **details: Any) -> list[str]:
@@ -97,7 +97,7 @@ VALUES = st.text(st.characters()) | st.integers() | st.lists(st.text(st.characte
     st.sampled_from([None, FAILURE]),
 )
 def test_no_field_can_forge_a_line(
-    bound: dict[str, Any], extra: dict[str, Any], log_format: str, failure: Failure | None
+    bound: dict[str, Any], extra: dict[str, Any], log_format: str, failure: LoggedFailure | None
 ) -> None:
     """Whatever names and values are, each line is the service's, with all fields in it."""
     details = Details("app", plain_fields(bound), plain_fields(extra), {}, failure)
@@ -119,7 +119,7 @@ def test_no_field_can_forge_a_line(
 def test_a_line_with_much_in_it_is_cut_and_says_so(log_format: str, character: str) -> None:
     """No line is over 32 KB, whatever is long in it, and JSON stays JSON."""
     many = plain_fields({f"{character}{number}": character * 5_000 for number in range(50)})
-    failure = Failure("E", character * 100_000, [character * 3_000] * 100)
+    failure = LoggedFailure("E", character * 100_000, [character * 3_000] * 100)
     details = Details(bound=many, extra=many, failure=failure)
     for message in ("short", character * 100_000):
         told = FORMATS[log_format]("r1", "INFO", message, details)
