@@ -66,7 +66,7 @@ def test_the_paths_are_an_aiohttp_resource(log: Logged) -> None:
     assert (paths.canonical, str(paths.url_for())) == ("/", "/")
     assert paths.raw_match("/invoke")
     assert not paths.raw_match("/other")
-    assert len(paths) == len(list(paths)) == 8
+    assert len(paths) == len(list(paths)) == 10
     assert "/invoke" in paths.get_info()["path"]
     with pytest.raises(RuntimeError, match="no prefix"):
         paths.add_prefix("/x")

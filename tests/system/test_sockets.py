@@ -145,11 +145,15 @@ TABLE = {
     ("/pre-freeze", "POST"),
     ("/health", "GET"),
     ("/health", "HEAD"),
+    ("/metrics", "GET"),
+    ("/metrics", "HEAD"),
 }
 
 
 def test_there_are_these_paths_and_methods_alone() -> None:
-    """S9: the application has one resource, whose table is Function Compute's paths and /health."""
+    """S9: the application has one resource, whose table is Function Compute's paths, /health and
+    /metrics.
+    """
     with logged() as (logs, _):
         (resource,) = assembled(logs, lambda event, context: event).router.resources()
     assert isinstance(resource, Paths)
