@@ -93,7 +93,7 @@ async def test_an_instance_under_load_is_drawn_after_a_time(serve: Serve, tmp_pa
     """The file has the process's number and the instance's name; calls after it are as ever."""
     server = serve(
         WORK.format(define="async def"),
-        *("--profile-calls", "0.5", "--profile-folder", str(tmp_path)),
+        *("--profile-calls", "1.5", "--profile-folder", str(tmp_path)),
         environ={**VARIABLES, "FC_INSTANCE_ID": "c-1/2"},
     )
     async with server.client() as client:
