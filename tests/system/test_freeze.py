@@ -17,7 +17,7 @@ from tests.system.conftest import MATRIX
 from tests.system.instance import STOCK, Instance, started
 from tests.system.ledger import Caller
 
-PATIENCE = 2.0
+PATIENCE = 4.0
 """Seconds of each limit on what stands still on a connection."""
 
 
