@@ -12,22 +12,12 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from ..calls import tracebacks
 from ..context.call import Context
 from ..context.record import CallRecord
-from ..errors import (
-    FunctionTimeout,
-    HandlerFailed,
-    InitializationError,
-    Overloaded,
-    ServiceError,
-    Stopping,
-)
+from ..errors import HandlerFailed, ServiceError
 from .attributes import call_attributes
 from .parents import parent_of
 
 NOTICED = 0.001
 """Seconds that a call must have waited in the queue or for the initializer for a span of it."""
-
-NOT_DECODING = {each.code for each in (FunctionTimeout, InitializationError, Overloaded, Stopping)}
-"""Errors of calls that may not have come to their event, if they have not come to their handler."""
 
 UNNAMED = "invoke"
 """A span's name if the platform does not tell the function's."""
@@ -129,14 +119,14 @@ class CallTracer:
 
 
 def stages(record: CallRecord) -> Iterator[tuple[str, float, float]]:
-    """Yield what a call has come to, each with its begin and its end. It has waited in the queue
-    and for the initializer only if that took a time.
+    """Yield what a call has come to, each with its begin and its end: the last one ends with the
+    call, if that has not left it. It has waited in the queue and for the initializer only if that
+    took a time.
     """
-    unknown = not record.handler_at and record.error_type in NOT_DECODING
     times = (record.arrived, record.slot_at, record.open_at, record.handler_at, record.handled_at)
     for number, name in enumerate(("queue", "initializer", "decode", "handler")):
         begin, end = times[number], times[number + 1] or record.ended
-        if not begin or (name == "decode" and unknown):
+        if not begin:
             return
         if number >= 2 or end - begin >= NOTICED:
             yield name, begin, end

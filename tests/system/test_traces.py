@@ -382,31 +382,24 @@ async def test_on_aiohttps_own_server_an_answer_waits_too(
     """`create_app` is traced as `serve` is: the span has arrived when the answer is there."""
     with held_port() as port:
         source = f"""
+            import functools
             from aiohttp import web
             from service import create_app
-            web.run_app(create_app("index.handler"), port={port}, print=None)
+            tell = functools.partial(print, flush=True)
+            web.run_app(create_app("index.handler"), port={port}, print=tell)
         """
         (tmp_path / "own.py").write_text("\n".join(map(str.strip, source.strip().splitlines())))
         command = [sys.executable, "own.py"]
         server = ServerProcess(tmp_path, MANY, environ=sending(collector), command=command)
         server.__dict__["port"] = port
         try:
-            async with asyncio.timeout(60):
-                while not (answer := await answered(server)):  # noqa: ASYNC110 - it tells nobody
-                    await asyncio.sleep(0)
+            await asyncio.to_thread(server.wait_for, "Running on")
+            answer = await server.ask(request())
             [call] = server_spans(collector.spans())
             assert answer.body.decode().endswith(call.span_id)
             assert await stopped(server) == 0
         finally:
             server.kill()
-
-
-async def answered(server: ServerProcess) -> Answer | None:
-    """The answer to a call; None while the server does not listen."""
-    try:
-        return await server.ask(request())
-    except ConnectionError:
-        return None
 
 
 async def test_no_secret_is_sent(serve: Serve, collector: Collector) -> None:
