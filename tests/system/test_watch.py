@@ -8,11 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from service.commands.watch import watch
+from service.errors import UsageError
 from tests.conftest import Serve
 from tests.harness import ECHO, ENDS_WITHIN, held_port, request
 
@@ -48,7 +51,12 @@ def test_nothing_there_and_something_else_are_told(serve: Serve) -> None:
     done = once("--url", f"http://127.0.0.1:{server.port}")
     assert done.returncode == 2
     assert "metrics = true" in done.stderr
-    assert once("--interval", "0").returncode == 2
+
+
+def test_an_interval_of_no_time_is_refused() -> None:
+    """Before anything is asked."""
+    with pytest.raises(UsageError, match=r"--interval 0: it takes 0\.05 to 3600 seconds"):
+        watch(Namespace(interval=0.0, once=True, url="http://127.0.0.1:1"))
 
 
 def reading(terminal: int) -> Callable[[str], None]:
