@@ -94,6 +94,9 @@ class DirectCall(Call):
             answer: bytes | Answer
             try:
                 answer = await running
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    await asyncio.sleep(0)  # raises what the handler has asked for and not met
             except asyncio.CancelledError:  # by its handler, or by one beside it
                 answer = self._failed(HandlerFailed(asyncio.CancelledError(CANCELLED)))
             except Exception as failure:

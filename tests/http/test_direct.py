@@ -160,10 +160,12 @@ async def test_a_failure_is_answered_the_same_both_ways() -> None:
     """By the handler, by its event, by a result that is no JSON, by a cancellation of its own."""
 
     async def fails(event: dict[str, str], _context: Any) -> Any:
-        if event["kind"] == "cancels":
+        if event["kind"] in ("cancels", "cancels last"):
             task = asyncio.current_task()
             assert task is not None
             task.cancel()
+            if event["kind"] == "cancels last":
+                return {}
             await asyncio.sleep(0)
         if event["kind"] == "exits":
             raise SystemExit(3)
@@ -171,7 +173,7 @@ async def test_a_failure_is_answered_the_same_both_ways() -> None:
             return float("nan")
         raise KeyError(event["kind"])
 
-    for event in (b"raises", b"cancels", b"exits", b"no JSON"):
+    for event in (b"raises", b"cancels", b"cancels last", b"exits", b"no JSON"):
         async with Served(fails) as served:
             (head, body), _ = await served.ask_twice(b'{"kind":"%b"}' % event)
             assert b"x-fc-status: 404" in head
@@ -205,7 +207,7 @@ async def test_a_call_that_swallows_its_cancellation_is_answered_at_its_deadline
             await asyncio.sleep(0)
         assert not served.wire.data
         assert not served.pipe.lines()
-        _, body = await served.ask(b"", x_fc_function_timeout="0.05")
+        _, body = await served.ask(b"", x_fc_function_timeout="60")
         assert body == b"null"
 
 
