@@ -7,6 +7,7 @@ import queue
 import signal
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,8 +22,13 @@ Sent = queue.Queue[tuple[str, int, int]]
 def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     """The signals that would have been sent."""
     signals: Sent = queue.Queue()
-    monkeypatch.setattr(os, "kill", lambda pid, number: signals.put(("kill", pid, number)))
-    monkeypatch.setattr(os, "killpg", lambda pid, number: signals.put(("killpg", pid, number)))
+    system = SimpleNamespace(
+        getpid=os.getpid,
+        kill=lambda pid, number: signals.put(("kill", pid, number)),
+        killpg=lambda pid, number: signals.put(("killpg", pid, number)),
+    )
+    # For the link alone: other threads of this process may send signals, too.
+    monkeypatch.setattr("service.commands.reload.link.os", system)
     return signals
 
 
