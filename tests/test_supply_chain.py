@@ -12,7 +12,10 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from service.counting.pages import OF_USER
 from service.http import heads
+from service.instance.call_figures import MOST_ERROR_TYPES, TOGETHER
+from service.metrics import LONGEST_VALUE, MOST_SERIES
 from service.settings.kinds import size_text
 from service.settings.table import ROWS, Settings
 from tests import sbom
@@ -194,6 +197,13 @@ def test_the_limits_are_those_of_the_code() -> None:
         "bodies together": ROWS["body_budget"].default_text,
         "calls at once": f"{defaults.concurrency}",
         "calls that wait": f"{defaults.queue}",
+        "kept lines of one call": size_text(defaults.log_buffer_call),
+        "kept lines of all calls": size_text(defaults.log_buffer_total),
+        "series of a metric": f"{MOST_SERIES}",
+        "a label's value": f"{LONGEST_VALUE} characters",
+        "metrics of the function": f"{size_text(OF_USER)} a worker",
+        "error types that are told": f"{MOST_ERROR_TYPES}",
+        "calls that are counted together": f"{TOGETHER}",
     }
     rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|.*::", SECURITY, re.MULTILINE))
     for name, number in numbers.items():

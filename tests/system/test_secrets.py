@@ -108,6 +108,7 @@ def found_in(data: bytes) -> set[str]:
 COMMON = '''
     import asyncio, contextlib, logging, os, pathlib, signal, sys, threading, time, traceback
     import service.app, service.http.connection, service.instance
+    from service import metrics
     from service.http.answer_writer import AnswerWriter
     from service.http.arrivals import Arrivals
 
@@ -226,6 +227,16 @@ COMMON = '''
             break_once(AnswerWriter, "block", secret)
         elif what == "read":
             break_once(Arrivals, "receive", secret)
+        elif what == "fields":
+            named = {"apiKey": secret, "x-fc-security-token": key, "deep": {"password": [secret]}}
+            context.bind(**named)
+            logging.getLogger("orders").info("fields of a line", extra={"card_token": key, **named})
+            with contextlib.suppress(ValueError):  # a label cannot have a credential's name
+                metrics.counter("logins_total", labels=["api_token"]).inc(api_token=secret)
+        elif what == "kept":
+            shown(context)
+            logging.debug("kept until it fails", extra={"authorization": [secret, key]})
+            raise ValueError("no luck")
         elif what == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         elif what == "echo":
@@ -332,6 +343,8 @@ REFUSED = {
     "http-trigger": request(BODY.encode(), path=f"/http-invoke?{QUERY}"),
     "pre-freeze": call(path="/pre-freeze"),
     "initialize": call(path="/initialize"),
+    "metrics": call(method="GET", path=f"/metrics?{QUERY}", body=b""),
+    "metrics-by-worker": call(method="GET", path=f"/metrics?by=worker&{QUERY}", body=b""),
 }
 SLOW = {
     "half-a-head": headed(f"x-fc-security-token: {TOKEN}")[:-2],
@@ -359,6 +372,8 @@ ACTS = (
         "thread",
         "callback",
         "warning",
+        "fields",
+        "kept",
     ),
 )
 TIMED = ("late", "swallow")
@@ -451,6 +466,8 @@ class Trial:
         await self.ask([(act, call(act)) for act in ("encode", "serve", "read")])
         for number in range(8):  # until a worker that reads badly was met
             await self.ask([(f"after-{number}", call())])
+        asked = ("metrics", "metrics-by-worker")  # now they have all that was met
+        await self.ask((f"{name}-at-last", REFUSED[name]) for name in asked)
 
     async def stops(self) -> int:
         """A stop with a call in flight that outlasts it; return the exit code."""
@@ -482,7 +499,11 @@ OWN_ECHO = {"stall", "echo"}
 DEV, ASYNCIO_DEBUG = ("-X", "dev"), {"PYTHONASYNCIODEBUG": "1"}
 TRIALS = [
     pytest.param(TYPED, "text", DEV, {}, ("--loop", "uvloop"), id="text-dev"),
-    pytest.param(MODEL, "json", (), ASYNCIO_DEBUG, ("--loop", "asyncio"), id="json-asyncio-debug"),
+    pytest.param(
+        *(MODEL, "json", (), ASYNCIO_DEBUG),
+        ("--loop", "asyncio", "--log-level", "INFO", "--log-buffer"),
+        id="kept-lines-json-asyncio-debug",
+    ),
     pytest.param(
         LINES, "json", DEV, {}, ("--workers", "2", "--loop", "asyncio"), id="two-workers-json-dev"
     ),
@@ -514,6 +535,7 @@ async def test_no_secret_leaves_the_call_that_was_given_it(
         COMMON + source,
         *("--log-level", "DEBUG", "--log-format", log_format, "--concurrency", "4"),
         *("--queue", "0", "--deadline-margin", "0", "--header-timeout", "0.4"),
+        *("--log-calls", "all"),
         *("--body-timeout", "0.4", "--drain-timeout", "0.4", *flags),
         folder=folder,
         options=options,
@@ -535,6 +557,10 @@ async def test_no_secret_leaves_the_call_that_was_given_it(
     assert trial.codes() >= CODES
     assert b"the service failed: RuntimeError" in log
     assert log.count(b"RuntimeError") > 1
+    for line in (b"fields of a line", b"kept until it fails", b"the call has ended", b"card_token"):
+        assert line in log
+    for name in ("metrics", "metrics-by-worker"):
+        assert b"\nfc_calls_total{" in trial.answers[name]
     assert b"AttributeError" not in log  # what was to break was there
     assert b"the event loop has been blocked" in log or source == MODEL
     for name, data in trial.answers.items():
