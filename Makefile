@@ -131,7 +131,7 @@ parse-spec: .venv/dev.stamp ## Serverless Devs' parser into build/parse-spec, an
 
 lock: build/uv/bin/uv ## resolve the lock files again; ARGS=--upgrade moves to newer versions
 	@$(MAKE) lock-function
-	$(COMPILE) pyproject.toml $(REQUIREMENTS) --extra emulator --extra events --extra load --extra otel --extra profile --extra reload --extra watch --group dev --constraints requirements.lock \
+	$(COMPILE) pyproject.toml $(REQUIREMENTS) --extra batches --extra clients --extra emulator --extra events --extra load --extra otel --extra parameters --extra profile --extra redis --extra reload --extra tablestore --extra watch --group dev --constraints requirements.lock \
 		--output-file requirements-dev.lock $(ARGS)
 	$(COMPILE) --group uv --output-file requirements-uv.lock $(ARGS)
 	$(COMPILE) --group audit --output-file requirements-audit.lock $(ARGS)

@@ -4,7 +4,11 @@ instance.
 
 import importlib.util
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import metrics as metrics
+    from .embed import create_app as create_app
 
 # An error of ours says which name was asked for: then `python -m` shows its line, and no traceback.
 _asked = "service" if "service" in sys.modules else __name__
@@ -63,13 +67,16 @@ __all__ = [
     "metrics",
 ]
 
+LATE_NAMES = {"create_app": ".embed", "metrics": ".metrics"}
+"""What few need, with the module that has it: it is imported when it is first used, and the import
+of the package stays cheap. A module's own name stands for the module.
+"""
+
 
 def __getattr__(name: str) -> Any:
-    """Import what few need when it is first used: the import of the package stays cheap."""
-    if name == "create_app":
-        from .embed import create_app
-
-        return create_app
-    if name == "metrics":
-        return importlib.import_module(f"{__name__}.metrics")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import what few need when it is first used."""
+    home = LATE_NAMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = importlib.import_module(home, __name__)
+    return found if home == f".{name}" else getattr(found, name)
