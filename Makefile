@@ -188,7 +188,7 @@ BUNDLE = 3.11
 FUNCTION = .
 ALL = $(notdir $(wildcard $(FUNCTION)/*))
 OURS = $(and $(wildcard $(FUNCTION)/installed),service installed bundling)
-CODE = $(addprefix $(FUNCTION)/,$(filter-out $(OURS) tests docs benchmarks build dist reports node_modules %.egg-info %.md \
+CODE = $(addprefix $(FUNCTION)/,$(filter-out $(OURS) tests docs examples benchmarks build dist reports node_modules %.egg-info %.md \
 	%.lock s.yaml Dockerfile Makefile LICENSE pyproject.toml \
 	$(patsubst $(FUNCTION)/%/pyvenv.cfg,%,$(wildcard $(FUNCTION)/*/pyvenv.cfg)),$(ALL)))
 # The files where they are take the place of what `make bundle` makes, for a s.yaml that deploys that.
