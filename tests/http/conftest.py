@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.http.clock import Clock
+from tests.virtual_clock import VirtualLoop
 
 
 @pytest.fixture
-def clock() -> Iterator[Clock]:
+def clock() -> Iterator[VirtualLoop]:
     """A loop in which an hour takes no time."""
-    loop = Clock()
+    loop = VirtualLoop(start=0)
     yield loop
     loop.close()

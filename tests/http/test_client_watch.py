@@ -11,8 +11,8 @@ from service.errors import RequestTimeout
 from service.http.backend import Limits
 from service.http.client_watch import ClientWatch
 from service.http.flow import Flow
-from tests.http.clock import Clock
 from tests.http.transport import Transport
+from tests.virtual_clock import VirtualLoop
 
 HEADER, BODY = 20, 60
 """Seconds for a head, and for which a body or an answer may stand still."""
@@ -21,7 +21,7 @@ HEADER, BODY = 20, 60
 class Watched:
     """A watch, and what it found too late at which second."""
 
-    def __init__(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, clock: VirtualLoop, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = clock
         self.flow = Flow()
         self.late: list[tuple[str, int]] = []
@@ -38,7 +38,7 @@ class Watched:
 
 
 @pytest.fixture
-def watched(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Watched:
+def watched(clock: VirtualLoop, monkeypatch: pytest.MonkeyPatch) -> Watched:
     """A watch that begins at second 0."""
     return Watched(clock, monkeypatch)
 

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from service.http.timeouts import SECOND_LOOK, Timeout
-from tests.http.clock import Clock
+from tests.virtual_clock import VirtualLoop
 
 
-def test_it_ends_after_its_seconds_and_a_second_look(clock: Clock) -> None:
+def test_it_ends_after_its_seconds_and_a_second_look(clock: VirtualLoop) -> None:
     """What it was set for is called once, with its arguments, and it runs until then."""
     timeout, ended = Timeout(clock), list[tuple[str, float]]()
     timeout.set(3600, lambda what: ended.append((what, clock.time())), "head")
@@ -25,7 +25,7 @@ def test_it_ends_after_its_seconds_and_a_second_look(clock: Clock) -> None:
     assert timeout.timer is None
 
 
-def test_the_last_setting_counts(clock: Clock) -> None:
+def test_the_last_setting_counts(clock: VirtualLoop) -> None:
     """Setting it again takes the first time back; stopping it takes back the last."""
     timeout, ended = Timeout(clock), list[str]()
     timeout.set(1, ended.append, "first")
@@ -39,7 +39,7 @@ def test_the_last_setting_counts(clock: Clock) -> None:
     assert ended == ["second"]
 
 
-def test_what_was_read_in_the_second_look_counts(clock: Clock) -> None:
+def test_what_was_read_in_the_second_look_counts(clock: VirtualLoop) -> None:
     """A timer that is overdue when the process thaws ends nothing that has arrived meanwhile."""
     timeout, ended = Timeout(clock), list[str]()
     timeout.set(1, ended.append, "overdue")
@@ -48,7 +48,7 @@ def test_what_was_read_in_the_second_look_counts(clock: Clock) -> None:
     assert not ended
 
 
-def test_it_can_be_set_again_when_it_ends(clock: Clock) -> None:
+def test_it_can_be_set_again_when_it_ends(clock: VirtualLoop) -> None:
     """What is called at the end may give more time."""
     timeout, ended = Timeout(clock), list[float]()
 
