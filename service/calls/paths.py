@@ -67,7 +67,7 @@ def _member(value: Any, step: str | int) -> Any:
         if isinstance(value, list | tuple):
             return value[step]
         raise LookupError
-    name = _attributes_of(type(value)).get(step, step)
+    name = _attributes_of(value.__class__).get(step, step)
     try:
         return getattr(value, name)
     except AttributeError:
