@@ -49,6 +49,13 @@ def decoder(annotation: Any) -> Decode:
         return bytes
     if kind in (bytes, str, bytearray, memoryview):
         return _raw(annotation, kind)
+    return json_decoder(annotation)
+
+
+def json_decoder(annotation: Any) -> Decode:
+    """Return what `decoder` does, for a body that is JSON in any case: text has its quotes there,
+    and bytes are base64.
+    """
     return _guarded(_reader(annotation), optional=takes_none(annotation))
 
 

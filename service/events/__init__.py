@@ -6,6 +6,7 @@ from .cloudevents import CloudEvent, CloudEvents, EventBatch
 from .dts import DtsEvent, DtsEvents, DtsRecord
 from .eventbridge import EventBridgeEvent, EventBridgeOssEvent
 from .http import HttpAnswer, HttpEvent
+from .json_schema import schema
 from .messaging import (
     KafkaEvent,
     KafkaEvents,
@@ -59,4 +60,5 @@ __all__ = [
     "TablestoreEvent",
     "TablestoreRecord",
     "TimerEvent",
+    "schema",
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .http import HttpAnswer, content
+from .http import HttpAnswer, WithContent
 from .lenient import Lenient
 
 
-class ApiGatewayEvent(Lenient, frozen=True, rename="camel"):
+class ApiGatewayEvent(WithContent, Lenient, frozen=True, rename="camel"):
     """What API Gateway sends."""
 
     __event_marks__: ClassVar[tuple[str, ...]] = ("httpMethod",)
@@ -20,10 +20,6 @@ class ApiGatewayEvent(Lenient, frozen=True, rename="camel"):
     path_parameters: dict[str, str] = {}
     body: str = ""
     is_base64_encoded: bool = False
-
-    def content(self) -> bytes:
-        """Return the body's bytes, decoded if the gateway sends base64."""
-        return content(self.body, self.is_base64_encoded)
 
 
 class ApiGatewayAnswer(HttpAnswer, frozen=True, rename="camel"):

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from .lenient import Lenient, Moment, read_moments
+from .lenient import Lenient
+from .moments import Moment, with_moments
 
 
 class CdnResource(Lenient, frozen=True):
@@ -21,6 +22,7 @@ class CdnUserIdentity(Lenient, frozen=True, rename="camel"):
     ali_uid: str = ""
 
 
+@with_moments("event_time")
 class CdnRecord(Lenient, frozen=True, rename="camel"):
     """One thing that happened; what `event_parameter` holds depends on `event_name`."""
 
@@ -33,9 +35,6 @@ class CdnRecord(Lenient, frozen=True, rename="camel"):
     resource: CdnResource = CdnResource()
     trace_id: str = ""
     user_identity: CdnUserIdentity = CdnUserIdentity()
-
-    def __post_init__(self) -> None:
-        read_moments(self, ("event_time",))
 
 
 class CdnEvent(Struct, frozen=True):

@@ -8,10 +8,12 @@ from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import field
-from msgspec.structs import force_setattr
+from msgspec.structs import asdict, force_setattr
 
 from ..errors import InvalidEvent
-from .lenient import Lenient, Moment, read_moments
+from .lenient import Lenient
+from .moments import Moment, with_moments
+from .payload import WithPayload
 
 T = TypeVar("T")
 DecodePart = Callable[[bytes], Any]
@@ -20,7 +22,8 @@ DecoderOf = Callable[[Any], DecodePart]
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
-class CloudEvent(Lenient, Generic[T], frozen=True, kw_only=True):
+@with_moments("time", "publish_time")
+class CloudEvent(WithPayload, Lenient, Generic[T], frozen=True, kw_only=True):
     """One event; `data` is what the source sends, `CloudEvent[Order]` says what that is.
 
     Data that comes as `data_base64` is decoded; without any, `data` is None if the type allows it.
@@ -28,6 +31,7 @@ class CloudEvent(Lenient, Generic[T], frozen=True, kw_only=True):
     is text.
     """
 
+    __event_payload__: ClassVar[str] = "data"
     __event_marks__: ClassVar[tuple[str, ...]] = ("id", "source", "type")
 
     id: str
@@ -46,9 +50,6 @@ class CloudEvent(Lenient, Generic[T], frozen=True, kw_only=True):
     publish_addr: str = field(default="", name="aliyunpublishaddr")
     region_id: str = field(default="", name="aliyunregionid")
     extensions: dict[str, Any] = field(default={}, name="")
-
-    def __post_init__(self) -> None:
-        read_moments(self, ("time", "publish_time"))
 
     @classmethod
     def __event_decoder__(cls, kind: Any, decoder: DecoderOf, fields: DecoderOf) -> DecodePart:
@@ -77,10 +78,19 @@ class CloudEvent(Lenient, Generic[T], frozen=True, kw_only=True):
 
         return decode
 
+    @classmethod
+    def __event_schema__(cls, kind: Any, part: dict[str, Any]) -> None:
+        """Add to a JSON Schema what is said of the data."""
+        part["properties"]["data"].pop("default", None)
+        part["properties"]["data_base64"] = {"type": "string", "contentEncoding": "base64"}
+        if not _takes_none(argument_of(kind, CloudEvent)):
+            part["anyOf"] = [{"required": ["data"]}, {"required": ["data_base64"]}]
+
     def to_json(self) -> dict[str, Any]:
         """Return the event as EventBridge sends it."""
+        kept = asdict(self)
         names = zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True)
-        sent = {encoded: getattr(self, name) for name, encoded in names}
+        sent = {encoded: kept[name] for name, encoded in names}
         return {**sent.pop(""), **sent}
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
+from ..errors import InvalidEvent
 from .cloudevents import CloudEvent, EventBatch
 from .lenient import Lenient
+from .moments import from_epoch
 
 
 class DtsField(Lenient, frozen=True, rename="camel"):
@@ -41,10 +44,15 @@ class DtsImage(Lenient, frozen=True, rename="camel"):
     record_schema: DtsSchema = DtsSchema()
 
     def row(self) -> dict[str, Any]:
-        """Return the row as column name and value, text decoded; binary stays bytes."""
+        """Return the row as column name and value, text decoded; binary stays bytes.
+
+        Raises InvalidEvent for a value that cannot be decoded: read `values` then.
+        """
         fields = sorted(self.record_schema.record_fields, key=lambda field: field.field_position)
         pairs = zip(fields, self.values, strict=False)
-        return {field.field_name: value and _plain(value) for field, value in pairs}
+        return {
+            field.field_name: value and _plain(field.field_name, value) for field, value in pairs
+        }
 
 
 class DtsTopicPartition(Lenient, frozen=True):
@@ -66,6 +74,19 @@ class DtsRecord(Lenient, frozen=True, rename="camel"):
     before_image: DtsImage | None = None
     after_image: DtsImage | None = None
 
+    @property
+    def time(self) -> datetime | None:
+        """When the row changed: `source_timestamp`, which is in seconds."""
+        return from_epoch(self.source_timestamp, 1)
+
+    def before(self) -> dict[str, Any] | None:
+        """Return the row before the change, as `DtsImage.row` does; None for an INSERT."""
+        return self.before_image.row() if self.before_image else None
+
+    def after(self) -> dict[str, Any] | None:
+        """Return the row after the change, as `DtsImage.row` does; None for a DELETE."""
+        return self.after_image.row() if self.after_image else None
+
 
 class DtsEvent(CloudEvent[DtsRecord], frozen=True, kw_only=True):
     """A CloudEvent around one change."""
@@ -77,7 +98,15 @@ class DtsEvents(EventBatch[DtsEvent]):
     """What the DTS trigger sends."""
 
 
-def _plain(value: DtsValue) -> Any:
+def _plain(name: str, value: DtsValue) -> Any:
+    try:
+        return _decoded(value)
+    except (LookupError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    raise InvalidEvent(f"column {name!r} cannot be decoded: {reason[:200]}; read `values`")
+
+
+def _decoded(value: DtsValue) -> Any:
     if not isinstance(value.data, dict) or not isinstance(value.data.get("hb"), list):
         return value.data
     start, limit = value.data.get("offset", 0), value.data.get("limit")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from msgspec import Struct
 
-from .lenient import Lenient, Moment, read_moments
+from ..errors import InvalidEvent
+from .lenient import Lenient
+from .moments import Moment, with_moments
+from .payload import WithPayload, read_payload
 
 
 class HttpRequest(Lenient, frozen=True, rename="camel"):
@@ -21,6 +24,7 @@ class HttpRequest(Lenient, frozen=True, rename="camel"):
     user_agent: str = ""
 
 
+@with_moments("time")
 class HttpRequestContext(Lenient, frozen=True, rename="camel"):
     """What the platform knows about the request."""
 
@@ -32,11 +36,33 @@ class HttpRequestContext(Lenient, frozen=True, rename="camel"):
     time: Moment = None
     time_epoch: str = ""
 
-    def __post_init__(self) -> None:
-        read_moments(self, ("time",))
+
+class WithContent(WithPayload):
+    """A request whose body may have come as base64."""
+
+    __slots__ = ()
+    __event_payload__: ClassVar[str] = "body"
+    body: str
+    is_base64_encoded: bool
+
+    def content(self) -> bytes:
+        """Return the body's bytes, decoded if they came as base64. Raises InvalidEvent if they are
+        none.
+        """
+        if not self.is_base64_encoded:
+            return self.body.encode("utf-8", "surrogatepass")
+        try:
+            return base64.b64decode(self.body, validate=True)
+        except ValueError as error:
+            reason = str(error)
+        raise InvalidEvent(f"{type(self).__name__}.body: it is no base64: {reason}")
+
+    def json(self, kind: Any = Any) -> Any:
+        """Return the body as `kind`, as `WithPayload.json` does."""
+        return read_payload(self.content(), kind, f"{type(self).__name__}.body")
 
 
-class HttpEvent(Lenient, frozen=True, rename="camel"):
+class HttpEvent(WithContent, Lenient, frozen=True, rename="camel"):
     """What an HTTP trigger sends to an event function."""
 
     __event_marks__: ClassVar[tuple[str, ...]] = (
@@ -52,10 +78,6 @@ class HttpEvent(Lenient, frozen=True, rename="camel"):
     headers: dict[str, str] = {}
     query_parameters: dict[str, str] = {}
 
-    def content(self) -> bytes:
-        """Return the body's bytes, decoded if the platform sends base64."""
-        return content(self.body, self.is_base64_encoded)
-
 
 class HttpAnswer(Struct, frozen=True, rename="camel"):
     """The answer of an event function to an HTTP request: return it from the handler."""
@@ -69,8 +91,3 @@ class HttpAnswer(Struct, frozen=True, rename="camel"):
     def of(cls, body: bytes, status_code: int = 200, headers: Mapping[str, str] = {}) -> Self:
         """Return the answer that brings these bytes, as base64."""
         return cls(base64.b64encode(body).decode(), status_code, dict(headers), True)
-
-
-def content(body: str, is_base64_encoded: bool) -> bytes:
-    """Return the bytes that a body in JSON stands for."""
-    return base64.b64decode(body) if is_base64_encoded else body.encode()

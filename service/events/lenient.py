@@ -2,55 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 from msgspec.inspect import AnyType, Metadata, NoneType, StrType, UnionType
-from msgspec.structs import force_setattr
-
-Moment = datetime | str | None
-"""A time; None if it is absent, text if it cannot be read."""
-
-# What this is when a handler has the event. msgspec lets in all; `read_moments` sees to the rest.
-globals().update(Moment=Any)
 
 L = TypeVar("L", bound="Lenient")
-
-from_iso = datetime.fromisoformat
-
-_TIME = re.compile(
-    r"(\d{4})-(\d\d?)-(\d\d?)[T ](\d\d?):(\d\d?)(?::(\d\d?)(?:[.,](\d{1,9}))?)?\s*(\S*)", re.ASCII
-)
-_ZONES = {
-    "": "",
-    "z": "+00:00",
-    "utc": "+00:00",
-    "gmt": "+00:00",
-    "prc": "+08:00",
-    "cst": "+08:00",
-}
-"""What the platform writes after a time; PRC is China's, and CST is there."""
-
-
-def read_moment(value: str) -> datetime | str:
-    """Return the time that a text tells which is not written as most are, or the text if it tells
-    none.
-    """
-    found = _TIME.fullmatch(value)
-    if found is None:
-        return value
-    *whole, fraction, zone = found.groups()
-    year, month, day, hour, minute, second = (int(number or 0) for number in whole)
-    micro = (fraction or "0").ljust(6, "0")[:6]
-    offset = _ZONES.get(zone.lower(), zone)
-    date = f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro}{offset}"
-    try:
-        return from_iso(date)
-    except ValueError:
-        return value
 
 
 class Lenient(Struct, frozen=True):
@@ -74,18 +32,6 @@ def convert(value: Any, kind: type[L]) -> L:
     except msgspec.ValidationError:
         mended = kind.__event_mended__(value, kind)
     return msgspec.convert(mended, kind)
-
-
-def read_moments(event: Struct, names: tuple[str, ...]) -> None:
-    """Make times of what came as text in these fields."""
-    for name in names:
-        value = getattr(event, name)
-        if value.__class__ is str:
-            try:
-                moment: datetime | str = from_iso(value)
-            except ValueError:
-                moment = read_moment(value)
-            force_setattr(event, name, moment)
 
 
 def _mended(value: Any, info: Any) -> Any:

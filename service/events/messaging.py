@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from msgspec import Struct
 
 from .cloudevents import CloudEvent, EventBatch
 from .lenient import Lenient
+from .moments import from_epoch
+from .payload import WithPayload
 
 
-class KafkaData(Lenient, frozen=True):
+class KafkaData(WithPayload, Lenient, frozen=True):
     """One Kafka message."""
+
+    __event_payload__: ClassVar[str] = "value"
 
     topic: str
     partition: int
@@ -20,6 +25,11 @@ class KafkaData(Lenient, frozen=True):
     headers: Any = None
     key: Any = None
     value: Any = None
+
+    @property
+    def time(self) -> datetime | None:
+        """When the message was produced: `timestamp`, which is in milliseconds."""
+        return from_epoch(self.timestamp, 1000)
 
 
 class KafkaEvent(CloudEvent[KafkaData], frozen=True, kw_only=True):
@@ -36,8 +46,10 @@ class KafkaEvents(EventBatch[KafkaEvent]):
     """What the Kafka trigger sends."""
 
 
-class RocketMqData(Lenient, frozen=True, rename="camel"):
+class RocketMqData(WithPayload, Lenient, frozen=True, rename="camel"):
     """One RocketMQ message."""
+
+    __event_payload__: ClassVar[str] = "body"
 
     topic: str
     body: Any = None
@@ -82,8 +94,10 @@ class RabbitMqEnvelope(Lenient, frozen=True, rename="camel"):
     routing_key: str = ""
 
 
-class RabbitMqData(Lenient, frozen=True):
+class RabbitMqData(WithPayload, Lenient, frozen=True):
     """One RabbitMQ message."""
+
+    __event_payload__: ClassVar[str] = "body"
 
     body: Any
     envelope: RabbitMqEnvelope = RabbitMqEnvelope()
@@ -111,9 +125,10 @@ class MqttProps(Lenient, frozen=True, rename="camel"):
     client_id: str = ""
 
 
-class MqttMessage(Struct, frozen=True):
+class MqttMessage(WithPayload, Struct, frozen=True):
     """One MQTT message, which comes without a CloudEvent around it."""
 
+    __event_payload__: ClassVar[str] = "body"
     __event_marks__: ClassVar[tuple[str, ...]] = ("props.firstTopic",)
 
     props: MqttProps

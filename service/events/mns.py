@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -9,11 +10,14 @@ from msgspec import Struct, field
 
 from .cloudevents import CloudEvent, EventBatch
 from .lenient import Lenient, convert
+from .moments import from_epoch
+from .payload import WithPayload
 
 
-class MnsTopicEvent(Lenient, frozen=True, rename="pascal"):
+class MnsTopicEvent(WithPayload, Lenient, frozen=True, rename="pascal"):
     """A topic's message in the JSON format."""
 
+    __event_payload__: ClassVar[str] = "message"
     __event_marks__: ClassVar[tuple[str, ...]] = (
         "TopicName",
         "Message",
@@ -38,19 +42,31 @@ class MnsTopicEvent(Lenient, frozen=True, rename="pascal"):
         fields = {name: value for name, value in found.items() if name in known}
         return convert(fields | {"": attributes}, cls)
 
+    @property
+    def time(self) -> datetime | None:
+        """When the message was published: `publish_time`, which is in milliseconds."""
+        return from_epoch(self.publish_time, 1000)
+
     def to_json(self) -> dict[str, Any]:
         """Return the event as the platform sends it."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return {**fields.pop(""), **fields}
 
 
-class MnsStreamEvent(Struct, frozen=True):
+class MnsStreamEvent(WithPayload, Struct, frozen=True):
     """A topic's message in the STREAM format: the bare bytes, and the attributes if it has any."""
 
+    __event_payload__: ClassVar[str] = "body"
     __event_order__: ClassVar[int] = 3
 
     body: bytes
     attrs: dict[str, Any] = {}
+
+    @classmethod
+    def __event_schema__(cls, _kind: Any, part: dict[str, Any]) -> None:
+        """Let a JSON Schema take any body."""
+        for name in part.keys() - {"title", "description"}:
+            del part[name]
 
     @classmethod
     def __from_event__(cls, body: bytes) -> Self:
@@ -67,8 +83,10 @@ class _StreamWithAttributes(Struct, forbid_unknown_fields=True):
     attrs: dict[str, Any] | None
 
 
-class MnsQueueData(Lenient, frozen=True, rename="camel"):
+class MnsQueueData(WithPayload, Lenient, frozen=True, rename="camel"):
     """One message of a queue."""
+
+    __event_payload__: ClassVar[str] = "message_body"
 
     message_id: str
     message_body: Any

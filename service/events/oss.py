@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from msgspec import Struct, field
 
-from .lenient import Lenient, Moment, read_moments
+from .lenient import Lenient
+from .moments import Moment, with_moments
 
 
 class OssBucket(Lenient, frozen=True, rename="camel"):
@@ -26,13 +28,25 @@ class OssObjectMeta(Lenient, frozen=True, rename="camel"):
 
 
 class OssObject(Lenient, frozen=True, rename="camel"):
-    """The object; `key` is its name as it is, not URL-encoded."""
+    """The object; `key` is its name as the event has it, `decoded_key` without URL encoding."""
 
     key: str
     size: int = 0
     delta_size: int = 0
     e_tag: str = ""
     object_meta: OssObjectMeta | None = None
+
+    @property
+    def decoded_key(self) -> str:
+        """The key, each `%E5` and the like in it replaced by what it stands for.
+
+        A `+` stays one, a `%` that begins no such code too; a key whose codes are no UTF-8 is as it
+        came. No page of the platform says whether keys are encoded (docs/platform.md section 14).
+        """
+        try:
+            return unquote(self.key, errors="strict")
+        except UnicodeDecodeError:
+            return self.key
 
 
 class OssInfo(Lenient, frozen=True, rename="camel"):
@@ -50,6 +64,7 @@ class OssRequestParameters(Lenient, frozen=True):
     source_ip_address: str = field(default="", name="sourceIPAddress")
 
 
+@with_moments("event_time")
 class OssRecord(Lenient, frozen=True, rename="camel"):
     """One thing that happened: `event_name` is `ObjectCreated:PutObject` for example."""
 
@@ -62,9 +77,6 @@ class OssRecord(Lenient, frozen=True, rename="camel"):
     request_parameters: OssRequestParameters = OssRequestParameters()
     response_elements: dict[str, Any] = {}
     user_identity: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        read_moments(self, ("event_time",))
 
 
 class OssEvent(Struct, frozen=True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from .lenient import Lenient
+from .moments import from_epoch
 
 
 class SlsSource(Lenient, frozen=True, rename="camel"):
@@ -28,3 +30,8 @@ class SlsEvent(Lenient, frozen=True, rename="camel"):
     job_name: str = ""
     task_id: str = ""
     cursor_time: int = 0
+
+    @property
+    def time(self) -> datetime | None:
+        """The time of the cursor: `cursor_time`, which is in seconds."""
+        return from_epoch(self.cursor_time, 1)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from msgspec import Struct
 
+from ..errors import InvalidEvent
 from .lenient import Lenient, convert
+from .moments import from_epoch
+
+COLUMN_TYPES = ("Put", "DeleteOneVersion", "DeleteAllVersions")
 
 
 class TablestoreInfo(Lenient, frozen=True, rename="pascal"):
@@ -30,6 +35,11 @@ class TablestoreColumn(Struct, frozen=True, rename="pascal"):
     value: Any = None
     timestamp: int | None = None
 
+    @property
+    def time(self) -> datetime | None:
+        """The version of the value: `timestamp`, which is in milliseconds."""
+        return from_epoch(self.timestamp, 1000)
+
 
 class TablestoreRecord(Lenient, frozen=True, rename="pascal"):
     """One row that changed: `type` is PutRow, UpdateRow or DeleteRow."""
@@ -38,6 +48,35 @@ class TablestoreRecord(Lenient, frozen=True, rename="pascal"):
     primary_key: list[TablestoreKey]
     columns: list[TablestoreColumn] = []
     info: TablestoreInfo = TablestoreInfo()
+
+    @property
+    def time(self) -> datetime | None:
+        """When the row changed, as `info` tells it."""
+        return from_epoch(self.info.timestamp, 1_000_000)
+
+    def key(self) -> dict[str, Any]:
+        """Return the primary key as column name and value."""
+        return {column.column_name: column.value for column in self.primary_key}
+
+    def row(self) -> dict[str, Any]:
+        """Return what is known of the row as column name and value: its primary key, the newest
+        version of what was put, None for what was deleted in all versions.
+
+        Raises InvalidEvent for a column whose type is not known: read `columns` then.
+        """
+        row, newest = self.key(), {column.column_name: -1 for column in self.columns}
+        for column in self.columns:
+            name, version = column.column_name, column.timestamp or 0
+            if column.type not in COLUMN_TYPES:
+                raise InvalidEvent(
+                    f"column {name!r} is of the type {column.type!r}, which is none of"
+                    f" {', '.join(COLUMN_TYPES)}: read `columns` of the record"
+                )
+            if column.type == "DeleteAllVersions":
+                row.setdefault(name, None)
+            elif column.type == "Put" and version >= newest[name]:
+                row[name], newest[name] = column.value, version
+        return row
 
 
 class TablestoreEvent(Lenient, frozen=True, rename="pascal"):

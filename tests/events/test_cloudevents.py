@@ -79,7 +79,7 @@ def test_the_documented_event(annotation: Any) -> None:
 
 TIMES: dict[str, tuple[Any, Any]] = {
     "one-digit-month": ("2023-1-25T01:45:16.969Z", datetime(2023, 1, 25, 1, 45, 16, 969000, UTC)),
-    "space": ("2023-10-25 09:45:16", datetime(2023, 10, 25, 9, 45, 16)),
+    "space": ("2023-10-25 09:45:16", datetime(2023, 10, 25, 9, 45, 16, tzinfo=UTC)),
     "no-seconds": ("2023-10-25T09:45Z", datetime(2023, 10, 25, 9, 45, tzinfo=UTC)),
     "nanoseconds": (
         "2023-10-25T09:45:16.123456789Z",

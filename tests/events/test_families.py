@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import cbor2
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.calls.decode import decoder
 from service.calls.encode import encode
@@ -29,11 +32,13 @@ from service.events import (
     RocketMqEvents,
     SlsEvent,
     TablestoreEvent,
+    TablestoreRecord,
     TimerEvent,
 )
 from service.events.dts import DtsField, DtsImage, DtsSchema, DtsTopicPartition, DtsValue
 from service.events.oss import OssBucket, OssObject
 from service.events.sample import sample
+from service.events.tablestore import TablestoreColumn
 
 
 class Order(msgspec.Struct):
@@ -245,3 +250,91 @@ def test_what_fits_is_not_mended(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event as the platform sends it costs no look at its parts beyond the decoder's."""
     monkeypatch.setattr(OssRecord, "__event_mended__", None)
     assert decoder(OssEvent)(sample("oss.put")).events[0].region == "cn-hangzhou"
+
+
+KEYS = {
+    "plain": ("incoming/a b+c.png", "incoming/a b+c.png"),
+    "encoded": ("incoming/%E5%B0%81%20a.png", "incoming/封 a.png"),
+    "a-percent": ("100%.png", "100%.png"),
+    "cut": ("a%E5%B0", "a%E5%B0"),
+    "not-utf-8": ("a%FF", "a%FF"),
+    "a-surrogate": ("\ud800%41", "\ud800A"),
+}
+
+
+@pytest.mark.parametrize(("key", "decoded"), KEYS.values(), ids=KEYS)
+def test_a_key_is_decoded_beside_the_raw_one(key: str, decoded: str) -> None:
+    """Percent codes are replaced if they are UTF-8; whatever else stands in a key stays."""
+    assert OssObject(key).decoded_key == decoded
+    assert OssObject(key).key == key
+
+
+@settings(max_examples=50)
+@given(st.text())
+def test_any_key_is_decoded(key: str) -> None:
+    """No key raises anything, and one that was encoded comes back."""
+    assert (
+        OssObject(quote(key, safe="/", errors="replace")).decoded_key
+        == key.encode(errors="replace").decode()
+    )
+    assert isinstance(OssObject(key).decoded_key, str)
+
+
+def test_rows_of_tablestore_are_dicts() -> None:
+    """A row is its key and what is known of its columns; the key alone is at hand, too."""
+    put, update, deletion = decoder(TablestoreEvent)(sample("tablestore")).records
+    assert put.key() == {"tenant": "north", "order_id": 20260311000042}
+    assert put.row() == put.key() | {"status": "PAID", "amount": 199.5, "gift": False}
+    assert update.row() == update.key() | {"note": None}
+    assert deletion.row() == deletion.key()
+
+
+def columns(*found: tuple[str, str, Any, int | None]) -> TablestoreRecord:
+    made = [TablestoreColumn(kind, name, value, version) for kind, name, value, version in found]
+    return TablestoreRecord("UpdateRow", [], made)
+
+
+def test_the_newest_version_of_a_column_counts() -> None:
+    """Of several versions the row has the newest, and what was put after all were deleted."""
+    row = columns(
+        ("Put", "a", 2, 20),
+        ("Put", "a", 1, 10),
+        ("DeleteAllVersions", "b", None, None),
+        ("Put", "b", 3, None),
+    ).row()
+    assert row == {"a": 2, "b": 3}
+
+
+def test_a_column_of_an_unknown_type_is_told() -> None:
+    """What it does to the row nobody knows: it is InvalidEvent, and the columns can be read."""
+    record = columns(("Increment", "n", 1, 10))
+    with pytest.raises(InvalidEvent, match="column 'n' is of the type 'Increment', which is none"):
+        record.row()
+    assert record.columns[0].value == 1
+
+
+def test_images_of_dts_are_dicts() -> None:
+    """A change has the row before and after it, None where there was none."""
+    (change, *_) = decoder(DtsEvents)(sample("dts"))
+    assert change.data.before() == {"id": 42, "status": "NEW"}
+    assert change.data.after() == {"id": 42, "status": "PAID"}
+    insert = msgspec.structs.replace(change.data, before_image=None)
+    assert insert.before() is None
+    assert msgspec.structs.replace(insert, after_image=None).after() is None
+
+
+UNDECODABLE = {
+    "unknown-charset": DtsValue({"hb": [65]}, "klingon"),
+    "not-bytes": DtsValue({"hb": ["x"]}, "utf8"),
+    "not-of-the-charset": DtsValue({"hb": [-1]}, "utf8"),
+    "no-number": DtsValue({"hb": [65], "limit": "x"}, "utf8"),
+}
+
+
+@pytest.mark.parametrize("value", UNDECODABLE.values(), ids=UNDECODABLE)
+def test_a_value_of_dts_that_cannot_be_decoded_is_told(value: DtsValue) -> None:
+    """It is InvalidEvent that names the column, and what came can be read."""
+    image = DtsImage([value], DtsSchema([DtsField("note", 0)]))
+    with pytest.raises(InvalidEvent, match="column 'note' cannot be decoded"):
+        image.row()
+    assert image.values == [value]
