@@ -11,7 +11,7 @@ from ..calls.annotations import bare_annotation, is_pydantics, name_of, parts_of
 from ..calls.decode import decoder
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-RAW: Final = (bytes, bytearray, memoryview, str)
+ANY_BODY: Final = (bytes, bytearray, memoryview, str)
 """What takes any body, JSON or not."""
 
 
@@ -42,7 +42,7 @@ def schema(kind: Any) -> dict[str, Any]:
 
 def _member(kind: Any, parts: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of one type; the classes in it are added to `parts`."""
-    if kind in RAW:
+    if kind in ANY_BODY:
         return {}
     origin = get_origin(kind) or kind
     if hasattr(origin, "__event_item__"):

@@ -18,7 +18,7 @@ SENT: Final = {"type": ["string", "null"], "format": "date-time"}
 # What this is when a handler has the event. msgspec lets in all; `with_moments` sees to the rest.
 globals().update(Moment=Annotated[Any, msgspec.Meta(extra_json_schema=SENT)])
 
-S = TypeVar("S", bound=type[Struct])
+StructClass = TypeVar("StructClass", bound=type[Struct])
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -55,10 +55,10 @@ class _MomentField:
         self._kept.__set__(event, value)
 
 
-def with_moments(*names: str) -> Callable[[S], S]:
+def with_moments(*names: str) -> Callable[[StructClass], StructClass]:
     """Make times of what came as text in these fields of a class, each time they are read."""
 
-    def change(kind: S) -> S:
+    def change(kind: StructClass) -> StructClass:
         for name in names:
             setattr(kind, name, _MomentField(vars(kind)[name]))
         return kind

@@ -24,7 +24,7 @@ class Objection:
 
 
 @cache
-def schema() -> dict[str, Any]:
+def component_schema() -> dict[str, Any]:
     """Return the component's schema of `props`."""
     file = resources.files(__package__.rpartition(".")[0]).joinpath("fc3-schema.json")
     return dict(json.loads(file.read_text("utf-8")))
@@ -47,7 +47,7 @@ def _validator(definition: str) -> Any:
         from jsonschema import Draft7Validator
     except ImportError as reason:
         raise missing_key(reason) from None
-    whole = schema()
+    whole = component_schema()
     if definition:
         whole = {"definitions": whole["definitions"], "$ref": f"#/definitions/{definition}"}
     return Draft7Validator(whole)

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import cron
 from .document import FilePlace, section
-from .schema import schema
+from .schema import component_schema
 
 PLAYED = {
     "asyncInvokeConfig",
@@ -87,8 +87,8 @@ SAMPLES = {
 
 def unplayed(props: Mapping[str, Any]) -> Iterator[tuple[FilePlace, str]]:
     """Yield what is not played of a function's props, each with its place. The props are sound."""
-    yield from _unknown(props, schema(), ())
-    for key in sorted(schema()["properties"].keys() - PLAYED - QUIET):
+    yield from _unknown(props, component_schema(), ())
+    for key in sorted(component_schema()["properties"].keys() - PLAYED - QUIET):
         value = props.get(key)
         if value and not (key == "logConfig" and str(value).startswith("auto")):
             what = INSTEAD.get(key)
@@ -125,7 +125,7 @@ def _unknown(
 ) -> Iterator[tuple[FilePlace, str]]:
     """Yield keys that the component's schema does not name: most often they are misspelt."""
     if "$ref" in form:
-        form = schema()["definitions"][form["$ref"].rpartition("/")[2]]
+        form = component_schema()["definitions"][form["$ref"].rpartition("/")[2]]
     known = form.get("properties", {})
     if isinstance(value, list):
         for index, each in enumerate(value):

@@ -809,11 +809,11 @@ def test_what_is_not_played_is_said(folder: Path, props: dict[str, Any], told: s
 
 def test_every_key_of_the_component_is_thought_of() -> None:
     """Each key is played, silent, or warned of; each trigger has its configuration and sample."""
-    keys = set(schema.schema()["properties"])
+    keys = set(schema.component_schema()["properties"])
     assert keys == unplayed.PLAYED | unplayed.QUIET | set(unplayed.INSTEAD) | {
         *("instanceIsolationMode",)
     }
-    kinds = set(schema.schema()["definitions"]["ITriggerType"]["enum"])
+    kinds = set(schema.component_schema()["definitions"]["ITriggerType"]["enum"])
     assert kinds == {*unplayed.SAMPLES, "timer", "http"}
 
 
@@ -946,7 +946,7 @@ values = st.recursive(
     lambda inside: st.lists(inside, max_size=3) | st.dictionaries(texts, inside, max_size=3),
     max_leaves=8,
 )
-KEYS = sorted(schema.schema()["properties"])
+KEYS = sorted(schema.component_schema()["properties"])
 
 
 @settings(max_examples=60)
