@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import metrics as metrics
+    from .batching.decorator import batched as batched
     from .embed import create_app as create_app
 
 # An error of ours says which name was asked for: then `python -m` shows its line, and no traceback.
@@ -62,12 +63,17 @@ __all__ = [
     "EventStream",
     "InvalidEvent",
     "__version__",
+    "batched",
     "create_app",
     "current_context",
     "metrics",
 ]
 
-LATE_NAMES = {"create_app": ".embed", "metrics": ".metrics"}
+LATE_NAMES = {
+    "batched": ".batching.decorator",
+    "create_app": ".embed",
+    "metrics": ".metrics",
+}
 """What few need, with the module that has it: it is imported when it is first used, and the import
 of the package stays cheap. A module's own name stands for the module.
 """

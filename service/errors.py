@@ -184,6 +184,12 @@ class InitializationError(FunctionFault):
     code = "InitializationError"
 
 
+class BatchFailed(FunctionFault):
+    """What a batch of calls has returned cannot be given to them."""
+
+    code = "BatchFailed"
+
+
 class UnserializableResult(FunctionFault):
     """The handler's result cannot become bytes."""
 

@@ -24,6 +24,7 @@ def every(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
         ("InitializationError", 404),
         ("InvalidEvent", 400),
         ("UnserializableResult", 404),
+        ("BatchFailed", 404),
         ("PayloadTooLarge", 413),
         ("RequestTimeout", 408),
         ("Overloaded", 429),

@@ -38,9 +38,10 @@ WINGS = {
     "traces": "instance http calls logs settings context errors protocol",
     "app": "traces instance http calls logs settings context errors protocol",
     "metrics": "counting protocol",
+    "batching": "metrics calls context counting errors protocol",
     "process": "instance http calls logs settings context errors protocol",
     "embed": "process app instance http calls logs settings context errors protocol",
-    "__init__": "embed first metrics calls context errors names",
+    "__init__": "embed batching first metrics calls context errors names",
     "workers": "process instance http calls logs settings context counting errors protocol",
     "emulator": "__init__ logs settings errors protocol events names",
     "commands": "__init__ emulator workers process profiling app instance http calls logs settings"
@@ -88,7 +89,7 @@ LATE = {
     "traces.providers": "traces",
     "traces.wiring": "traces",
     # Within a `try`, or when asked for.
-    "__init__": "embed first metrics calls context errors names",
+    "__init__": "embed batching first metrics calls context errors names",
 }
 EXTRA = {"profiling": "pyinstrument", "traces": "opentelemetry"}
 """Wings that are imported late as a whole, with the extra that their modules may import at once;

@@ -185,16 +185,20 @@ def _event_parameter(found: Any) -> tuple[Any, inspect.Parameter | None]:
     """Return the function that says what the event is, and its first parameter.
 
     `functools.wraps` gives a wrapper the annotations of what it wraps. They are meant for the event
-    only if both take the same.
+    only if both take the same. An object that has a `__signature__` says itself what it takes.
     """
     signature = _signature(found)
-    while hasattr(found, "__wrapped__"):
+    while hasattr(found, "__wrapped__") and not _says_itself(found):
         inner = _signature(found.__wrapped__)
         if signature is None or inner is None or not _agree(signature, inner):
             return found, None
         found, signature = found.__wrapped__, inner
     parameters = signature.parameters.values() if signature else ()
     return found, next(iter(parameters), None)
+
+
+def _says_itself(found: Any) -> bool:
+    return not _is_function(found) and hasattr(found, "__signature__")
 
 
 def _agree(outer: inspect.Signature, inner: inspect.Signature) -> bool:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from weakref import WeakSet
 
 from ..errors import InitializationError, ServiceError, Stopping
 from ..protocol import SERVICE_LOGGER
@@ -45,6 +46,7 @@ class Lifecycle:
         self.ending = asyncio.Event()
         self.draining = asyncio.Event()
         self.refusing = False
+        _ALL.add(self)
 
     # --- start
 
@@ -156,6 +158,14 @@ class Lifecycle:
         """Raise Stopping once `pre_stop` has begun."""
         if self.refusing:
             raise Stopping("the instance stops: its pre_stop hook has begun")
+
+
+_ALL: WeakSet[Lifecycle] = WeakSet()
+
+
+def in_flight_here() -> int:
+    """Return how many requests are in flight in this process."""
+    return sum(lifecycle.in_flight for lifecycle in _ALL)
 
 
 HEADS = 1.0

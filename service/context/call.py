@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Self, cast
 
@@ -35,6 +35,7 @@ __all__ = [
     "current_context",
     "record_of",
     "sent_headers",
+    "shared_context",
 ]
 
 NO_PLATFORM = Platform()
@@ -220,6 +221,20 @@ class Context(LogStoreFields):
         """
         record_of(self).bind(fields)
 
+    def __enter__(self) -> Self:
+        """Make this call the current one here: `with contexts[i]:` in what works for several calls
+        at once has `current_context()`, and the lines of the log, be of this one. Threads and tasks
+        that are started within are this call's, too.
+        """
+        _LEFT.set((*_LEFT.get(), RUNNING.get(None)))
+        RUNNING.set(self)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        *others, last = _LEFT.get()
+        _LEFT.set(tuple(others))
+        RUNNING.set(last)  # type: ignore[arg-type] # None: a context variable has no "unset"
+
     def remaining(self) -> float | None:
         """Return the seconds until the deadline, never below 0; None if there is no deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
@@ -232,6 +247,9 @@ RUNNING: ContextVar[Context] = ContextVar("fc_context")
 """The context of the call that runs here. Set by the middleware, read by logs and
 `current_context`.
 """
+
+_LEFT: ContextVar[tuple[Context | None, ...]] = ContextVar("fc_left", default=())
+"""Whose contexts come back at the ends of the `with` blocks of others that are entered here."""
 
 
 def current_context() -> Context:
@@ -252,6 +270,18 @@ def record_of(context: Context) -> CallRecord:
         record = CallRecord()
         set_once(context, "_record", record)
     return record
+
+
+def shared_context(calls: Sequence[Context], deadline: float | None) -> Context:
+    """Return a context for work that several calls share: it has the first one's fields and
+    request id, its trace, and nothing that the call has bound. Its lines tell how many calls it is
+    for.
+    """
+    first = calls[0]
+    noted, record = record_of(first), CallRecord()
+    record.lines, record.span = noted.lines, noted.span
+    record.bound = {"batchSize": len(calls)}
+    return Context(first._headers, first.request_id, deadline, first._platform, record)
 
 
 def sent_headers(context: Context) -> dict[str, str]:

@@ -17,7 +17,7 @@ class CallRecord:
     __slots__ = (
         *("arrived", "slot_at", "open_at", "handler_at", "handled_at", "ended"),
         *("bytes_in", "bytes_out", "in_flight", "cold_start", "error_type", "cpu"),
-        *("bound", "lines", "span"),
+        *("bound", "lines", "noted", "span"),
     )
 
     def __init__(self, arrived: float = 0.0) -> None:
@@ -35,6 +35,7 @@ class CallRecord:
         self.cpu = 0.0  # seconds that a plain handler's thread has worked, if that is measured
         self.bound: dict[str, Any] | None = None  # fields of its log lines
         self.lines: Any = None  # log lines that are kept until it is known how it ends
+        self.noted: dict[str, Any] | None = None  # what else the line that sums it up tells
         self.span: Any = None  # its trace
 
     def bind(self, fields: Mapping[str, object]) -> None:

@@ -29,6 +29,8 @@ def call_figures(record: CallRecord) -> dict[str, Any]:
         shown["handlerMs"] = milliseconds(record.handler_at, record.handled_at or ended)
     if record.cpu:
         shown["cpuMs"] = round(record.cpu * 1000, 2)
+    if record.noted:
+        shown |= record.noted
     return shown | {
         "bytesIn": record.bytes_in,
         "bytesOut": record.bytes_out,

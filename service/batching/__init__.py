@@ -1,0 +1,1 @@
+"""Concurrent calls of one function that are handed to it together."""

@@ -1,0 +1,121 @@
+"""Gathers the calls of a function, and says when they are handed over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import math
+import time
+from collections import deque
+from typing import Any
+
+from ..calls.lifecycle import in_flight_here
+from ..calls.threads import ThreadPool
+from ..calls.variables import Inherited, inherited_here
+from ..context.call import Context
+from .batch import Batch, BatchedCall, BatchPlan
+from .figures import note_begin
+from .pace import ArrivalPace
+
+AT_ONCE = 0.0005
+"""Seconds that no timer is set for: event loops count in milliseconds."""
+
+MOST_LOST = 64
+"""Threads that may hang, of batches that were given up, before further batches wait for them."""
+
+
+class Gathering:
+    """The calls of one function on one event loop: those that wait, in the order of their arrival,
+    and the batches that run.
+    """
+
+    def __init__(self, plan: BatchPlan) -> None:
+        self._plan = plan
+        self._pace = ArrivalPace(plan.max_wait)
+        self._pool = ThreadPool(plan.concurrency + MOST_LOST, "batch")
+        self._inherited: Inherited | None = None
+        self._waiting: deque[BatchedCall] = deque()
+        self._running = 0  # batches
+        self._under_way = 0  # calls that were handed over
+        self._next: asyncio.Handle | None = None  # the next look
+        self._next_at = math.inf
+        self._variables = contextvars.Context()  # no call's
+
+    def add(self, event: Any, context: Context | None) -> BatchedCall:
+        """Take a call, whose future gets its outcome. Called where it runs."""
+        self._inherited = inherited_here()
+        call = BatchedCall(event, context)
+        self._pace.note(call.came)
+        self._waiting.append(call)
+        if len(self._waiting) >= self._plan.max_size and self._running < self._plan.concurrency:
+            self._start()
+        self._plan_look(call.came)
+        return call
+
+    def leave(self, call: BatchedCall) -> None:
+        """Let a call go that waits no longer."""
+        if call.batch is not None:
+            call.batch.left()
+        elif call in self._waiting:
+            self._waiting.remove(call)
+
+    def close(self) -> None:
+        """Let the idle threads end: the loop is closed."""
+        self._pool.close()
+
+    def _plan_look(self, now: float) -> None:
+        """See to it that the calls that wait are looked at in time."""
+        if not self._waiting or self._running >= self._plan.concurrency:
+            return  # whatever ends looks again
+        due = self._due(now)
+        if self._next is not None:
+            if self._next_at <= due:
+                return
+            self._next.cancel()
+        loop = asyncio.get_running_loop()
+        self._next_at = due
+        if due - now < AT_ONCE:  # not before the turn's end: others may have come in the same one
+            self._next = loop.call_soon(self._look, context=self._variables)
+        else:
+            self._next = loop.call_later(due - now, self._look, context=self._variables)
+
+    def _look(self) -> None:
+        self._next, self._next_at = None, math.inf
+        now = time.monotonic()
+        while self._waiting and self._running < self._plan.concurrency:
+            if len(self._waiting) < self._plan.max_size and self._due(now) - now >= AT_ONCE:
+                break
+            self._start()
+        self._plan_look(now)
+
+    def _due(self, now: float) -> float:
+        """Return when what waits is handed over if no other call comes.
+
+        That is at once if no other request is in flight, or if none is expected soon; else once the
+        usual time has passed without a call, and at the latest when the first one has waited
+        `max_wait` seconds, or half of the time that one of them has left.
+        """
+        count = len(self._waiting)
+        if max(in_flight_here(), count + self._under_way) <= count:
+            return now
+        left = min(call.deadline for call in self._waiting) - now
+        latest = min(self._waiting[0].came + self._plan.max_wait, now + max(0.0, left / 2))
+        return min(latest, self._pace.last + self._pace.wait())
+
+    def _start(self) -> None:
+        """Hand over as many calls as may be together, the first ones first."""
+        calls = [
+            self._waiting.popleft() for _ in range(min(self._plan.max_size, len(self._waiting)))
+        ]
+        now, count = time.monotonic(), len(calls)
+        note_begin(self._plan.name, [(call.context, now - call.came) for call in calls])
+        self._running += 1
+        self._under_way += count
+        batch = Batch(self._plan, calls, self._pool, self._inherited, lambda: self._ended(count))
+        for call in calls:
+            call.batch = batch
+
+    def _ended(self, count: int) -> None:
+        self._running -= 1
+        self._under_way -= count
+        self._plan_look(time.monotonic())

@@ -1,0 +1,56 @@
+"""What a batch's function has returned, as what each of its calls gets."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from ..calls.threads import ThreadOutcome
+from ..errors import BatchFailed
+
+ADVICE = "return a list with one result for each event, in their order; an exception fails one call"
+
+
+def outcomes_of(returned: Any, count: int, function: str) -> Sequence[ThreadOutcome]:
+    """Return what each of `count` calls gets: its place in what the function has returned, where an
+    exception is that call's failure.
+
+    Raises BatchFailed if that is no list, or has another length.
+    """
+    if not isinstance(returned, list | tuple):
+        kind = "nothing" if returned is None else f"{type(returned).__name__}, not a list,"
+        advice = ADVICE
+        if hasattr(returned, "tolist"):
+            advice = f"return its .tolist(): {ADVICE.removeprefix('return ')}"
+        raise BatchFailed(f"{function} has returned {kind} for {count} calls: {advice}")
+    if len(returned) != count:
+        raise BatchFailed(
+            f"{function} has returned {len(returned)} results for {count} calls: {ADVICE}"
+        )
+    return [
+        ThreadOutcome(None, each) if isinstance(each, BaseException) else ThreadOutcome(each, None)
+        for each in returned
+    ]
+
+
+def failed_outcomes(failure: BaseException, count: int) -> Sequence[ThreadOutcome]:
+    """Return the failure of a whole batch as that of each of its calls.
+
+    Each gets an exception of its own if it can be copied: raised in several places, one would show
+    the frames of all of them, and whoever has told of it lets go of its frames.
+    """
+    others = (_twin(failure) for _ in range(count - 1))
+    return [ThreadOutcome(None, each) for each in (failure, *others)]
+
+
+def _twin(failure: BaseException) -> BaseException:
+    try:
+        twin = copy.copy(failure)
+        if type(twin) is not type(failure) or twin.args != failure.args:
+            return failure
+    except Exception:  # its class takes other arguments than it keeps
+        return failure
+    twin.__cause__, twin.__context__ = failure.__cause__, failure.__context__
+    twin.__suppress_context__ = failure.__suppress_context__
+    return twin.with_traceback(failure.__traceback__)
