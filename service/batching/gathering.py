@@ -17,7 +17,7 @@ from .batch import Batch, BatchedCall, BatchPlan
 from .figures import note_begin
 from .pace import ArrivalPace
 
-AT_ONCE = 0.0005
+SHORTEST_TIMER = 0.0005
 """Seconds that no timer is set for: event loops count in milliseconds."""
 
 MOST_LOST = 64
@@ -74,7 +74,9 @@ class Gathering:
             self._next.cancel()
         loop = asyncio.get_running_loop()
         self._next_at = due
-        if due - now < AT_ONCE:  # not before the turn's end: others may have come in the same one
+        if (
+            due - now < SHORTEST_TIMER
+        ):  # not before the turn's end: others may have come in the same one
             self._next = loop.call_soon(self._look, context=self._variables)
         else:
             self._next = loop.call_later(due - now, self._look, context=self._variables)
@@ -83,7 +85,7 @@ class Gathering:
         self._next, self._next_at = None, math.inf
         now = time.monotonic()
         while self._waiting and self._running < self._plan.concurrency:
-            if len(self._waiting) < self._plan.max_size and self._due(now) - now >= AT_ONCE:
+            if len(self._waiting) < self._plan.max_size and self._due(now) - now >= SHORTEST_TIMER:
                 break
             self._start()
         self._plan_look(now)
