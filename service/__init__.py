@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from . import metrics as metrics
     from .batching.decorator import batched as batched
     from .embed import create_app as create_app
+    from .routing import Router as Router
 
 # An error of ours says which name was asked for: then `python -m` shows its line, and no traceback.
 _asked = "service" if "service" in sys.modules else __name__
@@ -62,6 +63,7 @@ __all__ = [
     "Context",
     "EventStream",
     "InvalidEvent",
+    "Router",
     "__version__",
     "batched",
     "create_app",
@@ -70,6 +72,7 @@ __all__ = [
 ]
 
 LATE_NAMES = {
+    "Router": ".routing",
     "batched": ".batching.decorator",
     "create_app": ".embed",
     "metrics": ".metrics",

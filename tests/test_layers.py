@@ -30,6 +30,7 @@ WINGS = {
     "context": "protocol",
     "calls": "context errors protocol names",
     "events": "calls errors",
+    "routing": "calls context errors",
     "logs": "context protocol",
     "settings": "context errors protocol",
     "profiling": "calls",
@@ -41,7 +42,7 @@ WINGS = {
     "batching": "metrics calls context counting errors protocol",
     "process": "instance http calls logs settings context errors protocol",
     "embed": "process app instance http calls logs settings context errors protocol",
-    "__init__": "embed batching first metrics calls context errors names",
+    "__init__": "embed batching first metrics routing calls context errors names",
     "workers": "process instance http calls logs settings context counting errors protocol",
     "emulator": "__init__ logs settings errors protocol events names",
     "commands": "__init__ emulator workers process profiling app instance http calls logs settings"
@@ -74,6 +75,7 @@ LATE = {
     "calls.allocator": "ctypes",
     "calls.decode": "pydantic",
     "calls.encode": "pydantic",
+    "calls.loader": "calls",
     "commands.client": "aiohttp emulator",
     "commands.event_source": "events",
     "commands.invoke": "commands",
@@ -89,7 +91,7 @@ LATE = {
     "traces.providers": "traces",
     "traces.wiring": "traces",
     # Within a `try`, or when asked for.
-    "__init__": "embed batching first metrics calls context errors names",
+    "__init__": "embed batching first metrics routing calls context errors names",
 }
 EXTRA = {"profiling": "pyinstrument", "traces": "opentelemetry"}
 """Wings that are imported late as a whole, with the extra that their modules may import at once;

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ..errors import StartError
 
-HandlerKind = Literal["async", "sync", "stream"]
+HandlerKind = Literal["async", "sync", "stream", "routed"]
 Parameters = tuple[inspect.Parameter, ...]
 
 EVENT_FUNCTION = "write handler(event, context), or start the application with a server of its own"
@@ -93,6 +93,11 @@ def event_annotation(wanted: object, found: Any, home: ModuleType | None = None)
             f"{wanted}: {place_of(found, home)}: the annotation {shown!r} cannot be resolved:"
             f" {reason}; {advice}"
         ) from reason
+
+
+def is_router(found: Any) -> bool:
+    """Return whether something has handlers for types of events, as `Router` has."""
+    return not inspect.isclass(found) and hasattr(found, "__event_routes__")
 
 
 def awaits(found: Any) -> bool:

@@ -25,7 +25,10 @@ class Function:
     call: Callable[..., Any]
     kind: HandlerKind
     decode: Callable[[bytes], Any] | None = None
-    """Body to event; None when the handler takes the EventStream itself."""
+    """Body to event; None when the handler takes the EventStream itself. That of a kind "routed"
+    says which one of `routes` the event is for (`calls/routes.py`).
+    """
+    routes: tuple[Function, ...] = ()
     stage: str = field(init=False, compare=False)
     """What a call does that runs it, for messages."""
 
@@ -69,6 +72,9 @@ async def run(function: Function, pool: ThreadPool, call: Call, *arguments: Any)
         begin, arguments = _returned, (outcome.result,)
     elif function.kind == "stream":
         begin, arguments = _collect, (begin, *arguments)
+    elif function.kind == "routed":
+        (place, event), *rest = arguments
+        return await run(function.routes[place], pool, call, event, *rest)
     try:
         result = await begin(*arguments)
     except ServiceError:

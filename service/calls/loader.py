@@ -13,7 +13,15 @@ from typing import Any
 from ..errors import StartError
 from ..names import give_way
 from ..protocol import HOOK_NAMES, SERVICE_LOGGER
-from .callables import awaits, check_takes, event_annotation, judge_kind, place_of, read_signature
+from .callables import (
+    awaits,
+    check_takes,
+    event_annotation,
+    is_router,
+    judge_kind,
+    place_of,
+    read_signature,
+)
 from .decode import decoder
 from .function import HOOKS, Function, Handlers
 from .hidden import hidden
@@ -111,6 +119,10 @@ def _is_candidate(module: ModuleType, key: str, value: object) -> bool:
 
 
 def _check_handler(wanted: Wanted, found: Any, home: ModuleType) -> Function:
+    if is_router(found):
+        from .routes import routed  # few have one
+
+        return routed(wanted, found, home)
     kind = judge_kind(wanted, found, home)
     check_takes(wanted, found, "(event, context)", home)
     annotation = event_annotation(wanted, found, home)

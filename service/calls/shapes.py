@@ -42,10 +42,7 @@ def decode_by_shape(members: Sequence[tuple[Any, Decode]]) -> Decode:
     """Return a decoder for a union, given its members each with a decoder of its own. It raises
     InvalidEvent if no member fits.
     """
-    candidates = sorted(
-        (_candidate(kind, decode) for kind, decode in members),
-        key=lambda candidate: (candidate.order, not candidate.marks),
-    )
+    candidates = candidates_of(members)
 
     def decode(body: bytes) -> Any:
         reasons = {}
@@ -61,6 +58,14 @@ def decode_by_shape(members: Sequence[tuple[Any, Decode]]) -> Decode:
         raise InvalidEvent("; ".join(told) or f"$: it is none of {names}")
 
     return decode
+
+
+def candidates_of(members: Sequence[tuple[Any, Decode]]) -> list[Candidate]:
+    """Return the members of a union, each with its decoder, in the order to try them."""
+    return sorted(
+        (_candidate(kind, decode) for kind, decode in members),
+        key=lambda candidate: (candidate.order, not candidate.marks),
+    )
 
 
 def fitting(body: bytes, candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -15,6 +15,7 @@ def banner_lines(loaded: Loaded, handlers: Handlers, url: str, workers: int = 1)
         "async": "async: calls share the event loop",
         "sync": f"plain def: each call has a thread, up to {s.concurrency}",
         "stream": "async generator: its parts are joined into one answer",
+        "routed": f"a Router of {', '.join(each.name for each in handler.routes)}",
     }
     shown = url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
     timeout = "the platform's" if s.timeout is None else f"{s.timeout:g} s"

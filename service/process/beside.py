@@ -23,7 +23,9 @@ def runs_here(service: Service) -> bool:
     plain handler, one call at a time. What the import has made for its thread serves the calls
     then: a connection of sqlite3, a `threading.local`, an alarm.
     """
-    return service.settings.concurrency == 1 and service.handlers.handler.kind == "sync"
+    handler = service.handlers.handler
+    kinds = {each.kind for each in handler.routes or (handler,)}
+    return service.settings.concurrency == 1 and kinds == {"sync"}
 
 
 def run_beside(work: Callable[[], T], threads: ThreadPool) -> T:

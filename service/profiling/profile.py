@@ -21,7 +21,7 @@ from pyinstrument.stack_sampler import (
     get_stack_sampler,
 )
 
-from ..calls.function import Handlers
+from ..calls.function import Function, Handlers
 from .flame import WAITING
 from .samples import Samples, flame_graph
 
@@ -56,9 +56,13 @@ class CallProfile:
         """Return the handlers with the handler's calls looked at."""
         handler = handlers.handler
         self._handler = handler.name
+        return replace(handlers, handler=self._around(handler))
+
+    def _around(self, handler: Function) -> Function:
+        if handler.routes:
+            return replace(handler, routes=tuple(map(self._around, handler.routes)))
         kinds = {"sync": self._in_thread, "async": self._awaited, "stream": self._streamed}
-        looked_at = replace(handler, call=kinds[handler.kind](handler.call))
-        return replace(handlers, handler=looked_at)
+        return replace(handler, call=kinds[handler.kind](handler.call))
 
     def finish(self) -> None:
         """Look no more; write the file, if that is not done, and tell where it is. Returns once

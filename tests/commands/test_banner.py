@@ -42,6 +42,14 @@ def test_the_kind_of_the_handler_is_told(kind: HandlerKind, told: str) -> None:
     assert f"  handler  {told}\n" in banner("concurrency=7", kind=kind)
 
 
+def test_the_handlers_of_a_router_are_told() -> None:
+    """Each by its name."""
+    routes = tuple(Function(f"index.{name}", print, "sync") for name in ("uploaded", "report"))
+    handlers = Handlers(Function("index.handler", print, "routed", routes=routes))
+    lines = banner_lines(load_settings({}, {}, Path("/nowhere")), handlers, URL)
+    assert "  handler  a Router of index.uploaded, index.report" in lines
+
+
 @pytest.mark.parametrize(
     ("url", "tried"),
     [

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.calls.function import Handlers
+from service.calls.function import Function, Handlers
 from tests.assembly import handlers_of
 
 pytest.importorskip("pyinstrument", reason="there is none for this Python")
@@ -139,6 +139,16 @@ async def test_an_async_generator_is_seen(tmp_path: Path) -> None:
     looked_at = Profiled(tmp_path, streaming)
     assert [part async for part in looked_at.call(b"", None)] == [b"9"]
     assert {"streaming", "Shop.order", "counted"} <= looked_at.names()
+
+
+async def test_the_handlers_of_a_router_are_seen(tmp_path: Path) -> None:
+    """Each is looked at as its kind."""
+    looked_at = Profiled(tmp_path, awaiting)
+    routes = (handlers_of(awaiting).handler, handlers_of(plain).handler)
+    router = Handlers(Function("index.handler", print, "routed", routes=routes))
+    first, second = looked_at.profile.around(router).handler.routes
+    assert (await first.call(b"", None), second.call(b"", None)) == (9, 9)
+    assert {"awaiting", "plain"} <= looked_at.names()
 
 
 async def test_a_hundred_calls_at_once_are_one_picture(tmp_path: Path) -> None:
