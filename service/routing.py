@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from .calls.routes import ADVICE, DEFAULT, TypedHandler
+from .calls.routes import ADD_HANDLER, DEFAULT, TypedHandler
 from .context.call import Context
 from .errors import StartError
 
-EventT = TypeVar("EventT")
-ResultT = TypeVar("ResultT")
+RoutedT = TypeVar("RoutedT")
+GivenT = TypeVar("GivenT")
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
 
@@ -41,8 +41,8 @@ class Router:
 
     @overload
     def __call__(
-        self, kind: type[EventT], /
-    ) -> Callable[[Callable[[EventT, Context], ResultT]], Callable[[EventT, Context], ResultT]]: ...
+        self, kind: type[RoutedT], /
+    ) -> Callable[[Callable[[RoutedT, Context], GivenT]], Callable[[RoutedT, Context], GivenT]]: ...
 
     @overload
     def __call__(self, *kinds: Any) -> Callable[[HandlerT], HandlerT]: ...
@@ -54,7 +54,7 @@ class Router:
         Raises StartError without a type. Whatever else is wrong is said at the start.
         """
         if not kinds or any(_is_function(kind) for kind in kinds):
-            raise StartError(f"a Router's handler needs the type of its event: {ADVICE}")
+            raise StartError(f"a Router's handler needs the type of its event: {ADD_HANDLER}")
         if any(isinstance(kind, Context) for kind in kinds):
             raise TypeError(
                 "a Router is called by the service alone: decorate its handlers instead"

@@ -18,7 +18,7 @@ DEFAULT: Final = object()
 """Stands in the place of a type: the handler gets what no other takes."""
 
 OTHER_SHAPE: Final = "it has another shape"
-ADVICE: Final = "write @on(OssEvent), for example, above a function, or @on.default"
+ADD_HANDLER: Final = "write @on(OssEvent), for example, above a function, or @on.default"
 
 
 class TypedHandler(NamedTuple):
@@ -41,7 +41,7 @@ def routed(wanted: object, router: Any, home: ModuleType | None = None) -> Funct
     """
     routes: Sequence[TypedHandler] = router.__event_routes__
     if not routes:
-        raise StartError(f"{wanted}: the Router has no handlers: {ADVICE}")
+        raise StartError(f"{wanted}: the Router has no handlers: {ADD_HANDLER}")
     _refuse_twice(wanted, routes, home)
     functions = tuple(_function(wanted, route, home) for route in routes)
     return Function(
