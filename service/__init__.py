@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from . import metrics as metrics
     from .batching.decorator import batched as batched
     from .embed import create_app as create_app
+    from .lifetime.spawned import spawn as spawn
     from .routing import Router as Router
 
 # An error of ours says which name was asked for: then `python -m` shows its line, and no traceback.
@@ -69,6 +70,7 @@ __all__ = [
     "create_app",
     "current_context",
     "metrics",
+    "spawn",
 ]
 
 LATE_NAMES = {
@@ -76,6 +78,7 @@ LATE_NAMES = {
     "batched": ".batching.decorator",
     "create_app": ".embed",
     "metrics": ".metrics",
+    "spawn": ".lifetime.spawned",
 }
 """What few need, with the module that has it: it is imported when it is first used, and the import
 of the package stays cheap. A module's own name stands for the module.

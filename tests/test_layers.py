@@ -35,6 +35,7 @@ WINGS = {
     "settings": "context errors protocol",
     "profiling": "calls",
     "http": "calls logs context errors protocol",
+    "lifetime": "calls context protocol",
     "instance": "http calls logs settings context counting errors protocol",
     "traces": "instance http calls logs settings context errors protocol",
     "app": "traces instance http calls logs settings context errors protocol",
@@ -42,7 +43,7 @@ WINGS = {
     "batching": "metrics calls context counting errors protocol",
     "process": "instance http calls logs settings context errors protocol",
     "embed": "process app instance http calls logs settings context errors protocol",
-    "__init__": "embed batching first metrics routing calls context errors names",
+    "__init__": "lifetime embed batching first metrics routing calls context errors names",
     "workers": "process instance http calls logs settings context counting errors protocol",
     "emulator": "__init__ logs settings errors protocol events names",
     "commands": "__init__ emulator workers process profiling app instance http calls logs settings"
@@ -91,7 +92,7 @@ LATE = {
     "traces.providers": "traces",
     "traces.wiring": "traces",
     # Within a `try`, or when asked for.
-    "__init__": "embed batching first metrics routing calls context errors names",
+    "__init__": "lifetime embed batching first metrics routing calls context errors names",
 }
 EXTRA = {"profiling": "pyinstrument", "traces": "opentelemetry"}
 """Wings that are imported late as a whole, with the extra that their modules may import at once;

@@ -17,6 +17,9 @@ from .tasks import T, eager_task
 CANCELLED = "the handler cancelled its own task"
 """What is said of a cancellation that says nothing itself."""
 
+UNWINDING = 1.0
+"""Seconds in which a handler that is cancelled ends."""
+
 _log = logging.getLogger(SERVICE_LOGGER)
 
 
@@ -154,6 +157,13 @@ class Calls:
         for call in tuple(self._running):
             call.deadline = None
             call.cut()
+
+    async def unwound(self) -> None:
+        """Wait until the handlers that were cut have ended, UNWINDING seconds at most: threads, and
+        who meets a cancellation with work, take longer.
+        """
+        if self._left:
+            await asyncio.wait(tuple(self._left), timeout=UNWINDING)
 
 
 def _result(task: asyncio.Task[T]) -> T:

@@ -7,12 +7,17 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from weakref import WeakSet
+from contextvars import ContextVar
+from typing import Any
+from weakref import WeakSet, ref
 
+from ..context.call import RUNNING, Platform, platform_of
 from ..errors import InitializationError, ServiceError, Stopping
 from ..protocol import SERVICE_LOGGER
 
 Hook = Callable[[], Awaitable[None]]
+TimedHook = Callable[[float], Awaitable[None]]
+"""Has so many seconds, and does not fail."""
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
@@ -46,12 +51,23 @@ class Lifecycle:
         self.ending = asyncio.Event()
         self.draining = asyncio.Event()
         self.refusing = False
+        # What lives as long as the instance, if the function has something of that kind.
+        self.platform: Platform | None = None  # that of the contexts of its calls
+        self.loop: asyncio.AbstractEventLoop | None = None  # once it has begun
+        self.tasks: Any = None  # those that the function has spawned
+        self.enter_variables: Callable[[], None] = lambda: None  # sets what calls begin with
+        self.unwound: Hook = nothing  # waits for handlers that were cut
+        self.at_freeze: list[TimedHook] = []  # behind the user's pre_freeze
+        self.at_stop: list[TimedHook] = []  # behind pre_stop, the last one first
         _ALL.add(self)
 
     # --- start
 
     def start(self) -> None:
         """Run the initializer, unless it runs or has succeeded."""
+        if self.loop is None:
+            self.loop = asyncio.get_running_loop()
+            _begun.add(self)
         if self._started is None or _failed(self._started):
             self._started = asyncio.ensure_future(self._run_initializer())
             self._started.add_done_callback(
@@ -144,7 +160,25 @@ class Lifecycle:
                 async with asyncio.timeout(ANSWERED):
                     await self.idle()
         self.refusing = True
-        await self.pre_stop()
+        began = time.monotonic()
+        try:
+            await self.pre_stop()
+        finally:
+            await self._end_what_lives(began + max(self._drain_timeout, SHORTEST_HOOK))
+            _begun.remove(self)
+
+    async def _end_what_lives(self, until: float) -> None:
+        """End what lives as long as the instance, in the time that is left of `pre_stop`'s."""
+        if self.at_stop:
+            await self.unwound()
+        while self.at_stop:
+            await self.at_stop.pop()(until - time.monotonic())
+
+    async def tell_freeze(self, seconds: float) -> None:
+        """Tell what lives as long as the instance that it freezes."""
+        until = time.monotonic() + seconds
+        for tell in tuple(self.at_freeze):
+            await tell(until - time.monotonic())
 
     async def _heads(self) -> None:
         """Let heads arrive that have begun to: nobody sends their events again. What drips or has
@@ -173,6 +207,52 @@ HEADS = 1.0
 
 ANSWERED = 2.0
 """Seconds in which calls that were cut short get their answers out."""
+
+SHORTEST_HOOK = 5.0
+"""Seconds that `pre_stop` has at least, if the drain was told to wait for no call."""
+
+
+class _Begun:
+    """The lives that have begun in this process and have not ended: one, but in tests."""
+
+    def __init__(self) -> None:
+        self._all: tuple[ref[Lifecycle], ...] = ()  # replaced, never changed: threads read it
+
+    def add(self, life: Lifecycle) -> None:
+        self._all = (*(each for each in self._all if each() is not None), ref(life))
+
+    def remove(self, life: Lifecycle) -> None:
+        self._all = tuple(each for each in self._all if each() not in (None, life))
+
+    def lives(self) -> list[Lifecycle]:
+        """Return those whose loop is open."""
+        alive = [life for each in self._all if (life := each()) is not None]
+        return [life for life in alive if life.loop is not None and not life.loop.is_closed()]
+
+
+_begun = _Begun()
+
+HERE: ContextVar[Lifecycle] = ContextVar("fc_life")
+"""Whose a task is that belongs to no call."""
+
+
+def lifecycle_here() -> Lifecycle | None:
+    """Return the life of the instance that the caller is of, None if none is known: by the call or
+    the task that runs here, by the loop, or since there is only one.
+    """
+    if (life := HERE.get(None)) is not None:
+        return life
+    lives = _begun.lives()
+    context = RUNNING.get(None)
+    if context is not None:
+        platform = platform_of(context)
+        if found := [each for each in lives if each.platform is platform]:
+            return found[-1]
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # a thread
+        return lives[0] if len(lives) == 1 else None
+    return next((each for each in lives if each.loop is loop), None)
 
 
 def _failed(task: asyncio.Task[None]) -> bool:

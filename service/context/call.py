@@ -32,7 +32,9 @@ __all__ = [
     "Context",
     "Credentials",
     "Platform",
+    "TaskContext",
     "current_context",
+    "platform_of",
     "record_of",
     "sent_headers",
     "shared_context",
@@ -243,6 +245,12 @@ class Context(LogStoreFields):
         return f"Context(request_id={self.request_id!r}, function={self.function.name!r})"
 
 
+class TaskContext(Context):
+    """What a task of the instance has in the place of a call's context: its lines carry its id."""
+
+    __slots__ = ()
+
+
 RUNNING: ContextVar[Context] = ContextVar("fc_context")
 """The context of the call that runs here. Set by the middleware, read by logs and
 `current_context`.
@@ -260,6 +268,10 @@ def current_context() -> Context:
     context = RUNNING.get(None)
     if context is None:
         raise LookupError("no call runs here: current_context() works inside a handler or a hook")
+    if isinstance(context, TaskContext):
+        raise LookupError(
+            "this is a task of the instance, of no call: hand in what it needs as arguments"
+        )
     return context
 
 
@@ -270,6 +282,11 @@ def record_of(context: Context) -> CallRecord:
         record = CallRecord()
         set_once(context, "_record", record)
     return record
+
+
+def platform_of(context: Context) -> Platform:
+    """Return what the instance's environment says, as the context of a call of it has it."""
+    return context._platform
 
 
 def shared_context(calls: Sequence[Context], deadline: float | None) -> Context:

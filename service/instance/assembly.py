@@ -11,7 +11,7 @@ from ..calls import tracebacks
 from ..calls.admission import Admission, Budget
 from ..calls.deadline import Calls
 from ..calls.function import Handlers
-from ..calls.lifecycle import Lifecycle
+from ..calls.lifecycle import SHORTEST_HOOK, Lifecycle
 from ..calls.observers import Observers
 from ..calls.threads import ThreadPool
 from ..calls.variables import Inherited
@@ -25,9 +25,6 @@ from ..logs.log import Logs
 from ..settings.table import Settings
 from .call_figures import CountedCalls
 from .hooks import hook
-
-SHORTEST_HOOK = 5.0
-"""Seconds that `pre_stop` has at least, if the drain was told to wait for no call."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,9 @@ def assemble(settings: Settings, platform: Platform, handlers: Handlers, logs: L
     """Return what serves `handlers`. Nothing of it runs yet."""
     calls = Calls()
     lifecycle = Lifecycle(drain_timeout=settings.drain_timeout, hurry=calls.cut_all)
+    lifecycle.platform, lifecycle.unwound = platform, calls.unwound
     inherited = Inherited()
+    lifecycle.enter_variables = inherited.enter
     handlers = inherited.by_hooks(handlers)
     threads = ThreadPool(settings.concurrency)
     limit = settings.initialize_timeout

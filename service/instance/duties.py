@@ -7,6 +7,7 @@ the platform's is a row here, a setting, and its name in `Handlers`.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -97,13 +98,18 @@ def runs(name: str) -> Callable[[Service], Work]:
 
 
 def _freeze(service: Service) -> Work:
-    """Return what runs the user's `pre_freeze`, and then sends what was recorded."""
+    """Return what runs the user's `pre_freeze`, tells the tasks of the instance, and then sends
+    what was recorded.
+    """
     run_hook = runs("pre_freeze")(service)
 
     async def freeze() -> None:
+        until = time.monotonic() + service.settings.drain_timeout
         try:
             await run_hook()
         finally:
+            if service.lifecycle.at_freeze:
+                await service.lifecycle.tell_freeze(until - time.monotonic())
             await service.observers.before_freeze()
 
     return freeze
