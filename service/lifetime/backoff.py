@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
-SHORTEST = 0.1
+SHORTEST_WAIT = 0.1
 """Seconds before the first start again."""
 
-LONGEST = 30.0
-"""Seconds between two starts at most; a task that has run for so long begins at SHORTEST again."""
+LONGEST_WAIT = 30.0
+"""Seconds between two starts at most; a task that has run for so long begins at SHORTEST_WAIT again."""
 
 
 class Backoff:
@@ -17,14 +17,14 @@ class Backoff:
     """
 
     def __init__(self) -> None:
-        self._next = SHORTEST
+        self._next = SHORTEST_WAIT
 
     def after(self, seconds: float) -> float:
         """Return how long to wait after a run of so many seconds. No two tasks that failed together
         start together.
         """
-        if seconds >= LONGEST:
-            self._next = SHORTEST
+        if seconds >= LONGEST_WAIT:
+            self._next = SHORTEST_WAIT
         wait = self._next
-        self._next = min(LONGEST, 2 * wait)
+        self._next = min(LONGEST_WAIT, 2 * wait)
         return wait * random.uniform(0.8, 1.0)

@@ -22,7 +22,7 @@ from ..protocol import SERVICE_LOGGER
 from .backoff import Backoff
 
 T = TypeVar("T")
-Work = Coroutine[Any, Any, T] | Callable[[], Coroutine[Any, Any, T]]
+Spawnable = Coroutine[Any, Any, T] | Callable[[], Coroutine[Any, Any, T]]
 
 MAX_TASK_NAME = 40
 """Characters of a task's name in its id."""
@@ -39,7 +39,7 @@ _log = logging.getLogger(SERVICE_LOGGER)
 
 
 def spawn(
-    work: Work[T],
+    work: Spawnable[T],
     *,
     name: str = "",
     restart: bool = False,
@@ -95,7 +95,7 @@ class SpawnedTask(Generic[T]):
     def __init__(
         self,
         tasks: InstanceTasks,
-        work: Work[T],
+        work: Spawnable[T],
         name: str,
         restart: bool,
         before_freeze: Callable[[], Any] | None,
