@@ -16,7 +16,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 import service
 from service.calls.left_behind import function_tasks, track_on
 from service.instance.assembly import SERVICE
-from service.lifetime.backoff import LONGEST_WAIT, SHORTEST_WAIT, Backoff
+from service.lifetime.backoff import LONGEST_BACKOFF, SHORTEST_BACKOFF, Backoff
 from service.lifetime.spawned import SpawnedTask, spawn
 from service.settings.table import Settings
 from tests.assembly import Logged, assembled
@@ -215,9 +215,9 @@ def test_a_task_that_has_run_for_long_is_started_again_soon() -> None:
     """One failure in an hour is not held against it."""
     backoff = Backoff()
     waits = [backoff.after(0.0) for _ in range(12)]
-    assert SHORTEST_WAIT * 0.8 <= waits[0] <= SHORTEST_WAIT
-    assert LONGEST_WAIT * 0.8 <= waits[-1] <= LONGEST_WAIT
-    assert backoff.after(LONGEST_WAIT) <= SHORTEST_WAIT
+    assert SHORTEST_BACKOFF * 0.8 <= waits[0] <= SHORTEST_BACKOFF
+    assert LONGEST_BACKOFF * 0.8 <= waits[-1] <= LONGEST_BACKOFF
+    assert backoff.after(LONGEST_BACKOFF) <= SHORTEST_BACKOFF
 
 
 async def test_a_task_that_cancels_itself_is_started_again() -> None:
