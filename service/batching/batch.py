@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
 
-from ..calls import tracebacks
+from ..calls import left_behind, tracebacks
 from ..calls.callables import HandlerKind
+from ..calls.lifecycle import HERE, Lifecycle
 from ..calls.threads import ThreadOutcome, ThreadPool
-from ..calls.variables import Inherited
 from ..context.call import RUNNING, Context, shared_context
 from ..errors import BatchFailed, FunctionTimeout
 from ..protocol import SERVICE_LOGGER
@@ -77,7 +77,7 @@ class Batch:
         plan: BatchPlan,
         calls: Sequence[BatchedCall],
         pool: ThreadPool,
-        inherited: Inherited | None,
+        life: Lifecycle | None,
         ended: Callable[[], None],
     ) -> None:
         self._plan = plan
@@ -90,7 +90,7 @@ class Batch:
         self._thread: int | None = None
         self._is_over = False
         self._variables = contextvars.Context()
-        self._variables.run(self._set_variables, inherited)
+        self._variables.run(self._set_variables, life)
         loop = asyncio.get_running_loop()
         # Made within: a task belongs to the call in whose variables it is made.
         self._task: asyncio.Task[None] = self._variables.run(
@@ -98,10 +98,11 @@ class Batch:
         )
         self._watch(loop)
 
-    def _set_variables(self, inherited: Inherited | None) -> None:
+    def _set_variables(self, life: Lifecycle | None) -> None:
         contexts = [call.context for call in self._calls if call.context is not None]
-        if inherited is not None:
-            inherited.enter()
+        if life is not None:
+            life.enter_variables()
+            HERE.set(life)
         if contexts:
             earliest = min(call.deadline for call in self._calls)
             deadline = None if earliest == math.inf else earliest
@@ -118,6 +119,7 @@ class Batch:
     # --- run
 
     async def _run(self) -> None:
+        left_behind.track()  # who looks at all tasks here finds those that are made here
         count = len(self._calls)
         try:
             outcomes = outcomes_of(await self._returned(), count, self._plan.name)

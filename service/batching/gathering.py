@@ -9,9 +9,8 @@ import time
 from collections import deque
 from typing import Any
 
-from ..calls.lifecycle import in_flight_here
+from ..calls.lifecycle import Lifecycle, lifecycle_here
 from ..calls.threads import ThreadPool
-from ..calls.variables import Inherited, inherited_here
 from ..context.call import Context
 from .batch import Batch, BatchedCall, BatchPlan
 from .figures import note_begin
@@ -33,7 +32,7 @@ class Gathering:
         self._plan = plan
         self._pace = ArrivalPace(plan.max_wait)
         self._pool = ThreadPool(plan.concurrency + MOST_LOST, "batch")
-        self._inherited: Inherited | None = None
+        self._life: Lifecycle | None = None
         self._waiting: deque[BatchedCall] = deque()
         self._running = 0  # batches
         self._under_way = 0  # calls that were handed over
@@ -43,7 +42,8 @@ class Gathering:
 
     def add(self, event: Any, context: Context | None) -> BatchedCall:
         """Take a call, whose future gets its outcome. Called where it runs."""
-        self._inherited = inherited_here()
+        if not self._waiting:
+            self._life = lifecycle_here()
         call = BatchedCall(event, context)
         self._pace.note(call.came)
         self._waiting.append(call)
@@ -98,7 +98,8 @@ class Gathering:
         `max_wait` seconds, or half of the time that one of them has left.
         """
         count = len(self._waiting)
-        if max(in_flight_here(), count + self._under_way) <= count:
+        in_flight = 0 if self._life is None else self._life.in_flight
+        if in_flight <= count and not self._under_way:
             return now
         left = min(call.deadline for call in self._waiting) - now
         latest = min(self._waiting[0].came + self._plan.max_wait, now + max(0.0, left / 2))
@@ -113,7 +114,7 @@ class Gathering:
         note_begin(self._plan.name, [(call.context, now - call.came) for call in calls])
         self._running += 1
         self._under_way += count
-        batch = Batch(self._plan, calls, self._pool, self._inherited, lambda: self._ended(count))
+        batch = Batch(self._plan, calls, self._pool, self._life, lambda: self._ended(count))
         for call in calls:
             call.batch = batch
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
-from weakref import WeakSet, ref
+from weakref import ref
 
 from ..context.call import RUNNING, Platform, platform_of
 from ..errors import InitializationError, ServiceError, Stopping
@@ -59,7 +59,6 @@ class Lifecycle:
         self.unwound: Hook = nothing  # waits for handlers that were cut
         self.at_freeze: list[TimedHook] = []  # behind the user's pre_freeze
         self.at_stop: list[TimedHook] = []  # behind pre_stop, the last one first
-        _ALL.add(self)
 
     # --- start
 
@@ -192,14 +191,6 @@ class Lifecycle:
         """Raise Stopping once `pre_stop` has begun."""
         if self.refusing:
             raise Stopping("the instance stops: its pre_stop hook has begun")
-
-
-_ALL: WeakSet[Lifecycle] = WeakSet()
-
-
-def in_flight_here() -> int:
-    """Return how many requests are in flight in this process."""
-    return sum(lifecycle.in_flight for lifecycle in _ALL)
 
 
 HEADS = 1.0

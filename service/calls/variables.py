@@ -28,7 +28,6 @@ class Inherited:
 
     def enter(self) -> None:
         """Let the call that begins here have them."""
-        _ENTERED.set(self)
         for variable, value in self.values.items():
             variable.set(value())
 
@@ -72,14 +71,6 @@ class Inherited:
                 self.values[variable] = value.copy().copy  # as it is now
             elif before.get(variable, _UNSET) is not value:
                 self.values[variable] = partial(_same, value)
-
-
-_ENTERED: ContextVar[Inherited] = ContextVar("fc_inherited")
-
-
-def inherited_here() -> Inherited | None:
-    """Return what the call that runs here has begun with, None if that is nothing."""
-    return _ENTERED.get(None)
 
 
 _UNSET = object()

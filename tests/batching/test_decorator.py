@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from service import Context, batched, current_context
+from service.calls import left_behind
 from service.errors import BatchFailed, FunctionTimeout
 from tests.batching.conftest import Company
 from tests.virtual_clock import START, VirtualLoop, run_virtual
@@ -494,3 +495,39 @@ def test_limits_that_cannot_be_are_refused(limits: dict[str, Any], told: str) ->
     """Each with what is allowed."""
     with pytest.raises(ValueError, match=told):
         batched(**limits)
+
+
+def test_a_batch_finds_its_own_tasks() -> None:
+    """Who cancels all tasks but its own in a batch ends those that the batch has started."""
+
+    async def own() -> None:
+        await asyncio.Event().wait()
+
+    @batched
+    async def cancel_all(events: list[int]) -> list[int]:
+        task = asyncio.create_task(own())
+        await asyncio.sleep(0)
+        found = left_behind.function_tasks()
+        assert found == {task, asyncio.current_task()}
+        task.cancel()
+        return events
+
+    async def main() -> list[int]:
+        left_behind.track_on(asyncio.get_running_loop())
+        left_behind.track()
+        return await asyncio.gather(*map(cancel_all, range(3)))
+
+    assert run_virtual(main()) == [0, 1, 2]
+
+
+def test_a_loop_that_is_closed_leaves_no_threads() -> None:
+    """A function that is used on one loop after the other, as tests do, keeps the last one's."""
+
+    @batched
+    def name(events: list[int]) -> list[threading.Thread]:
+        return [threading.current_thread() for _ in events]
+
+    first, second = asyncio.run(name(0)), asyncio.run(name(1))
+    first.join(20)
+    assert not first.is_alive()
+    assert second.is_alive()
