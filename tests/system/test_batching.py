@@ -16,7 +16,7 @@ import service
 from service.counting.text import samples_in
 from tests.assembly import error_of
 from tests.conftest import Serve
-from tests.harness import ANSWERS_WITHIN, ServerProcess, request
+from tests.harness import request
 
 GATED = """
     from __future__ import annotations
@@ -48,18 +48,9 @@ def order(number: int, request_id: str, gate: str = "") -> bytes:
     return request(orjson.dumps({"number": number, "gate": gate}), request_id=request_id)
 
 
-async def in_flight(server: ServerProcess, count: int) -> None:
-    """Wait until so many requests are in flight, that of this question not counted."""
-    async with asyncio.timeout(ANSWERS_WITHIN):
-        while True:
-            health = await server.ask(request(b"", path="/health", method="GET"))
-            if health.json()["inFlight"] == count:
-                return
-
-
 async def test_each_call_of_a_batch_has_its_own_end(serve: Serve, loop_kind: str) -> None:
     """While a batch runs, others gather. An event that is not the type fails its call at once, a
-    call whose client has gone is in no batch, a freeze changes nothing, and a stop answers all.
+    client that has gone harms no other, a freeze changes nothing, and a stop answers all.
     """
     server = serve(GATED, "--loop", loop_kind, environ={"SERVICE_LOG_CALLS": "all"})
     clients = [server.client() for _ in range(5)]
@@ -70,8 +61,7 @@ async def test_each_call_of_a_batch_has_its_own_end(serve: Serve, loop_kind: str
     assert (answer.status, answer.json()["errorType"]) == (400, "InvalidEvent")
     await gone.send(order(4, "gone"))
     await asyncio.to_thread(server.wait_for, "Start RequestId: gone")
-    gone.writer.close()
-    await in_flight(server, 1)
+    gone.writer.close()  # a call goes on without its client: its event may have side effects
     await second.send(order(2, "second"))
     await asyncio.to_thread(server.wait_for, "Start RequestId: second")
     await third.send(order(-3, "third"))
@@ -91,12 +81,13 @@ async def test_each_call_of_a_batch_has_its_own_end(serve: Serve, loop_kind: str
     assert told == [
         "first [STDOUT] a batch of 1 batchSize=1",
         "first [STDOUT] of first",
-        "second [STDOUT] a batch of 2 batchSize=2",
+        "gone [STDOUT] a batch of 3 batchSize=3",
+        "gone [STDOUT] of gone",
         "second [STDOUT] of second",
         "third [STDOUT] of third",
     ]
     summed = server.wait_for("third .*the call has ended")
-    assert "batchId=second batchSize=2 batchWaitMs=" in summed
+    assert "batchId=gone batchSize=3 batchWaitMs=" in summed
 
 
 async def test_each_worker_batches_its_own_calls(serve: Serve) -> None:
@@ -126,12 +117,9 @@ async def test_a_batch_is_no_calls_task(
     """Whatever becomes of what a call leaves running, batches are not of it: each call is answered
     on any server, and none is told that it has left something.
     """
-    released = asyncio.Event()
 
     @service.batched(max_size=16)
     async def double(events: list[int]) -> list[int]:
-        if len(events) == 1:
-            released.set()
         await asyncio.sleep(0)
         return [2 * each for each in events]
 
