@@ -60,6 +60,12 @@ class InvalidEvent(CallerError):
     code = "InvalidEvent"
 
 
+class PayloadDiffers(CallerError):
+    """An event has the key of another one (`@once`), and is not the same."""
+
+    code = "PayloadDiffers"
+
+
 class NotAnEventFunction(CallerError):
     """An HTTP-trigger request reached an event function."""
 
@@ -194,6 +200,33 @@ class UnserializableResult(FunctionFault):
     """The handler's result cannot become bytes."""
 
     code = "UnserializableResult"
+
+
+class OnceStoreFailed(FunctionFault):
+    """The store of `@once` cannot be used now, or has what `@once` has not written."""
+
+    code = "OnceStoreFailed"
+
+
+class PayloadUnhashable(FunctionFault):
+    """An event that `@once` cannot compare with another one: it has no JSON."""
+
+    code = "PayloadUnhashable"
+
+
+class ResultNotKept(FunctionFault):
+    """The event was handled before (`@once`), and its result was too large to be kept."""
+
+    code = "ResultNotKept"
+
+
+class KeptFailure(FunctionFault):
+    """The event was handled before (`@once`) and failed, as `code` and the message say."""
+
+    def __init__(self, message: str, code: str, status: int = 404) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
 
 
 class StopAsked(BaseException):

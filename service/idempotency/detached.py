@@ -1,0 +1,37 @@
+"""Work that is finished though the call that has begun it is over: what a store is told last."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+Done = TypeVar("Done")
+_Loops = WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[Any]]]
+
+_running: _Loops = WeakKeyDictionary()
+
+
+def detached(work: Coroutine[Any, Any, Done]) -> asyncio.Task[Done]:
+    """Return a task that is no call's: it is not cancelled with one, and left behind by none."""
+    loop = asyncio.get_running_loop()
+    task = contextvars.Context().run(loop.create_task, work)
+    tasks = _running.setdefault(loop, set())
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    return task
+
+
+async def finish(work: Coroutine[Any, Any, Done]) -> Done:
+    """Return what `work` returns. If whoever waits here is cancelled, the work goes on."""
+    task = detached(work)
+    await asyncio.wait((task,))
+    return task.result()
+
+
+async def all_finished(seconds: float) -> None:
+    """Wait until such work of this loop is done, for so many seconds at most."""
+    if tasks := _running.get(asyncio.get_running_loop()):
+        await asyncio.wait(set(tasks), timeout=seconds)
