@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from . import metrics as metrics
     from .batching.decorator import batched as batched
     from .embed import create_app as create_app
+    from .idempotency.decorator import once as once
+    from .idempotency.redis_store import RedisStore as RedisStore
+    from .idempotency.stores import Claimed as Claimed
+    from .idempotency.stores import MemoryStore as MemoryStore
+    from .idempotency.stores import OnceStore as OnceStore
     from .lifetime.spawned import spawn as spawn
     from .routing import Router as Router
 
@@ -61,23 +66,33 @@ else:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Claimed",
     "Context",
     "EventStream",
     "InvalidEvent",
+    "MemoryStore",
+    "OnceStore",
+    "RedisStore",
     "Router",
     "__version__",
     "batched",
     "create_app",
     "current_context",
     "metrics",
+    "once",
     "spawn",
 ]
 
 LATE_NAMES = {
+    "Claimed": ".idempotency.stores",
+    "MemoryStore": ".idempotency.stores",
+    "OnceStore": ".idempotency.stores",
+    "RedisStore": ".idempotency.redis_store",
     "Router": ".routing",
     "batched": ".batching.decorator",
     "create_app": ".embed",
     "metrics": ".metrics",
+    "once": ".idempotency.decorator",
     "spawn": ".lifetime.spawned",
 }
 """What few need, with the module that has it: it is imported when it is first used, and the import

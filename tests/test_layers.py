@@ -41,9 +41,11 @@ WINGS = {
     "app": "traces instance http calls logs settings context errors protocol",
     "metrics": "counting protocol",
     "batching": "metrics calls context counting errors protocol",
+    "idempotency": "metrics calls context counting errors protocol",
     "process": "instance http calls logs settings context errors protocol",
     "embed": "process app instance http calls logs settings context errors protocol",
-    "__init__": "lifetime embed batching first metrics routing calls context errors names",
+    "__init__": "lifetime embed batching first idempotency metrics routing calls context errors"
+    " names",
     "workers": "process instance http calls logs settings context counting errors protocol",
     "emulator": "__init__ logs settings errors protocol events names",
     "commands": "__init__ emulator workers process profiling app instance http calls logs settings"
@@ -88,11 +90,13 @@ LATE = {
     "emulator": "jsonschema uvloop yaml",
     "first.begin": "first",
     "events": "cbor2 pydantic",
+    "idempotency.redis_store": "redis",
     "process.loop": "uvloop",
     "traces.providers": "traces",
     "traces.wiring": "traces",
     # Within a `try`, or when asked for.
-    "__init__": "lifetime embed batching first metrics routing calls context errors names",
+    "__init__": "lifetime embed batching first idempotency metrics routing calls context errors"
+    " names",
 }
 EXTRA = {"profiling": "pyinstrument", "traces": "opentelemetry"}
 """Wings that are imported late as a whole, with the extra that their modules may import at once;
@@ -100,7 +104,7 @@ their `wiring` comes first and does not.
 """
 OPTIONAL = {
     *EXTRA.values(),
-    *("uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml", "rich"),
+    *("uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml", "rich", "redis"),
 }
 PURE = ("protocol", "http.chunked", "http.heads", "http.wire")
 """Modules of rules and bytes, which know nothing of sockets and tasks."""

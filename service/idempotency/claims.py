@@ -20,12 +20,12 @@ from ..errors import (
 )
 from ..protocol import SERVICE_LOGGER
 from .detached import detached, finish
-from .entries import FORM, KeptEntry, as_bytes, from_bytes, new_claim
+from .entries import ENTRY_FORM, KeptEntry, as_bytes, from_bytes, new_claim
 from .heartbeat import Heartbeat
 from .outcomes import count_once
 from .rules import OnceRules
 
-Work = Callable[[], Awaitable[Any]]
+RunHandler = Callable[[], Awaitable[Any]]
 
 FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 1.0
@@ -53,7 +53,7 @@ class OnceAttempt:
         self._waited = False
         self._beat = Heartbeat(rules, key, self._claim)
 
-    async def answer(self, work: Work) -> bytes:
+    async def answer(self, work: RunHandler) -> bytes:
         """Return the result of `work`, or that of the call which has claimed the key before."""
         rules = self._rules
         try:
@@ -101,7 +101,7 @@ class OnceAttempt:
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
-    async def _run(self, work: Work) -> bytes:
+    async def _run(self, work: RunHandler) -> bytes:
         """Run the handler; its claim is ours."""
         process = os.getpid()
         count_once(self._rules.name, "ran")
@@ -184,7 +184,7 @@ class OnceAttempt:
             _log.warning("@once: a claim is not released, and ends with its lease: %s", reason)
 
     def _entry(self, state: Literal["done", "failed", "too_large"], **fields: Any) -> KeptEntry:
-        return KeptEntry(FORM, state, self._by, self._digest, **fields)
+        return KeptEntry(ENTRY_FORM, state, self._by, self._digest, **fields)
 
 
 def check_same(rules: OnceRules, entry: KeptEntry, digest: str) -> None:

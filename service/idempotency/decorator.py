@@ -10,10 +10,10 @@ from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from ..calls.callables import judge_kind, read_signature
-from .claims import OnceAttempt, Work, answer_of
+from .claims import OnceAttempt, RunHandler, answer_of
 from .entries import KeptEntry
 from .in_thread import in_thread
-from .keys import Select, digest_of, key_text, selector
+from .keys import SelectValue, digest_of, key_text, selector
 from .rules import OnceRules
 from .stores import OnceStore
 
@@ -25,11 +25,11 @@ LONGEST_NAME = 200
 
 def once(
     *,
-    key: str | Select,
+    key: str | SelectValue,
     store: OnceStore,
     expires: float = 24 * 3600.0,
     lease: float = 30.0,
-    payload: str | Select | None = "$",
+    payload: str | SelectValue | None = "$",
     keep_failures: bool | tuple[type[Exception], ...] = False,
     on_store_error: Literal["fail", "run"] = "fail",
     max_result: int = 1024 * 1024,
@@ -51,7 +51,7 @@ def once(
     not allowed, StartError for what is no handler.
     """
     select = selector("key", key)
-    compared = None if payload is None else selector("payload", payload)
+    compared = None if payload is None else _compared(payload)
     _check(store, name, expires=expires, lease=lease, store_timeout=store_timeout)
     if on_store_error not in ("fail", "run"):
         raise ValueError(f"on_store_error is 'fail' or 'run', not {on_store_error!r}")
@@ -66,6 +66,11 @@ def once(
         return _decorated(function, OnceCalls(rules, select, compared, is_named=bool(name)))
 
     return decorate
+
+
+def _compared(payload: str | SelectValue) -> SelectValue:
+    """Return what takes the part out of an event that is compared: all of it, JSON or not."""
+    return (lambda event: event) if payload == "$" else selector("payload", payload)
 
 
 def _check(store: object, name: str, **seconds: float) -> None:
@@ -124,7 +129,7 @@ class OnceCalls:
     """The calls of one decorated function that run in this process."""
 
     def __init__(
-        self, rules: OnceRules, select: Select, compared: Select | None, *, is_named: bool
+        self, rules: OnceRules, select: SelectValue, compared: SelectValue | None, *, is_named: bool
     ) -> None:
         self._rules = rules
         self._select = select
@@ -135,7 +140,7 @@ class OnceCalls:
         ] = WeakKeyDictionary()
         """What the calls of an event loop wait for, by key."""
 
-    async def run(self, event: Any, context: Any, work: Work) -> bytes:
+    async def run(self, event: Any, context: Any, work: RunHandler) -> bytes:
         """Return the answer to an event: that of `work`, or that of another call with its key."""
         key = f"once:{self._name(context)}:{key_text(self._select(event))}"
         digest = "" if self._compared is None else digest_of(self._compared(event))

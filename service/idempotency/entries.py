@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import OnceStoreFailed
 
-FORM = 1
+ENTRY_FORM = 1
 """The number of this form. A later version of the service that writes another one raises it."""
 
 
@@ -38,7 +38,7 @@ class KeptEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def new_claim(by: str, digest: str) -> KeptEntry:
     """Return a claim that nobody else has."""
-    return KeptEntry(FORM, "running", by, digest, secrets.token_hex(16))
+    return KeptEntry(ENTRY_FORM, "running", by, digest, secrets.token_hex(16))
 
 
 def as_bytes(entry: KeptEntry) -> bytes:
@@ -58,15 +58,15 @@ def from_bytes(key: str, value: bytes) -> KeptEntry:
     line, _, body = value.partition(b"\n")
     try:
         form = bytes(_form.decode(line)["once"])
-        if form == b"%d" % FORM:
+        if form == b"%d" % ENTRY_FORM:
             return msgspec.structs.replace(_head.decode(line), body=body)
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
         form = b""
     if form.isdigit():
         raise OnceStoreFailed(
             f"what is kept under {key!r} has form {form[:20].decode()} and this version of the"
-            f" service knows {FORM}: let all instances run the same version, or give the function"
-            " another `name` in @once"
+            f" service knows {ENTRY_FORM}: let all instances run the same version, or give the"
+            " function another `name` in @once"
         )
     raise OnceStoreFailed(
         f"what is kept under {key!r} was not written by @once: remove it, or give the function"

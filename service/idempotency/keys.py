@@ -1,117 +1,43 @@
-"""What makes two events the same: the value that a path leads to, as a key, and the payload's hash."""
+"""What makes two events the same: the key that a path leads to, and the hash of what is sent."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
+from ..calls.paths import path_reader
 from ..calls.stream import EventStream
 from ..errors import InvalidEvent, PayloadUnhashable
 
-Select = Callable[[Any], Any]
+SelectValue = Callable[[Any], Any]
 """Takes a value out of an event."""
 
-Steps = tuple[str | int, ...]
-
-LONGEST_KEY = 120
+LONGEST_KEY: Final = 120
 """Characters of a key that stand in the store as they are; of a longer one its hash does."""
 
-STEP = re.compile(
-    r"""\.(?P<name>[^\W\d]\w*) | \[(?P<index>-?\d{1,9})\] | \['(?P<single>[^']+)'\]
-    | \["(?P<double>[^"]+)"\]""",
-    re.VERBOSE,
-)
 
-
-def selector(what: str, path: str | Select) -> Select:
+def selector(what: str, path: str | SelectValue) -> SelectValue:
     """Return what takes a value out of an event, for a path or a function of the user's; `what` is
     how messages call it. Raises ValueError for a path that cannot be read.
     """
-    if not isinstance(path, str):
-        if not callable(path):
-            raise ValueError(
-                f"{what} is a path, '$.order_id', or a function of the event: {path!r}"
-            )
-        return _whole_event(path)
-    steps = steps_of(what, path)
-
-    def select(event: Any) -> Any:
-        value = event
-        for number, step in enumerate(steps):
-            value = _inner(value, step, path, number)
-        return value
-
-    return _whole_event(select)
-
-
-def steps_of(what: str, path: str) -> Steps:
-    """Return the names and numbers of a path: `$.items[0]['unit price']`. Raises ValueError."""
-    steps: list[str | int] = []
-    at = 1
-    while path.startswith("$") and at < len(path):
-        found = STEP.match(path, at)
-        if found is None:
-            break
-        name = found["name"] or found["single"] or found["double"]
-        steps.append(name if name is not None else int(found["index"]))
-        at = found.end()
-    if not path.startswith("$") or at < len(path):
-        raise ValueError(
-            f"{what} is a path from the event on, $.order_id or $.items[0]['id'] for example, or a"
-            f" function of the event: {path[:80]!r} is none"
-        )
-    return tuple(steps)
-
-
-def _whole_event(select: Select) -> Select:
-    """Let `select` see the JSON value of an event that the handler takes as bytes or text."""
+    if not isinstance(path, str) and not callable(path):
+        raise ValueError(f"{what} is a path, '$.order_id', or a function of the event: {path!r}")
+    try:
+        select = path_reader(path) if isinstance(path, str) else path
+    except ValueError as reason:
+        raise ValueError(f"{what}: {reason}") from None
 
     def select_from(event: Any) -> Any:
         if isinstance(event, EventStream):
-            raise TypeError("@once needs the event whole: take it as bytes, and not as EventStream")
-        return select(json_value(event) if isinstance(event, bytes | str) else event)
+            raise TypeError("@once needs the event whole: take it as bytes, not as EventStream")
+        return select(event)
 
     return select_from
-
-
-def json_value(event: bytes | str) -> Any:
-    """Return the JSON value of an event. Raises InvalidEvent if it is no JSON."""
-    try:
-        return msgspec.json.decode(event)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass  # not from within: what it raises may quote the event
-    raise InvalidEvent("the event is no JSON, and @once looks for its key in it")
-
-
-def _inner(value: Any, step: str | int, path: str, number: int) -> Any:
-    """Return an item of a list, a field of a mapping, or an attribute by its name in Python or in
-    JSON. Raises InvalidEvent.
-    """
-    if isinstance(step, int):
-        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-            try:
-                return value[step]
-            except IndexError:
-                pass
-    elif isinstance(value, Mapping):
-        if step in value:
-            return value[step]
-    elif not step.startswith("_"):
-        if hasattr(value, step):
-            return getattr(value, step)
-        if isinstance(value, msgspec.Struct):
-            for field in msgspec.structs.fields(value):
-                if field.encode_name == step:
-                    return getattr(value, field.name)
-    steps = steps_of("", path)[: number + 1]
-    shown = "$" + "".join(f"[{each!r}]" if isinstance(each, int) else f".{each}" for each in steps)
-    raise InvalidEvent(f"the event has no {shown}, and @once takes {path} for what makes it unique")
 
 
 def key_text(value: Any) -> str:

@@ -12,7 +12,7 @@ from .stores import Claimed
 
 MILLISECONDS: Final = 1000
 
-REMEMBERED: Final = 24 * 3600 * MILLISECONDS
+LAPSE_REMEMBERED: Final = 24 * 3600 * MILLISECONDS
 """Milliseconds in which it is known of a claim whose lease was over that there was one."""
 
 _HELD = """
@@ -84,12 +84,12 @@ class RedisStore:
 
     async def claim(self, key: str, claim: bytes, lease: float) -> Claimed | None:
         """Keep a claim, as `OnceStore` says."""
-        ours, *met = await self._run(CLAIM, key, claim, _whole(lease), REMEMBERED)
+        ours, *met = await self._run(CLAIM, key, claim, _whole(lease), LAPSE_REMEMBERED)
         return Claimed(bytes(met[0]), is_over=bool(ours)) if met else None
 
     async def renew(self, key: str, claim: bytes, lease: float) -> bool:
         """Keep a claim for longer, as `OnceStore` says."""
-        return bool(await self._run(RENEW, key, claim, _whole(lease), REMEMBERED))
+        return bool(await self._run(RENEW, key, claim, _whole(lease), LAPSE_REMEMBERED))
 
     async def settle(self, key: str, claim: bytes, value: bytes, seconds: float) -> bool:
         """Keep a result in the place of a claim, as `OnceStore` says."""

@@ -40,6 +40,7 @@ OUTCOME_OF = {
         ("BadRequest", "InvalidEvent", "RequestTimeout", "PayloadTooLarge", "NotAnEventFunction"),
         "bad_request",
     ),
+    "PayloadDiffers": "bad_request",
 }
 """What a call came to, by the error type of its answer; any other one is of the function."""
 

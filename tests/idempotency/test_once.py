@@ -1,0 +1,640 @@
+"""A handler that runs once for each key, over a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service import MemoryStore, once
+from service.context.call import Context
+from service.errors import (
+    InvalidEvent,
+    KeptFailure,
+    OnceStoreFailed,
+    PayloadDiffers,
+    ResultNotKept,
+    StartError,
+)
+from service.idempotency.stores import Claimed, OnceStore
+from tests.virtual_clock import run_virtual
+
+
+def context_of(request_id: str) -> Context:
+    """The context of a call."""
+    return Context({"x-fc-function-name": "orders"}, request_id)
+
+
+class Gated:
+    """A handler that runs when it is told to, and counts."""
+
+    def __init__(self) -> None:
+        self.ran = 0
+        self.began = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def __call__(self, event: dict[str, Any], context: Any) -> dict[str, int]:
+        """Handle an event."""
+        self.ran += 1
+        self.began.set()
+        await self.go.wait()
+        return {"ran": self.ran}
+
+
+async def test_concurrent_duplicates_wait_for_the_first_and_get_its_bytes() -> None:
+    """One runs, and later ones are given the same from the store."""
+    handle = Gated()
+    decorated = once(key="$.id", store=MemoryStore())(handle)
+    calls = [asyncio.create_task(decorated({"id": 1}, None)) for _ in range(20)]
+    await handle.began.wait()
+    handle.go.set()
+    assert set(await asyncio.gather(*calls)) == {b'{"ran":1}'}
+    assert await decorated({"id": 1}, None) == b'{"ran":1}'
+    assert await decorated({"id": 2}, None) == b'{"ran":2}'
+
+
+async def test_two_functions_and_two_keys_do_not_meet() -> None:
+    """What is kept is of one function; `name` makes two of them one."""
+    store = MemoryStore()
+
+    async def one(event: Any, context: Any) -> str:
+        return "one"
+
+    async def two(event: Any, context: Any) -> str:
+        return "two"
+
+    kept = once(key="$.id", store=store)
+    assert await kept(one)({"id": 1}, context_of("a")) == b"one"
+    assert await kept(two)({"id": 1}, context_of("b")) == b"two"
+    shared = once(key="$.id", store=store, name="both")
+    assert await shared(one)({"id": 1}, context_of("a")) == b"one"
+    assert await shared(two)({"id": 1}, context_of("b")) == b"one"
+
+
+async def test_plain_functions_run_in_threads_once() -> None:
+    """Also those that return a coroutine; what they raise comes out."""
+    threads = set[str]()
+
+    def plain(event: Any, context: Any) -> str:
+        threads.add(threading.current_thread().name)
+        return "plain"
+
+    def wrapping(event: Any, context: Any) -> Any:
+        async def inner() -> str:
+            return "inner"
+
+        return inner()
+
+    def failing(event: Any, context: Any) -> None:
+        raise LookupError("no")
+
+    kept = once(key="$.id", store=MemoryStore())
+    results = await asyncio.gather(*(kept(plain)({"id": 1}, None) for _ in range(3)))
+    assert set(results) == {b"plain"}
+    assert threading.current_thread().name not in threads
+    assert await kept(wrapping)({"id": 1}, None) == b"inner"
+    with pytest.raises(LookupError):
+        await kept(failing)({"id": 1}, None)
+
+
+async def test_methods_partials_and_named_arguments_are_taken() -> None:
+    """The event is the one before the context."""
+    kept = once(key="$.id", store=MemoryStore())
+
+    class Orders:
+        @kept
+        async def handle(self, record: Any, context: Any) -> int:
+            return int(record["id"])
+
+    def more(factor: int, event: Any, context: Any) -> int:
+        return factor * int(event["id"])
+
+    async def alone(event: Any) -> int:
+        return int(event["id"])
+
+    assert await Orders().handle({"id": 4}, None) == b"4"
+    assert await kept(functools.partial(more, 3))({"id": 2}, None) == b"6"
+    assert await kept(alone)({"id": 5}) == b"5"
+    assert await kept(alone)(event={"id": 5}) == b"5"
+
+
+async def test_a_failure_is_not_kept_and_the_next_call_runs() -> None:
+    """Those that wait try in turn."""
+    ran = 0
+
+    @once(key="$.id", store=MemoryStore())
+    async def handle(event: Any, context: Any) -> int:
+        nonlocal ran
+        ran += 1
+        await asyncio.sleep(0)
+        if ran < 3:
+            raise OSError("not yet")
+        return ran
+
+    calls = (handle({"id": 1}, None) for _ in range(4))
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(each) for each in results] == [OSError, OSError, bytes, bytes]
+    assert results[2:] == [b"3", b"3"]
+
+
+async def test_a_failure_is_kept_if_that_is_asked_for() -> None:
+    """A duplicate gets the same error type and message; other failures are not kept."""
+    ran = 0
+
+    @once(key="$.id", store=MemoryStore(), keep_failures=(ValueError, InvalidEvent))
+    async def handle(event: Any, context: Any) -> None:
+        nonlocal ran
+        ran += 1
+        await asyncio.sleep(0)
+        raise {"v": ValueError, "o": OSError, "i": InvalidEvent}[event["id"]]("no stock")
+
+    results = await asyncio.gather(
+        *(handle({"id": "v"}, None) for _ in range(3)), return_exceptions=True
+    )
+    assert [type(each) for each in results] == [ValueError, KeptFailure, KeptFailure]
+    with pytest.raises(KeptFailure, match="no stock") as caught:
+        await handle({"id": "v"}, None)
+    assert (caught.value.code, caught.value.status, ran) == ("ValueError", 404, 1)
+    for kind in (InvalidEvent, KeptFailure):
+        with pytest.raises(kind) as told:
+            await handle({"id": "i"}, None)
+        assert (told.value.code, told.value.status) == ("InvalidEvent", 400)
+    for _ in range(2):
+        with pytest.raises(OSError, match="no stock"):
+            await handle({"id": "o"}, None)
+    assert ran == 4
+
+
+async def test_another_event_with_the_same_key_is_refused() -> None:
+    """While the first runs, if it waits for it here, and from the store; `payload` says what is
+    compared.
+    """
+    handle = Gated()
+    store = MemoryStore()
+    decorated = once(key="$.id", store=store, name="n")(handle)
+    elsewhere = once(key="$.id", store=store, name="n")(handle)
+    first = asyncio.create_task(decorated({"id": 1, "n": 1}, context_of("first")))
+    await handle.began.wait()
+    other = {"id": 1, "n": 2}
+    with pytest.raises(PayloadDiffers, match="by request first: send a new event with a new key"):
+        await elsewhere(other, None)
+    waiting = asyncio.create_task(decorated(other, None))
+    handle.go.set()
+    assert await first == b'{"ran":1}'
+    with pytest.raises(PayloadDiffers):
+        await waiting
+    with pytest.raises(PayloadDiffers):
+        await decorated(other, None)
+    for payload in (None, "$.id", lambda event: event["id"]):
+        less = once(key="$.id", store=store, name=f"less {payload}", payload=payload)(handle)
+        assert await less(other, None) == await less({"id": 1, "n": 1}, None)
+
+
+async def test_an_event_without_the_key_is_invalid_and_reaches_neither_store_nor_handler() -> None:
+    """And no other call is hurt."""
+
+    @once(key="$.id", store=Broken(), on_store_error="run")
+    async def handle(event: Any, context: Any) -> None:
+        raise AssertionError
+
+    with pytest.raises(InvalidEvent):
+        await handle({"order": 1}, None)
+
+
+async def test_a_result_that_is_too_large_is_returned_once() -> None:
+    """Those that wait here get it; a later one learns that the event was handled."""
+    ran = 0
+
+    @once(key="$.id", store=MemoryStore(), max_result=10)
+    async def handle(event: Any, context: Any) -> str:
+        nonlocal ran
+        ran += 1
+        await asyncio.sleep(0)
+        return "x" * 11
+
+    calls = (handle({"id": 1}, context_of("first")) for _ in range(3))
+    assert set(await asyncio.gather(*calls)) == {b"x" * 11}
+    with pytest.raises(ResultNotKept, match="by request first, and its result of 11 bytes"):
+        await handle({"id": 1}, context_of("later"))
+    assert ran == 1
+
+
+def test_a_result_expires() -> None:
+    """Then the event is handled anew."""
+
+    async def main() -> None:
+        handle = Gated()
+        handle.go.set()
+        decorated = once(key="$.id", store=MemoryStore(), expires=60)(handle)
+        for wait, result in ((0, 1), (59.9, 1), (0.2, 2), (1, 2)):
+            await asyncio.sleep(wait)
+            assert await decorated({"id": 1}, None) == b'{"ran":%d}' % result
+
+    run_virtual(main())
+
+
+def test_a_handler_that_runs_longer_than_its_lease_keeps_it() -> None:
+    """A duplicate that asks the store, as another process does, waits until it is done."""
+
+    async def main() -> None:
+        store, ran = MemoryStore(), 0
+
+        async def handle(event: Any, context: Any) -> int:
+            nonlocal ran
+            ran += 1
+            await asyncio.sleep(100)
+            return ran
+
+        kept = once(key="$.id", store=store, lease=3, name="n")
+        calls = [kept(handle)({"id": 1}, None) for _ in range(2)]
+        assert set(await asyncio.gather(*calls)) == {b"1"}
+
+    run_virtual(main())
+
+
+def test_a_claim_whose_process_was_killed_is_taken_over_after_its_lease(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Who waits for it runs then; a line says whose it was."""
+
+    async def main() -> None:
+        store, loop = MemoryStore(), asyncio.get_running_loop()
+        handle = Gated()
+        decorated = once(key="$.id", store=store, lease=30, name="n")(handle)
+        dead = b'{"once":1,"state":"running","by":"killed","token":"t"}\n'
+        assert await store.claim("once:n:1", dead, 30) is None
+        handle.go.set()
+        began = loop.time()
+        assert await decorated({"id": 1}, None) == b'{"ran":1}'
+        assert 30 <= loop.time() - began < 31.5
+        assert not await store.settle("once:n:1", dead, b"late", 30)
+
+    run_virtual(main())
+    assert "taken over from request killed, whose lease of 30 s was over" in caplog.text
+
+
+async def test_a_waiter_that_is_cancelled_leaves_the_others_alone() -> None:
+    """Both one that waits here and one that asks the store."""
+    handle, store = Gated(), MemoryStore()
+    kept = once(key="$.id", store=store, name="n")
+    here, elsewhere = kept(handle), kept(handle)
+    first = asyncio.create_task(here({"id": 1}, None))
+    await handle.began.wait()
+    waiters = [asyncio.create_task(each({"id": 1}, None)) for each in (here, elsewhere, elsewhere)]
+    await asyncio.sleep(0)
+    waiters[0].cancel()
+    waiters[1].cancel()
+    handle.go.set()
+    assert await first == await waiters[2] == b'{"ran":1}'
+    for waiter in waiters[:2]:
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+
+
+async def test_a_call_that_is_cancelled_while_it_runs_gives_the_key_back() -> None:
+    """The next one need not wait for the end of the lease."""
+    handle = Gated()
+    decorated = once(key="$.id", store=MemoryStore())(handle)
+    first = asyncio.create_task(decorated({"id": 1}, None))
+    second = asyncio.create_task(decorated({"id": 1}, None))
+    await handle.began.wait()
+    handle.go.set()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await second == b'{"ran":2}'
+
+
+async def test_a_plain_function_that_is_cancelled_is_waited_for_and_its_result_kept() -> None:
+    """Its thread goes on, so nobody else may run meanwhile."""
+    began, go = threading.Event(), threading.Event()
+    ran = 0
+
+    def handle(event: Any, context: Any) -> int:
+        nonlocal ran
+        ran += 1
+        began.set()
+        assert go.wait(20)
+        return ran
+
+    decorated = once(key="$.id", store=MemoryStore())(handle)
+    first = asyncio.create_task(decorated({"id": 1}, None))
+    second = asyncio.create_task(decorated({"id": 1}, None))
+    assert await asyncio.to_thread(began.wait, 20)
+    first.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    assert await first == await second == b"1"
+
+
+class Broken:
+    """A store that fails; `works` are the methods that do not."""
+
+    def __init__(self, works: OnceStore | None = None, *names: str) -> None:
+        self._works = works
+        self._names = names
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._names:
+            return getattr(self._works, name)
+        if name not in ("claim", "renew", "settle", "release"):
+            raise AttributeError(name)
+
+        async def fail(*_arguments: Any) -> Any:
+            raise ConnectionError("no route")
+
+        return fail
+
+    def __repr__(self) -> str:
+        return "Broken()"
+
+    claim: Any
+    renew: Any
+    settle: Any
+    release: Any
+    aclose: Any
+
+
+async def test_a_store_that_cannot_be_reached_fails_the_call_or_not_as_asked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """By default nothing runs unguarded; with "run" calls at one time still share."""
+    handle = Gated()
+    failing = once(key="$.id", store=Broken())(handle)
+    with pytest.raises(OnceStoreFailed, match=r"Broken\(\) cannot be used: ConnectionError: no"):
+        await failing({"id": 1}, None)
+    assert handle.ran == 0
+    running = once(key="$.id", store=Broken(), on_store_error="run")(handle)
+    calls = [asyncio.create_task(running({"id": 1}, None)) for _ in range(2)]
+    await handle.began.wait()
+    handle.go.set()
+    assert await asyncio.gather(*calls) == [b'{"ran":1}', b'{"ran":1}']
+    assert "the handler runs all the same: on_store_error" in caplog.text
+
+
+async def test_a_result_that_cannot_be_kept_is_returned_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The handler has run: to fail its call would make it run again."""
+    handle = Gated()
+    handle.go.set()
+    store = Broken(MemoryStore(), "claim")
+    assert await once(key="$.id", store=store)(handle)({"id": 1}, None) == b'{"ran":1}'
+    (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert "the handler has run, and its answer is not kept" in record.getMessage()
+
+
+async def test_a_claim_that_cannot_be_released_ends_with_its_lease(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The failure of the handler is told, and not that of the store."""
+
+    @once(key="$.id", store=Broken(MemoryStore(), "claim"))
+    async def handle(event: Any, context: Any) -> None:
+        raise LookupError("its own")
+
+    with pytest.raises(LookupError, match="its own"):
+        await handle({"id": 1}, None)
+    assert "a claim is not released, and ends with its lease" in caplog.text
+
+
+def test_a_store_that_does_not_answer_fails_the_call_after_its_time_out() -> None:
+    """And what hangs hurts no other call."""
+
+    async def main() -> None:
+        class Hanging(MemoryStore):
+            async def claim(self, key: str, claim: bytes, lease: float) -> Claimed | None:
+                if key.endswith(":1"):
+                    await asyncio.get_running_loop().create_future()
+                return await super().claim(key, claim, lease)
+
+        handle = Gated()
+        handle.go.set()
+        decorated = once(key="$.id", store=Hanging(), store_timeout=2)(handle)
+        stuck = asyncio.create_task(decorated({"id": 1}, None))
+        assert await decorated({"id": 2}, None) == b'{"ran":1}'
+        with pytest.raises(OnceStoreFailed, match="has not answered within 2 seconds"):
+            await stuck
+
+    run_virtual(main())
+
+
+async def test_what_others_have_put_under_a_key_is_told() -> None:
+    """Garbage is a failure of the store, and stays."""
+    store = MemoryStore()
+    await store.claim("once:n:1", b"garbage", 30)
+    handle = Gated()
+    handle.go.set()
+    with pytest.raises(OnceStoreFailed, match="was not written by @once"):
+        await once(key="$.id", store=store, name="n")(handle)({"id": 1}, None)
+    running = once(key="$.id", store=store, name="n", on_store_error="run")(handle)
+    assert await running({"id": 1}, None) == b'{"ran":1}'
+    assert (await store.claim("once:n:1", b"x", 30)) == Claimed(b"garbage", False)
+
+
+class Stolen(MemoryStore):
+    """A store in which, while a handler runs, another process takes the key and is done."""
+
+    async def steal(self, value: bytes) -> None:
+        """Put another one's result, or nothing, in the place of what is kept."""
+        (key,) = self._kept
+        self._drop(key)
+        if value:
+            await self.claim(key, b"other", 30)
+            await self.settle(key, b"other", value, 300)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "answer"),
+    [
+        (b'{"once":1,"state":"done"}\ntheirs', b"theirs"),
+        (b"", b"ours"),
+        (b"garbage", b"ours"),
+    ],
+    ids=["another result", "nothing", "garbage"],
+)
+async def test_a_late_holder_overwrites_no_newer_result(
+    caplog: pytest.LogCaptureFixture, theirs: bytes, answer: bytes
+) -> None:
+    """It answers with what is kept: its own result if the key is free again."""
+    store = Stolen()
+
+    async def handle(event: Any, context: Any) -> str:
+        await store.steal(theirs)
+        return "ours"
+
+    assert await once(key="$.id", store=store)(handle)({"id": 1}, None) == answer
+    assert "the lease of 30 s was over before the handler was done" in caplog.text
+    (kept,) = [each.value for each in store._kept.values()]
+    assert kept.endswith(answer) or kept == b"garbage"
+
+
+def test_a_holder_learns_while_it_runs_that_its_key_was_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And claims it again if the store has lost it, or could not be reached."""
+
+    async def main() -> None:
+        store = Stolen()
+
+        async def handle(event: Any, context: Any) -> str:
+            await store.steal(b"")
+            await asyncio.sleep(15)
+            assert store._kept
+            await store.steal(b'{"once":1,"state":"done"}\ntheirs')
+            await asyncio.sleep(50)
+            return "ours"
+
+        assert await once(key="$.id", store=store)(handle)({"id": 1}, None) == b"theirs"
+
+        async def slow(event: Any, context: Any) -> str:
+            await asyncio.sleep(15)
+            return "slow"
+
+        deaf = once(key="$.id", store=Broken(MemoryStore(), "claim", "settle"))(slow)
+        assert await deaf({"id": 1}, None) == b"slow"
+
+    run_virtual(main())
+    assert "another call has taken over the key of this one" in caplog.text
+    assert "a lease is not made longer: Broken() cannot be used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"store": None}, "store is what keeps results"),
+        ({"store": MemoryStore}, "store is what keeps results"),
+        ({"expires": 0}, "expires is a number of seconds above 0, not 0"),
+        ({"lease": float("inf")}, "lease is a number of seconds"),
+        ({"store_timeout": -1}, "store_timeout is a number of seconds"),
+        ({"on_store_error": "ignore"}, "on_store_error is 'fail' or 'run', not 'ignore'"),
+        ({"name": "ü"}, "name has up to 200 ASCII characters"),
+        ({"name": "n" * 201}, "name has up to 200 ASCII characters"),
+        ({"key": "id"}, r"key: .* \$.order.id"),
+        ({"payload": "id"}, r"payload: .* \$.order.id"),
+    ],
+)
+def test_a_wrong_option_is_told_when_the_function_is_decorated(
+    options: dict[str, Any], told: str
+) -> None:
+    """And not at the first event."""
+    with pytest.raises(ValueError, match=told):
+        once(**{"key": "$.id", "store": MemoryStore(), **options})
+
+
+def test_what_cannot_run_once_is_refused_when_it_is_decorated() -> None:
+    """A generator's parts, and what is no function."""
+    kept: Callable[[Any], Any] = once(key="$.id", store=MemoryStore())
+
+    async def parts(event: Any, context: Any) -> Any:
+        yield b"part"
+
+    with pytest.raises(TypeError, match="return the result whole"):
+        kept(parts)
+    with pytest.raises(StartError, match="@once is int, not a function"):
+        kept(7)
+
+
+class Delayed(MemoryStore):
+    """A store that takes its time, as one that is far away."""
+
+    def __init__(self, delays: list[float]) -> None:
+        super().__init__()
+        self._delays = delays
+        self._asked = 0
+
+    async def _travel(self) -> None:
+        self._asked += 1
+        await asyncio.sleep(self._delays[self._asked % len(self._delays)])
+
+    async def claim(self, key: str, claim: bytes, lease: float) -> Claimed | None:
+        """Go there, claim, and come back."""
+        await self._travel()
+        met = await super().claim(key, claim, lease)
+        await self._travel()
+        return met
+
+    async def settle(self, key: str, claim: bytes, value: bytes, seconds: float) -> bool:
+        """Go there, settle, and come back."""
+        await self._travel()
+        settled = await super().settle(key, claim, value, seconds)
+        await self._travel()
+        return settled
+
+    async def release(self, key: str, claim: bytes) -> None:
+        """Go there and release."""
+        await self._travel()
+        await super().release(key, claim)
+
+
+CALLS = st.lists(
+    st.tuples(
+        st.integers(0, 1),  # the key
+        st.integers(0, 2),  # the process
+        st.floats(0, 3),  # when it arrives
+        st.floats(0, 2),  # how long its handler runs
+        st.booleans(),  # whether its handler fails
+        st.none() | st.floats(0, 3),  # when it is cancelled
+    ),
+    min_size=2,
+    max_size=8,
+)
+
+
+@settings(max_examples=40)
+@given(CALLS, st.lists(st.sampled_from([0.0, 0.01, 0.3]), min_size=1, max_size=4))
+def test_in_any_order_no_key_runs_twice_at_once_and_all_get_the_same(
+    calls: list[tuple[int, int, float, float, bool, float | None]], delays: list[float]
+) -> None:
+    """Three processes, failures, cancellations, a slow store: of a key one handler runs at a time,
+    none after one has succeeded, and each call gets that result or its own failure.
+    """
+    running, results = set[int](), dict[int, list[bytes]]()
+
+    async def handle(event: dict[str, Any], context: Any) -> int:
+        key = event["id"]
+        assert key not in running
+        assert not any(results.get(key, []))
+        running.add(key)
+        try:
+            await asyncio.sleep(context["runs"])
+        finally:
+            running.discard(key)
+        if context["fails"]:
+            raise LookupError
+        results.setdefault(key, []).append(b"%d" % context["number"])
+        return int(context["number"])
+
+    async def main() -> None:
+        store = Delayed(delays)
+        processes = [once(key="$.id", store=store, name="n", lease=1)(handle) for _ in range(3)]
+
+        async def call(number: int) -> bytes:
+            key, process, arrives, runs, fails, _ = calls[number]
+            await asyncio.sleep(arrives)
+            context = {"runs": runs, "fails": fails, "number": number}
+            return await processes[process]({"id": key}, context)
+
+        loop = asyncio.get_running_loop()
+        tasks = [asyncio.create_task(call(number)) for number in range(len(calls))]
+        for task, (*_, cancelled) in zip(tasks, calls, strict=True):
+            if cancelled is not None:
+                loop.call_later(cancelled, task.cancel)
+        got = await asyncio.gather(*tasks, return_exceptions=True)
+        for (key, *_, fails, cancelled), answer in zip(calls, got, strict=True):
+            if isinstance(answer, bytes):
+                assert [answer] == results[key]
+            elif isinstance(answer, asyncio.CancelledError):
+                assert cancelled is not None
+            else:
+                assert isinstance(answer, LookupError), answer
+                assert fails
+
+    run_virtual(main())
