@@ -8,6 +8,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from ..errors import OnceStoreFailed, StartError, text_of
+from .closing import close_at_stop
 from .stores import Claimed
 
 MILLISECONDS: Final = 1000
@@ -31,7 +32,6 @@ CLAIM: Final = (
 local over = redis.call('HGET', KEYS[1], 'until')
 if over and not tonumber(over) then return redis.error_reply('NOTOURS its until is no number') end
 if value and value ~= ARGV[1] and not (over and tonumber(over) <= now) then return {0, value} end
-redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'value', ARGV[1], 'until', now + ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[2] + ARGV[3])
 if value and value ~= ARGV[1] then return {1, value} end
@@ -42,18 +42,21 @@ RENEW: Final = (
     _HELD
     + """
 if value ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'until', now + ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[2] + ARGV[3])
+redis.call('HSET', KEYS[1], 'until', now + ARGV[2])
 return 1
 """
 )
+"""The end comes first here, and in SETTLE: a server that is full refuses what begins with HSET, and
+is to refuse new claims alone.
+"""
 SETTLE: Final = (
     _HELD
     + """
 if value ~= ARGV[1] and value ~= ARGV[2] then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'value', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('HSET', KEYS[1], 'value', ARGV[2])
+redis.call('HDEL', KEYS[1], 'until')
 return 1
 """
 )
@@ -110,6 +113,7 @@ class RedisStore:
         client = self._clients.get(loop)
         if client is None:
             client = self._clients[loop] = self._connect()
+            close_at_stop(self)
         scripts = self._scripts.setdefault(client, {})
         script = scripts.get(source)
         if script is None:
@@ -133,7 +137,7 @@ class RedisStore:
             advice = "it is full: raise its maxmemory, or lower `expires`"
         elif kind == "ReadOnlyError":
             advice = "it is a replica: name the primary"
-        elif kind in ("AuthenticationError", "NoPermissionError", "AuthorizationError"):
+        elif kind in NOT_LET_IN or "password" in text or "NOAUTH" in text:
             advice = "it does not let us in: correct the user and password of its URL"
         elif isinstance(reason, OSError | TimeoutError) or kind in UNREACHABLE:
             advice = (
@@ -144,6 +148,7 @@ class RedisStore:
         return f"{self}: {advice} ({kind}: {text})"
 
 
+NOT_LET_IN = ("AuthenticationError", "NoPermissionError", "AuthorizationError")
 UNREACHABLE = ("ConnectionError", "TimeoutError", "BusyLoadingError", "MaxConnectionsError")
 
 
