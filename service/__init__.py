@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .idempotency.stores import MemoryStore as MemoryStore
     from .idempotency.stores import OnceStore as OnceStore
     from .lifetime.spawned import spawn as spawn
+    from .resources.parameters import parameter as parameter
+    from .resources.parameters import secret as secret
+    from .resources.sharing import shared as shared
     from .routing import Router as Router
 
 # An error of ours says which name was asked for: then `python -m` shows its line, and no traceback.
@@ -80,6 +83,9 @@ __all__ = [
     "current_context",
     "metrics",
     "once",
+    "parameter",
+    "secret",
+    "shared",
     "spawn",
 ]
 
@@ -93,6 +99,9 @@ LATE_NAMES = {
     "create_app": ".embed",
     "metrics": ".metrics",
     "once": ".idempotency.decorator",
+    "parameter": ".resources.parameters",
+    "secret": ".resources.parameters",
+    "shared": ".resources.sharing",
     "spawn": ".lifetime.spawned",
 }
 """What few need, with the module that has it: it is imported when it is first used, and the import

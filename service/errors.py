@@ -184,6 +184,20 @@ def forget(failure: BaseException | None) -> None:
             left += each.exceptions
 
 
+class ClientUnavailable(FunctionFault):
+    """A client that the function asks for cannot be made: a package, credentials or a region is
+    missing.
+    """
+
+    code = "ClientUnavailable"
+
+
+class ParameterUnavailable(FunctionFault):
+    """A parameter or a secret cannot be read."""
+
+    code = "ParameterUnavailable"
+
+
 class InitializationError(FunctionFault):
     """The initializer failed or timed out."""
 

@@ -29,6 +29,8 @@ def every(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
         ("PayloadUnhashable", 404),
         ("OnceStoreFailed", 404),
         ("ResultNotKept", 404),
+        ("ClientUnavailable", 404),
+        ("ParameterUnavailable", 404),
         ("PayloadTooLarge", 413),
         ("RequestTimeout", 408),
         ("Overloaded", 429),

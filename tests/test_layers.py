@@ -27,7 +27,8 @@ WINGS = {
     "protocol": "",
     "errors": "",
     "counting": "",
-    "context": "protocol",
+    "clients": "errors protocol",
+    "context": "clients protocol",
     "calls": "context errors protocol names",
     "events": "calls errors",
     "routing": "calls context errors",
@@ -42,10 +43,11 @@ WINGS = {
     "metrics": "counting protocol",
     "batching": "metrics calls context counting errors protocol",
     "idempotency": "metrics calls context counting errors protocol",
+    "resources": "metrics calls context clients counting errors protocol",
     "process": "instance http calls logs settings context errors protocol",
     "embed": "process app instance http calls logs settings context errors protocol",
     "__init__": "lifetime embed batching first idempotency metrics routing calls context errors"
-    " names",
+    " names resources",
     "workers": "process instance http calls logs settings context counting errors protocol",
     "emulator": "__init__ logs settings errors protocol events names",
     "commands": "__init__ emulator workers process profiling app instance http calls logs settings"
@@ -79,6 +81,7 @@ LATE = {
     "calls.decode": "pydantic",
     "calls.encode": "pydantic",
     "calls.loader": "calls",
+    "context.call": "clients",
     "commands.client": "aiohttp emulator",
     "commands.event_source": "events",
     "commands.invoke": "commands",
@@ -96,7 +99,7 @@ LATE = {
     "traces.wiring": "traces",
     # Within a `try`, or when asked for.
     "__init__": "lifetime embed batching first idempotency metrics routing calls context errors"
-    " names",
+    " names resources",
 }
 EXTRA = {"profiling": "pyinstrument", "traces": "opentelemetry"}
 """Wings that are imported late as a whole, with the extra that their modules may import at once;

@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Self, cast
 
@@ -237,6 +237,21 @@ class Context(LogStoreFields):
         _LEFT.set(tuple(others))
         RUNNING.set(last)  # type: ignore[arg-type] # None: a context variable has no "unset"
 
+    def client(self, what: str | Callable[..., Any], /, **options: Any) -> Any:
+        """Return the one client that all calls of this process use: it is made by the first that
+        asks, and asks for the credentials of the newest call whenever it needs some.
+
+        `what` is a name (`"oss"`, `"oss.async"`, `"kms"`, `"oos"`, `"sls"`), with the options that
+        the SDK's own Config has; or a function that makes a client, which is given these
+        credentials in the form that each of the platform's SDKs takes, and the options.
+
+        Raises ClientUnavailable if a package, credentials or a region is missing, ValueError for a
+        name that is none, TypeError for options that there are not, and what a function raises.
+        """
+        from ..clients.registry import CLIENTS
+
+        return CLIENTS.client_for((self, record_of(self).arrived), _running_call, what, options)
+
     def remaining(self) -> float | None:
         """Return the seconds until the deadline, never below 0; None if there is no deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
@@ -273,6 +288,20 @@ def current_context() -> Context:
             "this is a task of the instance, of no call: hand in what it needs as arguments"
         )
     return context
+
+
+def _running_call() -> tuple[Context, float] | None:
+    """Return the context of the call that runs here, and when that arrived."""
+    context = RUNNING.get(None)
+    return None if context is None else (context, record_of(context).arrived)
+
+
+def work_context(context: Context, request_id: str) -> Context:
+    """Return a context for work that a call begins and all calls share: its lines have an id and
+    fields of their own, and no deadline is its.
+    """
+    record = CallRecord(record_of(context).arrived)
+    return Context(context._headers, request_id, None, context._platform, record)
 
 
 def record_of(context: Context) -> CallRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .families import Family, added, of_worker
@@ -46,6 +46,13 @@ class UserPage:
 
     def __init__(self) -> None:
         self.page: Page | None = None
+        self.settling: list[Callable[[], None]] = []
+        """Called before the page is read: each puts there what it has put aside."""
+
+    def settle(self) -> None:
+        """Have all put on the page what they have put aside."""
+        for step in tuple(self.settling):
+            step()
 
     def made(self) -> Page:
         """Return the page; it is made for a process that shares none."""

@@ -50,6 +50,7 @@ async def worker_metrics(service: Service, asking: int = 0) -> dict[str, Any]:
     health = await health_of(service, asking)
     figures = service.figures
     figures.settle()
+    USER_PAGE.settle()
     figures.set_total(REFUSED, health["refused"])
     figures.set_total(STALLS, health["stalls"])
     figures.set_total(LINES_LOST, health["logLinesLost"])

@@ -1,0 +1,1 @@
+"""Clients of other services that are made once and serve all calls."""

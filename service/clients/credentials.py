@@ -1,0 +1,187 @@
+"""The newest call's credentials, for clients that outlive the call they were made in."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from ..protocol import SERVICE_LOGGER
+
+VALID = 36 * 3600.0
+"""Seconds for which the platform's temporary credentials hold (docs/platform.md section 5)."""
+
+PROVIDER_NAME = "fc"
+
+_log = logging.getLogger(SERVICE_LOGGER)
+
+
+class KeyFields(Protocol):
+    """`context.credentials`."""
+
+    @property
+    def access_key_id(self) -> str: ...
+    @property
+    def access_key_secret(self) -> str: ...
+    @property
+    def security_token(self) -> str: ...
+
+
+class NamedPart(Protocol):
+    """`context.function` and `context.service`."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class CallContext(Protocol):
+    """What is asked of the context of a call."""
+
+    @property
+    def credentials(self) -> KeyFields: ...
+    @property
+    def account_id(self) -> str: ...
+    @property
+    def region(self) -> str: ...
+    @property
+    def function(self) -> NamedPart: ...
+    @property
+    def service(self) -> NamedPart: ...
+
+
+GetRunning = Callable[[], tuple[CallContext, float] | None]
+"""Returns the context of the call that runs here and when it arrived, a time of the monotonic
+clock; 0.0 if nobody knows.
+"""
+
+Owner = tuple[str, str, str, str]
+
+
+def owner_of(context: CallContext) -> Owner:
+    """Return whose credentials a call brings: they are for one function of one account."""
+    return context.account_id, context.region, context.service.name, context.function.name
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TemporaryKeys:
+    """Credentials in the form that each of the platform's SDKs reads: alibabacloud-oss-v2's
+    `Credentials`, alibabacloud-credentials' `CredentialModel`, and the older `ICredentials`. The
+    values are never part of `repr`, and the object cannot be pickled.
+    """
+
+    access_key_id: str
+    access_key_secret: str
+    security_token: str | None
+
+    expiration = None
+    bearer_token = None
+    provider_name = PROVIDER_NAME
+
+    @property
+    def type(self) -> str:
+        """`sts` for temporary ones."""
+        return "sts" if self.security_token else "access_key"
+
+    def has_keys(self) -> bool:
+        """Return whether there is a key."""
+        return bool(self.access_key_id and self.access_key_secret)
+
+    def is_expired(self) -> bool:
+        """Return False: the platform does not say until when they hold."""
+        return False
+
+    def get_access_key_id(self) -> str:
+        """Return the access key id."""
+        return self.access_key_id
+
+    def get_access_key_secret(self) -> str:
+        """Return the access key secret."""
+        return self.access_key_secret
+
+    def get_security_token(self) -> str | None:
+        """Return the token, None if there is none."""
+        return self.security_token
+
+    def get_provider_name(self) -> str:
+        """Return who gives them."""
+        return PROVIDER_NAME
+
+    def __repr__(self) -> str:
+        return "TemporaryKeys(***)"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("TemporaryKeys is not pickled: it holds credentials")
+
+
+class CallCredentials:
+    """Gives a client the credentials of the newest call of one function, each time that it asks.
+
+    It is what each SDK takes: alibabacloud-oss-v2 as `credentials_provider`, the OpenAPI ones as
+    `credential`, alibabacloud-credentials' `Client` as `provider`. Used by any thread.
+
+    A call is newer than another one if it has arrived later. Calls are asked in two places: where
+    they ask for a client, and where a client that they use asks for credentials.
+    """
+
+    def __init__(self, owner: Owner, running: GetRunning) -> None:
+        self._owner = owner
+        self._running = running
+        self._lock = threading.Lock()
+        self._keys = TemporaryKeys("", "", None)
+        self._arrived = 0.0
+        self._since = 0.0
+        self._told = False
+
+    def offer(self, given: KeyFields, arrived: float) -> None:
+        """Take the credentials of a call that arrived then, unless there are newer ones."""
+        arrived = arrived or time.monotonic()
+        with self._lock:
+            if arrived < self._arrived or not given.access_key_id:
+                return
+            keys = TemporaryKeys(
+                given.access_key_id, given.access_key_secret, given.security_token or None
+            )
+            self._arrived = arrived
+            if keys != self._keys:
+                self._keys, self._since, self._told = keys, arrived, False
+
+    def get_credentials(self) -> TemporaryKeys:
+        """Return the newest ones; they have no keys if no call has brought any."""
+        running = self._running()
+        if running is not None and owner_of(running[0]) == self._owner:
+            self.offer(running[0].credentials, running[1])
+        keys, age = self._keys, time.monotonic() - self._since
+        if age > VALID and keys.security_token and not self._told:
+            self._told = True
+            _log.warning(
+                "the credentials of the newest call are %.0f hours old, and the platform's hold 36:"
+                " a new call brings new ones in its headers; those of the environment stay as they"
+                " were when the instance began",
+                age / 3600,
+            )
+        return keys
+
+    async def get_credentials_async(self) -> TemporaryKeys:
+        """Return what `get_credentials` does."""
+        return self.get_credentials()
+
+    def get_credential(self) -> TemporaryKeys:
+        """Return what `get_credentials` does."""
+        return self.get_credentials()
+
+    async def get_credential_async(self) -> TemporaryKeys:
+        """Return what `get_credentials` does."""
+        return self.get_credentials()
+
+    def get_provider_name(self) -> str:
+        """Return who gives them."""
+        return PROVIDER_NAME
+
+    def __repr__(self) -> str:
+        return "CallCredentials(***)"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("CallCredentials is not pickled: it holds credentials")

@@ -1,0 +1,1 @@
+"""What all calls share: values that are fetched once and kept, parameters and secrets."""
