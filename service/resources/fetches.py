@@ -125,7 +125,7 @@ def own_copy(error: BaseException) -> BaseException:
     return copied.with_traceback(error.__traceback__)
 
 
-async def in_thread(work: Callable[[], Any], name: str) -> Any:
+async def fetched_in_thread(work: Callable[[], Any], name: str) -> Any:
     """Run a plain function in a thread of its own, in the context of the task, and return what it
     returns or raise what it raises. The exit does not wait for such a thread.
     """

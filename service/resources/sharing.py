@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from ..calls.callables import awaits, read_signature
 from ..calls.threads import handlers_loop
 from ..context.call import RUNNING
-from .fetches import in_thread
+from .fetches import fetched_in_thread
 from .kept import KeptValues, ShareCounts, loop_is_here
 from .rules import SharingRules, check_rules, key_of
 from .share_figures import tell
@@ -105,7 +105,7 @@ class SharedFunction(Generic[P, T]):
         if self._is_async:
             return await self._function(*arguments, **named)
         work = functools.partial(self._function, *arguments, **named)
-        return await in_thread(work, self._rules.name)
+        return await fetched_in_thread(work, self._rules.name)
 
 
 @overload
