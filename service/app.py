@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from .calls.function import Handlers, run
 from .calls.lifecycle import Lifecycle
 from .calls.stream import EventStream, too_large
 from .context.call import RUNNING, Context, Platform, record_of
+from .errors import ServiceError
 from .http.answers import RESULT, Answer
 from .http.body import WholeBody
 from .http.direct import DirectCalls
@@ -173,7 +175,7 @@ def assemble_app(
     initializer. `ask` reaches the other workers of the instance, if there are any; `middlewares`
     are around the service's own.
     """
-    service = assemble(settings, platform, handlers, logs)
+    service = _assembled(settings, platform, handlers, logs)
     duties = [duty for duty in duties if duty.is_wanted(settings)]
     paths = _paths(service, ask, duties)
     logged = [protocol.INVOKE, *(duty.operation for duty in duties if duty.is_logged)]
@@ -203,6 +205,18 @@ def assemble_app(
     return app
 
 
+def _assembled(settings: Settings, platform: Platform, handlers: Handlers, logs: Logs) -> Service:
+    """Return what serves `handlers`, with their lifespan if they have one."""
+    if handlers.lifespan is None:
+        return assemble(settings, platform, handlers, logs)
+    from .lifetime.lifespan import Lifespan  # few have one
+
+    lifespan = Lifespan(handlers.lifespan)
+    service = assemble(settings, platform, lifespan.given_to(handlers), logs)
+    lifespan.join(service)
+    return service
+
+
 def _paths(
     service: Service, ask: Ask, duties: Sequence[Duty]
 ) -> dict[str, tuple[tuple[str, ...], Handler]]:
@@ -221,6 +235,8 @@ async def _start(app: web.Application) -> None:
 
 
 async def _close(app: web.Application) -> None:
+    with suppress(ServiceError):  # it is logged
+        await app[SERVICE].lifecycle.close()  # nothing to do, if it was stopped
     app[SERVICE].watchdog.stop()
     app[SERVICE].threads.close()
     app[SERVICE].logs.pipe.detach()

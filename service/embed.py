@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from .app import assemble_app
-from .calls.function import HOOKS
+from .calls.function import PARTS
 from .calls.loader import load, take
 from .errors import ServiceError
 from .http.server import WRAP_WHEN_OUT, WhenOut, at_once
@@ -48,7 +48,7 @@ def create_app(
     if isinstance(handler, str):
         settings["handler"] = handler
     loaded = load_settings(settings, os.environ, cwd)
-    hooks = {what: getattr(loaded.settings, what) or "" for what in HOOKS}
+    hooks = {what: getattr(loaded.settings, what) or "" for what in PARTS}
     if isinstance(handler, str):
         handlers = load(loaded.settings.handlers, cwd, **hooks)
     else:

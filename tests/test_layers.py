@@ -36,10 +36,10 @@ WINGS = {
     "settings": "context errors protocol",
     "profiling": "calls",
     "http": "calls logs context errors protocol",
-    "lifetime": "calls context protocol",
     "instance": "http calls logs settings context counting errors protocol",
+    "lifetime": "instance http calls context errors protocol",
     "traces": "instance http calls logs settings context errors protocol",
-    "app": "traces instance http calls logs settings context errors protocol",
+    "app": "traces lifetime instance http calls logs settings context errors protocol",
     "metrics": "counting protocol",
     "batching": "metrics calls context counting errors protocol",
     "idempotency": "metrics calls context counting errors protocol",
@@ -76,7 +76,7 @@ PARTS = {
 
 # What is imported inside of functions only, where it is used: import time is cold start.
 LATE = {
-    "app": "traces",
+    "app": "lifetime traces",
     "calls.allocator": "ctypes",
     "calls.decode": "pydantic",
     "calls.encode": "pydantic",

@@ -95,6 +95,12 @@ def event_annotation(wanted: object, found: Any, home: ModuleType | None = None)
         ) from reason
 
 
+def parameters_of(found: Any) -> tuple[str, ...]:
+    """Return the names of what is taken by something that can be called, () if nobody knows."""
+    signature = _signature(found) if callable(found) else None
+    return tuple(signature.parameters) if signature else ()
+
+
 def is_router(found: Any) -> bool:
     """Return whether something has handlers for types of events, as `Router` has."""
     return not inspect.isclass(found) and hasattr(found, "__event_routes__")

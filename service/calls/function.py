@@ -46,10 +46,16 @@ class Handlers:
     pre_freeze: Function | None = None
     likely_initializer: str = ""
     """A function that looks like an initializer, if none was named or found."""
+    lifespan: Function | None = None
+    around: Function | None = None
+    middlewares: tuple[Any, ...] = ()
 
 
 HOOKS = tuple(HOOK_NAMES)
 """The hooks' names: of their settings, too."""
+
+PARTS = (*HOOKS, "lifespan", "around", "middlewares")
+"""All that is looked for in the handler's module, and may be named by a setting."""
 
 
 async def run(function: Function, pool: ThreadPool, call: Call, *arguments: Any) -> Any:

@@ -17,7 +17,7 @@ from ..protocol import SERVICE_LOGGER
 
 Hook = Callable[[], Awaitable[None]]
 TimedHook = Callable[[float], Awaitable[None]]
-"""Has so many seconds, and does not fail."""
+"""Has so many seconds."""
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
@@ -76,11 +76,12 @@ class Lifecycle:
     async def initialized(self) -> None:
         """Wait for the initializer; after a failure, try it again.
 
-        Raises InitializationError when it fails. Cancelling the wait does not cancel the
-        initializer.
+        Raises InitializationError when it fails, Stopping if it has not succeeded before the stop.
+        Cancelling the wait does not cancel the initializer.
         """
         if self.ready:
             return
+        self.check_open()
         self.start()
         assert self._started is not None
         await asyncio.shield(self._started)
@@ -89,6 +90,8 @@ class Lifecycle:
         began = time.monotonic()
         try:
             await self.initialize()
+        except InitializationError:
+            raise
         except ServiceError as reason:
             raise InitializationError(
                 f"the initializer failed: {reason.code}: {reason}"
@@ -96,6 +99,10 @@ class Lifecycle:
         finally:
             self.initializer_seconds = time.monotonic() - began
         self.ready = True
+
+    def begin_anew(self) -> None:
+        """Run the initializer once more, when the next call comes."""
+        self.ready, self._started = False, None
 
     # --- in flight
 
@@ -159,19 +166,24 @@ class Lifecycle:
                 async with asyncio.timeout(ANSWERED):
                     await self.idle()
         self.refusing = True
-        began = time.monotonic()
+        until = time.monotonic() + max(self._drain_timeout, SHORTEST_HOOK)
         try:
             await self.pre_stop()
         finally:
-            await self._end_what_lives(began + max(self._drain_timeout, SHORTEST_HOOK))
-            _begun.remove(self)
+            await self.close(until)
 
-    async def _end_what_lives(self, until: float) -> None:
-        """End what lives as long as the instance, in the time that is left of `pre_stop`'s."""
-        if self.at_stop:
+    async def close(self, until: float = 0.0) -> None:
+        """End what lives as long as the instance, in the time that is left of `pre_stop`'s. Raises
+        the last failure.
+        """
+        if not self.at_stop:
+            _begun.remove(self)
+            return
+        try:
             await self.unwound()
-        while self.at_stop:
             await self.at_stop.pop()(until - time.monotonic())
+        finally:
+            await self.close(until)
 
     async def tell_freeze(self, seconds: float) -> None:
         """Tell what lives as long as the instance that it freezes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,11 +23,12 @@ from .callables import (
     read_signature,
 )
 from .decode import decoder
-from .function import HOOKS, Function, Handlers
+from .function import HOOKS, PARTS, Function, Handlers
 from .hidden import hidden
 from .imports import Wanted, import_module, module_exists
 from .layers import add_layers
 from .stream import takes_stream
+from .surroundings import SURROUNDINGS, Surrounding
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
@@ -38,7 +39,7 @@ NONE = "none"
 def load(names: Sequence[str], folder: Path, **hooks: str) -> Handlers:
     """Import the first of `names` that resolves, from `folder` before anything else on the path.
 
-    `hooks` are the names of those in HOOKS, NONE for one that there is not, "" for one that is not
+    `hooks` are the names of those in PARTS, NONE for one that there is not, "" for one that is not
     named: it is looked for in the handler's module.
 
     Raises StartError with one line that says what is wrong, with file and line, and what to do.
@@ -52,7 +53,7 @@ def load(names: Sequence[str], folder: Path, **hooks: str) -> Handlers:
     wanted = _first_that_resolves(names, folder)
     module, handler = _find(wanted, folder)
     checked = _check_handler(wanted, handler, module)
-    found = {what: _hook(module, Wanted(what, hooks.get(what, "")), folder) for what in HOOKS}
+    found = _parts(module, folder, hooks)
     likely = ""
     if not found["initializer"] and not hooks.get("initializer"):
         likely = _likely_initializer(module, folder)
@@ -64,8 +65,16 @@ def take(found: Any, folder: Path, **hooks: str) -> Handlers:
     name = getattr(found, "__qualname__", type(found).__qualname__)
     module = sys.modules.get(getattr(found, "__module__", ""), ModuleType("handler"))
     checked = _check_handler(Wanted("handler", f"{module.__name__}.{name}"), found, module)
-    of_module = {what: _hook(module, Wanted(what, hooks.get(what, "")), folder) for what in HOOKS}
-    return Handlers(handler=checked, **of_module, likely_initializer="")
+    return Handlers(handler=checked, **_parts(module, folder, hooks), likely_initializer="")
+
+
+def _parts(module: ModuleType, folder: Path, named: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the function has beside its handler: hooks, and what is around calls."""
+    wanted = {what: Wanted(what, named.get(what, "")) for what in PARTS}
+    found: dict[str, Any] = {what: _hook(module, wanted[what], folder) for what in HOOKS}
+    for what, kind in SURROUNDINGS.items():
+        found[what] = _surrounding(module, wanted[what], folder, kind)
+    return found | {"middlewares": found["middlewares"] or ()}
 
 
 def _first_that_resolves(names: Sequence[str], folder: Path) -> Wanted:
@@ -157,6 +166,28 @@ def _hook(module: ModuleType, wanted: Wanted, folder: Path) -> Function | None:
     try:
         return _checked_hook(named, found, module)
     except StartError as reason:
+        _leave_alone(str(reason), named)
+        return None
+
+
+def _surrounding(module: ModuleType, wanted: Wanted, folder: Path, kind: Surrounding) -> Any:
+    """Return what is around calls: what is named, or else what the handler's module seems to have.
+
+    Raises StartError for what is named or certainly meant, and wrong.
+    """
+    if wanted.name == NONE:
+        return None
+    if wanted.name:
+        return kind.check(wanted, _find(wanted, folder)[1], module)
+    found = getattr(module, wanted.what, None)
+    if found is None or not kind.is_candidate(found) or _library_of(found, folder):
+        return None
+    named = Wanted(wanted.what, f"{module.__name__}.{wanted.what}")
+    try:
+        return kind.check(named, found, module)
+    except StartError as reason:
+        if kind.is_meant(found):
+            raise
         _leave_alone(str(reason), named)
         return None
 

@@ -24,7 +24,7 @@ class Inherited:
     def __init__(self) -> None:
         """Begin with those that are set here, as the import has left them."""
         self.values: dict[ContextVar[Any], Callable[[], Any]] = {}
-        self._take(Context())
+        self.take(Context())
 
     def enter(self) -> None:
         """Let the call that begins here have them."""
@@ -55,17 +55,18 @@ class Inherited:
                 return result
             if iscoroutine(result):
                 return self._finish(result, before)
-            self._take(before)
+            self.take(before)
             return result
 
         return begin
 
     async def _finish(self, work: Coroutine[Any, Any, Any], before: Context) -> Any:
         result = await work
-        self._take(before)
+        self.take(before)
         return result
 
-    def _take(self, before: Context) -> None:
+    def take(self, before: Context) -> None:
+        """Have calls begin with what is set here and was not, or was another thing, before."""
         for variable, value in copy_context().items():
             if _is_shared(value):
                 self.values[variable] = value.copy().copy  # as it is now

@@ -28,7 +28,10 @@ def banner_lines(loaded: Loaded, handlers: Handlers, url: str, workers: int = 1)
         f'  try      curl -d \'{{"name":"you"}}\' {shown.rstrip("/")}/invoke',
         "  stop     Ctrl-C: calls in flight are finished",
     ]
-    hooks = [found.name for what in HOOKS if (found := getattr(handlers, what))]
+    named = (*HOOKS, "lifespan", "around")
+    hooks = [found.name for what in named if (found := getattr(handlers, what))]
+    if handlers.middlewares:
+        hooks.append(f"{len(handlers.middlewares)} middlewares")
     if hooks:
         lines.insert(2, f"  hooks    {', '.join(hooks)}")
     if workers > 1:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..calls.function import HOOKS, Handlers
+from ..calls.function import PARTS, Handlers
 from ..calls.loader import load
 from ..logs.capture import unbuffer_wrappers
 from ..logs.gathering import GatheringPipe
@@ -63,7 +63,7 @@ def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
             ", ".join(loaded.unclaimed),
         )
     loop_class(wanted.loop)
-    hooks = {what: getattr(wanted, what) or "" for what in HOOKS}
+    hooks = {what: getattr(wanted, what) or "" for what in PARTS}
     handlers = load(wanted.handlers, cwd, **hooks)
     check_threads()
     unbuffer_wrappers()

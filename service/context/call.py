@@ -8,6 +8,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Self, cast
 
@@ -34,6 +35,7 @@ __all__ = [
     "Platform",
     "TaskContext",
     "current_context",
+    "give_state",
     "platform_of",
     "record_of",
     "sent_headers",
@@ -55,9 +57,12 @@ class Context(LogStoreFields):
     set; a handler may set attributes of its own beside them.
     """
 
-    __slots__ = ("_own", "_platform", "_record", "deadline", "request_id")
+    __slots__ = ("_own", "_platform", "_record", "_state", "deadline", "request_id")
     request_id: str
     deadline: float | None
+    state: Any
+    """What the function's `lifespan` has yielded."""
+    _state: Any
     _platform: Platform
     _record: CallRecord | None
     _own: dict[str, Any] | None
@@ -90,11 +95,24 @@ class Context(LogStoreFields):
 
     def __getattr__(self, name: str) -> Any:
         own = self._own
-        if own is None or name not in own:
+        if own is not None and name in own:
+            return own[name]
+        if name == "state":
+            return self._yielded()
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+        )
+
+    def _yielded(self) -> Any:
+        try:
+            return object.__getattribute__(self, "_state")
+        except AttributeError:
             raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
-            )
-        return own[name]
+                "context.state is what `lifespan(context)` in the handler's module yields, and"
+                " there is none, or it is not open",
+                name="state",
+                obj=self,
+            ) from None
 
     def __setattr__(self, name: str, value: object) -> None:
         if hasattr(type(self), name):
@@ -136,6 +154,7 @@ class Context(LogStoreFields):
         )
         if self._own is not None:
             set_once(copied, "_own", {**self._own})
+        give_state_of(self, copied)
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -327,7 +346,20 @@ def shared_context(calls: Sequence[Context], deadline: float | None) -> Context:
     noted, record = record_of(first), CallRecord()
     record.lines, record.span = noted.lines, noted.span
     record.bound = {"batchSize": len(calls)}
-    return Context(first._headers, first.request_id, deadline, first._platform, record)
+    shared = Context(first._headers, first.request_id, deadline, first._platform, record)
+    give_state_of(first, shared)
+    return shared
+
+
+def give_state(context: Context, state: object) -> None:
+    """Let `context.state` be what the function's `lifespan` has yielded."""
+    set_once(context, "_state", state)
+
+
+def give_state_of(one: Context, other: Context) -> None:
+    """Let a context have the state of another one, if that has any."""
+    with suppress(AttributeError):
+        set_once(other, "_state", object.__getattribute__(one, "_state"))
 
 
 def sent_headers(context: Context) -> dict[str, str]:

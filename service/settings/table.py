@@ -76,6 +76,27 @@ class Settings:
         "runs before each freeze (Function Compute 2)",
         "`pre_freeze` in the handler's module",
     )
+    lifespan: str | None = row(
+        FUNCTION,
+        None,
+        HOOK,
+        "opens before the first event what calls share, and closes it after the last one",
+        "`lifespan` in the handler's module",
+    )
+    around: str | None = row(
+        FUNCTION,
+        None,
+        HOOK,
+        "runs around each call, and sees what it comes to",
+        "`around` in the handler's module",
+    )
+    middlewares: str | None = row(
+        FUNCTION,
+        None,
+        HOOK,
+        "a list of aiohttp's middlewares, around every request",
+        "`middlewares` in the handler's module",
+    )
     host: str = row(ADDRESS, "0.0.0.0", HOST, "where to listen; the platform needs 0.0.0.0")
     port: int = row(ADDRESS, 9000, whole(0, 65535), "the port; 0 takes any that is free")
     concurrency: int = row(
