@@ -574,7 +574,7 @@ class TestLoaded:
         loaded = load_settings({"max_body": "1000"}, environ, desk)
         lines = show(loaded).splitlines()
         assert [line.split()[0] for line in lines] == list(ROWS)
-        assert lines[4] == "host                0.0.0.0        default"
+        assert lines[list(ROWS).index("host")] == "host                0.0.0.0        default"
         assert "pre_stop            -              default: `pre_stop` in the handler" in show(
             loaded
         )
