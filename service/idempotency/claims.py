@@ -7,6 +7,7 @@ import logging
 import os
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 from ..calls.encode import encode
@@ -60,7 +61,7 @@ class OnceAttempt:
             kept = await self._claimed()
         except OnceStoreFailed as reason:
             count_once(rules.name, "store_error")
-            detached(self._quietly_release())  # it may have come to pass
+            detached(self._release_in_doubt())
             if rules.on_store_error == "fail":
                 raise
             _log.warning("@once: %s; the handler runs all the same: on_store_error", reason)
@@ -81,7 +82,7 @@ class OnceAttempt:
             try:
                 met = await rules.ask(rules.store.claim(self._key, self._claim, rules.lease))
             except asyncio.CancelledError:
-                detached(self._quietly_release())  # it may have come to pass
+                detached(self._release_in_doubt())
                 raise
             if met is None:
                 return None
@@ -155,7 +156,7 @@ class OnceAttempt:
             await self._settle(entry)
         else:
             await self._beat.stop()
-            await self._quietly_release()
+            await self._release()
 
     async def _settle(self, entry: KeptEntry) -> bool:
         """Have the store keep an answer; return False if the claim is ours no more."""
@@ -177,11 +178,16 @@ class OnceAttempt:
                     )
         return True
 
-    async def _quietly_release(self) -> None:
+    async def _release(self) -> None:
         try:
             await self._rules.ask(self._rules.store.release(self._key, self._claim))
         except OnceStoreFailed as reason:
             _log.warning("@once: a claim is not released, and ends with its lease: %s", reason)
+
+    async def _release_in_doubt(self) -> None:
+        """Release a claim of which nobody knows whether it has come to pass."""
+        with suppress(OnceStoreFailed):
+            await self._rules.ask(self._rules.store.release(self._key, self._claim))
 
     def _entry(self, state: Literal["done", "failed", "too_large"], **fields: Any) -> KeptEntry:
         return KeptEntry(ENTRY_FORM, state, self._by, self._digest, **fields)

@@ -8,6 +8,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from ..context.call import RUNNING
+
 Done = TypeVar("Done")
 _Loops = WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[Any]]]
 
@@ -15,9 +17,14 @@ _running: _Loops = WeakKeyDictionary()
 
 
 def detached(work: Coroutine[Any, Any, Done]) -> asyncio.Task[Done]:
-    """Return a task that is no call's: it is not cancelled with one, and left behind by none."""
+    """Return a task that no call waits for or cancels; its lines carry the id of the one that runs
+    here.
+    """
     loop = asyncio.get_running_loop()
-    task = contextvars.Context().run(loop.create_task, work)
+    variables = contextvars.Context()
+    if (context := RUNNING.get(None)) is not None:
+        variables.run(RUNNING.set, context)
+    task = variables.run(loop.create_task, work)
     tasks = _running.setdefault(loop, set())
     tasks.add(task)
     task.add_done_callback(tasks.discard)

@@ -53,9 +53,6 @@ class OnceStore(Protocol):
     async def release(self, key: str, claim: bytes) -> None:
         """Keep nothing any more, if it is `claim` that is kept."""
 
-    async def aclose(self) -> None:
-        """Close what was opened on the event loop that runs."""
-
 
 @dataclass
 class _Kept:
@@ -118,9 +115,6 @@ class MemoryStore:
         held = self._kept.get(key)
         if held is not None and held.value == claim:
             self._drop(key)
-
-    async def aclose(self) -> None:
-        """Do nothing: nothing was opened."""
 
     def _put(self, key: str, kept: _Kept) -> None:
         self._drop(key)

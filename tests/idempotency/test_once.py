@@ -359,7 +359,6 @@ class Broken:
     renew: Any
     settle: Any
     release: Any
-    aclose: Any
 
 
 async def test_a_store_that_cannot_be_reached_fails_the_call_or_not_as_asked(

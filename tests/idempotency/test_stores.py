@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from service.idempotency.redis_store import RedisStore
 from service.idempotency.stores import Claimed, MemoryStore, OnceStore
 from tests.idempotency.redis_server import RedisServer
 
+PAGE = Path(__file__).parents[2] / "docs" / "once.md"
 numbers = itertools.count()
 
 
@@ -55,7 +58,22 @@ async def in_redis(request: pytest.FixtureRequest) -> AsyncIterator[Tried]:
     await store.aclose()
 
 
-@pytest.fixture(params=[in_memory, in_redis], ids=["memory", "redis"])
+@asynccontextmanager
+async def of_the_docs(request: pytest.FixtureRequest) -> AsyncIterator[Tried]:
+    """The store that docs/once.md shows, run as pasted."""
+    (source,) = re.findall(r"```python\n(import sqlite3.*?)```", PAGE.read_text(), re.DOTALL)
+    shown: dict[str, Any] = {}
+    exec(source, shown)
+    store = shown["SqliteStore"](request.getfixturevalue("tmp_path") / "once.db")
+
+    def end_lease(key: str) -> None:
+        store.rows.execute("update once set until = 0 where key = ?", [key])
+
+    yield Tried(store, end_lease)
+    store.rows.close()
+
+
+@pytest.fixture(params=[in_memory, in_redis, of_the_docs], ids=["memory", "redis", "docs"])
 async def tried(request: pytest.FixtureRequest) -> AsyncIterator[Tried]:
     """Each of the stores."""
     async with AsyncExitStack() as stack:
@@ -152,4 +170,3 @@ async def test_memory_gives_the_room_of_what_has_expired(caplog: pytest.LogCaptu
     now[0] = 31.0
     assert await store.claim("b", bytes(100), 30) is None
     assert not caplog.records
-    await store.aclose()
