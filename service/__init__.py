@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .idempotency.stores import MemoryStore as MemoryStore
     from .idempotency.stores import OnceStore as OnceStore
     from .lifetime.spawned import spawn as spawn
+    from .records.decorator import each as each
+    from .records.outcomes import Drop as Drop
+    from .records.outcomes import Retry as Retry
     from .resources.parameters import parameter as parameter
     from .resources.parameters import secret as secret
     from .resources.sharing import shared as shared
@@ -71,16 +74,19 @@ __version__ = "0.1.0"
 __all__ = [
     "Claimed",
     "Context",
+    "Drop",
     "EventStream",
     "InvalidEvent",
     "MemoryStore",
     "OnceStore",
     "RedisStore",
+    "Retry",
     "Router",
     "__version__",
     "batched",
     "create_app",
     "current_context",
+    "each",
     "metrics",
     "once",
     "parameter",
@@ -91,12 +97,15 @@ __all__ = [
 
 LATE_NAMES = {
     "Claimed": ".idempotency.stores",
+    "Drop": ".records.outcomes",
     "MemoryStore": ".idempotency.stores",
     "OnceStore": ".idempotency.stores",
     "RedisStore": ".idempotency.redis_store",
+    "Retry": ".records.outcomes",
     "Router": ".routing",
     "batched": ".batching.decorator",
     "create_app": ".embed",
+    "each": ".records.decorator",
     "metrics": ".metrics",
     "once": ".idempotency.decorator",
     "parameter": ".resources.parameters",

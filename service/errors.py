@@ -146,6 +146,14 @@ class FunctionTimeout(FunctionFault):
     code = "FunctionTimeout"
 
 
+class RecordsFailed(FunctionFault):
+    """Records of a batch have failed, or were left when the time was over, and nobody has taken
+    them over.
+    """
+
+    code = "RecordsFailed"
+
+
 class HandlerFailed(FunctionFault):
     """User code raised: `failure` is its exception, whose class name is the code on the wire."""
 

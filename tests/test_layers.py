@@ -44,10 +44,11 @@ WINGS = {
     "batching": "metrics calls context counting errors protocol",
     "idempotency": "metrics calls context counting errors protocol",
     "resources": "metrics calls context clients counting errors protocol",
+    "records": "metrics calls context counting errors protocol",
     "process": "instance http calls logs settings context errors protocol",
     "embed": "process app instance http calls logs settings context errors protocol",
     "__init__": "lifetime embed batching first idempotency metrics routing calls context errors"
-    " names resources",
+    " names records resources",
     "workers": "process instance http calls logs settings context counting errors protocol",
     "emulator": "__init__ logs settings errors protocol events names",
     "commands": "__init__ emulator workers process profiling app instance http calls logs settings"
@@ -95,11 +96,12 @@ LATE = {
     "events": "cbor2 pydantic",
     "idempotency.redis_store": "redis",
     "process.loop": "uvloop",
+    "records": "stamina",
     "traces.providers": "traces",
     "traces.wiring": "traces",
     # Within a `try`, or when asked for.
     "__init__": "lifetime embed batching first idempotency metrics routing calls context errors"
-    " names resources",
+    " names records resources",
 }
 EXTRA = {"profiling": "pyinstrument", "traces": "opentelemetry"}
 """Wings that are imported late as a whole, with the extra that their modules may import at once;
@@ -108,6 +110,7 @@ their `wiring` comes first and does not.
 OPTIONAL = {
     *EXTRA.values(),
     *("uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml", "rich", "redis"),
+    "stamina",
 }
 PURE = ("protocol", "http.chunked", "http.heads", "http.wire")
 """Modules of rules and bytes, which know nothing of sockets and tasks."""

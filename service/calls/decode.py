@@ -116,13 +116,18 @@ def _by_shape(members: Iterable[Any]) -> Decode:
 
 def _own(kind: Any) -> Decode:
     origin = get_origin(kind) or kind
-    for module in getattr(origin, "__event_needs__", ()):
-        if importlib.util.find_spec(module) is None:
-            name = origin.__name__
-            raise TypeError(f"{name} needs {module}, which is missing: pip install {module}")
+    check_needs(origin)
     if hasattr(origin, "__event_decoder__"):
         return cast(Decode, origin.__event_decoder__(kind, decoder, _built))
     return cast(Decode, origin.__from_event__)
+
+
+def check_needs(kind: Any) -> None:
+    """Raise TypeError if a module is missing that a class of events needs."""
+    for module in getattr(kind, "__event_needs__", ()):
+        if importlib.util.find_spec(module) is None:
+            name = kind.__name__
+            raise TypeError(f"{name} needs {module}, which is missing: pip install {module}")
 
 
 def _validator(annotation: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -14,6 +15,8 @@ from ..errors import InvalidEvent
 ReadPath = Callable[[Any], Any]
 
 _STEP: Final = re.compile(r"\.([^\W\d][\w-]*)|\[(-?\d{1,9})\]|\[(?:'([^']+)'|\"([^\"]+)\")\]")
+
+NOTHING: Final = object()
 
 
 def path_reader(path: str) -> ReadPath:
@@ -67,11 +70,10 @@ def _member(value: Any, step: str | int) -> Any:
         if isinstance(value, list | tuple):
             return value[step]
         raise LookupError
-    name = _attributes_of(value.__class__).get(step, step)
-    try:
-        return getattr(value, name)
-    except AttributeError:
-        raise LookupError from None
+    found = getattr(value, _attributes_of(value.__class__).get(step, step), NOTHING)
+    if found is NOTHING or inspect.ismethod(found):
+        raise LookupError
+    return found
 
 
 @lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ bodies.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from io import BytesIO
 from typing import Any, Protocol, TypeVar, overload
 
@@ -194,7 +194,7 @@ class EventStream:
             self._budget.settle(self)
             self._give_back(self._reserved)
 
-    async def lines(self) -> AsyncIterator[bytes]:
+    async def lines(self) -> AsyncGenerator[bytes]:
         """Yield the body line by line, without the line ends (LF or CRLF). The part of a line whose
         end has not come is in the budget.
         """

@@ -170,6 +170,11 @@ class ThreadPool:
         self._done: deque[tuple[_Future, ThreadOutcome | None]] = deque()
         self._told = False  # the loop will look at what is done
 
+    @property
+    def busy(self) -> int:
+        """How many jobs have a thread or wait for one."""
+        return self._busy
+
     def run(self, work: Callable[..., Any], *arguments: Any) -> _Future:
         """Run `work` in a thread, under a copy of the caller's context variables. Called from the
         loop, always the same one.

@@ -34,6 +34,7 @@ __all__ = [
     "Credentials",
     "Platform",
     "TaskContext",
+    "context_of_part",
     "current_context",
     "give_state",
     "platform_of",
@@ -360,6 +361,22 @@ def give_state_of(one: Context, other: Context) -> None:
     """Let a context have the state of another one, if that has any."""
     with suppress(AttributeError):
         set_once(other, "_state", object.__getattribute__(one, "_state"))
+
+
+def context_of_part(
+    context: Context, deadline: float | None, fields: Mapping[str, object]
+) -> Context:
+    """Return the context of a part of a call, which has a deadline of its own, and in its log lines
+    `fields` beside those of the call. What it binds and sets is in no other part.
+    """
+    whole, record = record_of(context), CallRecord()
+    record.arrived, record.bound = whole.arrived, whole.bound
+    record.lines, record.span = whole.lines, whole.span
+    record.bind(fields)
+    part = copy.copy(context)
+    set_once(part, "deadline", deadline)
+    set_once(part, "_record", record)
+    return part
 
 
 def sent_headers(context: Context) -> dict[str, str]:

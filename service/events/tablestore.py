@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+import msgspec
 from msgspec import Struct
 
 from ..errors import InvalidEvent
@@ -44,10 +45,21 @@ class TablestoreColumn(Struct, frozen=True, rename="pascal"):
 class TablestoreRecord(Lenient, frozen=True, rename="pascal"):
     """One row that changed: `type` is PutRow, UpdateRow or DeleteRow."""
 
+    __event_needs__: ClassVar[tuple[str, ...]] = ("cbor2",)
+
     type: str
     primary_key: list[TablestoreKey]
     columns: list[TablestoreColumn] = []
     info: TablestoreInfo = TablestoreInfo()
+
+    @classmethod
+    def __event_parts__(cls, body: bytes) -> list[Any]:
+        """Return the records of an event as they came: `@each` converts them one by one."""
+        return msgspec.convert(_loaded(body), _Parts).records
+
+    @classmethod
+    def __from_part__(cls, part: Any) -> Self:
+        return convert(part, cls)
 
     @property
     def time(self) -> datetime | None:
@@ -89,10 +101,18 @@ class TablestoreEvent(Lenient, frozen=True, rename="pascal"):
 
     @classmethod
     def __from_event__(cls, body: bytes) -> Self:
-        import cbor2
+        return convert(_loaded(body), cls)
 
-        try:
-            return convert(cbor2.loads(body), cls)
-        except cbor2.CBORDecodeError as error:
-            reason = type(error).__name__
-        raise ValueError(f"not CBOR: {reason}")
+
+class _Parts(Struct, rename="pascal"):
+    records: list[Any]
+
+
+def _loaded(body: bytes) -> Any:
+    import cbor2
+
+    try:
+        return cbor2.loads(body)
+    except cbor2.CBORDecodeError as error:
+        reason = type(error).__name__
+    raise ValueError(f"not CBOR: {reason}")

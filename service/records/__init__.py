@@ -1,0 +1,1 @@
+"""Batches handled record by record: `each`."""

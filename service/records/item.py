@@ -1,0 +1,114 @@
+"""One record of a batch that is under way, and where records come from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Hashable, Iterable, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from ..calls.stream import EventStream
+from ..context.plain import cut_text, safe_text
+
+LONGEST_SHOWN_KEY = 100
+"""Characters of a key in logs and messages."""
+
+
+class RecordItem:
+    """One record: what came, what it is decoded, and how far it has come."""
+
+    __slots__ = (
+        *("context", "error", "index", "is_abandoned", "is_decoded", "is_failing", "key", "part"),
+        *("place", "record", "task", "tries"),
+    )
+
+    def __init__(self, index: int, place: str, part: Any) -> None:
+        self.index = index
+        self.place = place
+        self.part = part
+        """What came; None once it is decoded."""
+        self.record: Any = None
+        self.is_decoded = False
+        self.key: Hashable = None
+        self.context: Any = None
+        self.error: BaseException | None = None
+        """Why it cannot be handled, or what its last try has raised."""
+        self.tries = 0
+        self.is_failing = False
+        """Whether it is no longer its handler's, and handed over."""
+        self.is_abandoned = False
+        """Whether its time was over while its handler ran."""
+        self.task: asyncio.Task[None] | None = None
+
+    def take(self, record: Any) -> None:
+        """Have it decoded."""
+        self.record, self.part, self.is_decoded = record, None, True
+
+    def seen(self) -> Any:
+        """Return what is known of it: decoded, or as it came."""
+        if self.is_decoded:
+            return self.record
+        return bytes(self.part) if isinstance(self.part, msgspec.Raw) else self.part
+
+    def fields(self) -> dict[str, Any]:
+        """Return which record it is, for messages."""
+        if self.key is None:
+            return {"index": self.index}
+        return {"index": self.index, "key": cut_text(safe_text(self.key), LONGEST_SHOWN_KEY)}
+
+
+class ListedRecords:
+    """The records of a list, as they came or decoded."""
+
+    def __init__(self, parts: Iterable[Any], *, decoded: bool = False) -> None:
+        self._items = self._each(parts, decoded)
+
+    def _each(self, parts: Iterable[Any], decoded: bool) -> Iterator[RecordItem]:
+        for number, part in enumerate(parts):
+            item = RecordItem(number, f"$[{number}]", part)
+            if decoded:
+                item.take(part)
+            yield item
+
+    async def items(self) -> AsyncGenerator[RecordItem]:
+        """Yield the next ones."""
+        for item in self._items:
+            yield item
+
+    def rest(self) -> Iterator[RecordItem]:
+        """Return those that have not been taken."""
+        return self._items
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether there may be records that nobody has seen."""
+        return False
+
+
+class StreamedRecords:
+    """The records of a stream of JSON lines, while they arrive."""
+
+    def __init__(self, event: EventStream) -> None:
+        self._event = event
+        self.is_unread = True
+        """Whether there may be records that nobody has seen."""
+
+    async def items(self) -> AsyncGenerator[RecordItem]:
+        """Yield them as they arrive."""
+        index = line_number = 0
+        async with aclosing(self._event.lines()) as lines:
+            async for line in lines:
+                line_number += 1
+                if line and not line.isspace():
+                    yield RecordItem(index, f"line {line_number}", line)
+                    index += 1
+        self.is_unread = False
+
+    def rest(self) -> Iterator[RecordItem]:
+        """Return none: what has not arrived is not waited for."""
+        return iter(())
+
+
+RecordSource = ListedRecords | StreamedRecords
