@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .idempotency.stores import Claimed as Claimed
     from .idempotency.stores import MemoryStore as MemoryStore
     from .idempotency.stores import OnceStore as OnceStore
+    from .lifetime.around import AroundCall as AroundCall
+    from .lifetime.spawned import SpawnedTask as SpawnedTask
     from .lifetime.spawned import spawn as spawn
     from .records.decorator import each as each
     from .records.outcomes import Drop as Drop
@@ -82,6 +84,7 @@ __all__ = [
     "RedisStore",
     "Retry",
     "Router",
+    "SpawnedTask",
     "__version__",
     "batched",
     "create_app",
@@ -96,6 +99,7 @@ __all__ = [
 ]
 
 LATE_NAMES = {
+    "AroundCall": ".lifetime.around",
     "Claimed": ".idempotency.stores",
     "Drop": ".records.outcomes",
     "MemoryStore": ".idempotency.stores",
@@ -103,6 +107,7 @@ LATE_NAMES = {
     "RedisStore": ".idempotency.redis_store",
     "Retry": ".records.outcomes",
     "Router": ".routing",
+    "SpawnedTask": ".lifetime.spawned",
     "batched": ".batching.decorator",
     "create_app": ".embed",
     "each": ".records.decorator",

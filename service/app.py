@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -40,10 +41,19 @@ async def invoke(service: Service, request: web.Request) -> web.StreamResponse:
     deadline.
     """
     context = RUNNING.get()
-    call = Call(context.deadline)
-    work = run_event(service, call, context, _event(service, request))
-    result = await service.calls.run(call, work)
+    event = _event(service, request)
+    if service.around is None:
+        call = Call(context.deadline)
+        result = await service.calls.run(call, run_event(service, call, context, event))
+    else:
+        result = await service.around(context, partial(run_call, service, context, event))
     return Answer(result, content_type=RESULT)
+
+
+async def run_call(service: Service, context: Context, event: EventStream | bytes) -> bytes:
+    """Return the answer to one event, by its deadline. Raises ServiceError."""
+    call = Call(context.deadline)
+    return await service.calls.run(call, run_event(service, call, context, event))
 
 
 async def run_event(
@@ -81,7 +91,7 @@ async def run_event(
             else:
                 argument = function.decode(await event.read())
         left = left_behind.track()
-        if service.inherited.values:
+        if service.inherited.values and service.around is None:  # which has entered them
             service.inherited.enter()
         record.handler_at = time.monotonic()
         try:
@@ -175,26 +185,25 @@ def assemble_app(
     initializer. `ask` reaches the other workers of the instance, if there are any; `middlewares`
     are around the service's own.
     """
-    service = _assembled(settings, platform, handlers, logs)
+    lifespan = _lifespan_of(handlers)
+    handlers = handlers if lifespan is None else lifespan.given_to(handlers)
+    service = _surrounded(assemble(settings, platform, handlers, logs))
+    if lifespan is not None:
+        lifespan.join(service)
     duties = [duty for duty in duties if duty.is_wanted(settings)]
     paths = _paths(service, ask, duties)
     logged = [protocol.INVOKE, *(duty.operation for duty in duties if duty.is_logged)]
     limit, margin = settings.timeout, settings.deadline_margin
     framing = Framing(logs, platform, limit, margin, service.observers)
     rings = (framed(framing, logged), reported(paths, error_trace=settings.error_trace))
+    within = _own_middlewares(service, lifespan)
     # Not the name in `web`, behind which OpenTelemetry puts a class that traces each request.
     make = Application if settings.otel else web.Application
-    app = make(middlewares=[*middlewares, *rings])
+    app = make(middlewares=[*middlewares, rings[0], *within, rings[1]])
     app[OWN_RINGS] = rings
     app[SERVICE] = service
-    if handlers.handler.decode is not None:
-        app[DIRECT] = DirectCalls(
-            framing,
-            service.calls,
-            partial(run_event, service),
-            max_body=settings.max_body,
-            error_trace=settings.error_trace,
-        )
+    if handlers.handler.decode is not None and service.around is None:
+        app[DIRECT] = _direct_calls(service, framing)
     app.router.register_resource(Paths(paths))
     app.on_startup.append(_start)
     app.on_cleanup.append(_close)
@@ -205,16 +214,42 @@ def assemble_app(
     return app
 
 
-def _assembled(settings: Settings, platform: Platform, handlers: Handlers, logs: Logs) -> Service:
-    """Return what serves `handlers`, with their lifespan if they have one."""
+def _direct_calls(service: Service, framing: Framing) -> DirectCalls:
+    return DirectCalls(
+        framing,
+        service.calls,
+        partial(run_event, service),
+        max_body=service.settings.max_body,
+        error_trace=service.settings.error_trace,
+    )
+
+
+def _lifespan_of(handlers: Handlers) -> Any:
+    """Return the function's lifespan, None if it has none."""
     if handlers.lifespan is None:
-        return assemble(settings, platform, handlers, logs)
+        return None
     from .lifetime.lifespan import Lifespan  # few have one
 
-    lifespan = Lifespan(handlers.lifespan)
-    service = assemble(settings, platform, lifespan.given_to(handlers), logs)
-    lifespan.join(service)
-    return service
+    return Lifespan(handlers.lifespan)
+
+
+def _surrounded(service: Service) -> Service:
+    """Return what serves calls with what the function has around each of them."""
+    if service.handlers.around is None:
+        return service
+    from .lifetime.around import Around  # few have one
+
+    return replace(service, around=Around(service.handlers.around, service))
+
+
+def _own_middlewares(service: Service, lifespan: Any) -> Sequence[Middleware]:
+    """Return the function's own middlewares, and what is around them."""
+    if not service.handlers.middlewares:
+        return ()
+    from .lifetime.middlewares import guarding  # few have any
+
+    give_state = None if lifespan is None else lifespan.give_to
+    return (guarding(service, give_state), *service.handlers.middlewares)
 
 
 def _paths(

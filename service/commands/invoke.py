@@ -5,17 +5,18 @@ through the platform's API as a client does.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from .. import protocol
-from ..app import assemble_app, run_event
+from ..app import assemble_app, run_call
 from ..calls.admission import Budget
-from ..calls.deadline import Call
 from ..calls.stream import Chunks, EventStream
 from ..context.call import RUNNING, Context, record_of
 from ..context.fields import Platform
@@ -35,6 +36,8 @@ from .event_source import event_bytes
 from .handlers import load_handlers, logged
 from .parser import add_settings
 from .result import keep_stdout, write_result
+
+_log = logging.getLogger(protocol.SERVICE_LOGGER)
 
 PROFILE_FILE = "profile.svg"
 """The flame graph of `--profile`, in the working directory."""
@@ -192,6 +195,8 @@ def call_here(service: Service, event: bytes) -> tuple[bytes, bool]:
 
 async def _call_here(service: Service, event: bytes) -> tuple[bytes, bool]:
     settings = service.settings
+    if service.handlers.middlewares:
+        _log.warning("there is no request here: the handler is called without its middlewares")
     request_id = protocol.new_request_id()
     name = service.handlers.handler.name
     headers = protocol.common_headers(request_id, handler=name, timeout=settings.timeout)
@@ -219,11 +224,10 @@ async def _call_here(service: Service, event: bytes) -> tuple[bytes, bool]:
 async def _answer(service: Service, context: Context, event: bytes) -> tuple[bytes, bool]:
     limit = service.settings.max_body
     stream = EventStream(Chunks(event), size=len(event), limit=limit, budget=Budget(limit))
-    call = Call(context.deadline)
-    if service.observers.measure_cpu:
-        call.cpu = 0.0
+    begin = partial(run_call, service, context, stream)
     try:
-        return await service.calls.run(call, run_event(service, call, context, stream)), False
+        answer = await (begin() if service.around is None else service.around(context, begin))
+        return answer, False
     except ServiceError as error:
         record_of(context).error_type = error.code
         report(error)

@@ -146,7 +146,7 @@ def reported(paths: Iterable[str], *, error_trace: bool) -> Middleware:
     @web.middleware
     async def reported(request: web.Request, handler: Next) -> web.StreamResponse:
         try:
-            _check(request)
+            check_head(request)
             return await handler(request)
         except web.HTTPException as failure:
             error: Exception = _unrouted(request, failure, known)
@@ -180,7 +180,7 @@ def _fault(failure: Exception) -> ServiceError:
     return ServiceError("the service failed: see its log")
 
 
-def _check(request: web.Request) -> None:
+def check_head(request: web.Request) -> None:
     """Raise BadRequest for a head that is ambiguous: its body's length, its target, whose call."""
     headers = request.headers
     if why := heads.objection(request.version, headers):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -16,7 +18,7 @@ from ..calls.observers import Observers
 from ..calls.threads import ThreadPool
 from ..calls.variables import Inherited
 from ..calls.watchdog import Watchdog
-from ..context.call import Platform
+from ..context.call import Context, Platform
 from ..logs.below import BelowLevel
 from ..logs.call_line import CallLines
 from ..logs.kept import KeptRoom
@@ -25,6 +27,9 @@ from ..logs.log import Logs
 from ..settings.table import Settings
 from .call_figures import CountedCalls
 from .hooks import hook
+
+RunAround = Callable[[Context, Callable[[], Coroutine[Any, Any, bytes]]], Awaitable[bytes]]
+"""Is given a call's context and what begins the call, and returns what that returns."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Service:
     observers: Observers
     figures: CountedCalls
     started: float
+    around: RunAround | None = None
+    """Runs a call with what the function has around it."""
 
 
 SERVICE = web.AppKey("service", Service)

@@ -39,9 +39,11 @@ class Lifespan:
         self._run: LifespanRun | None = None
 
     def given_to(self, handlers: Handlers) -> Handlers:
-        """Return the handlers with `context.state` in each call and each hook."""
+        """Return the handlers with `context.state` in each call, each hook and `around`."""
         hooks = {name: getattr(handlers, name) for name in HOOKS}
         found: dict[str, Any] = {n: self._with_state(each) for n, each in hooks.items() if each}
+        if handlers.around is not None:
+            found["around"] = replace(handlers.around, call=self._giving(handlers.around.call))
         return replace(handlers, handler=self._with_state(handlers.handler), **found)
 
     def _with_state(self, function: Function) -> Function:
@@ -52,7 +54,8 @@ class Lifespan:
     def _giving(self, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
         def begin(*arguments: Any) -> Any:
-            self.give_to(arguments[-1])
+            last = arguments[-1]
+            self.give_to(last if isinstance(last, Context) else last.context)
             return call(*arguments)
 
         return begin
