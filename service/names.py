@@ -13,10 +13,10 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 NAME = "fc_event_service"
 SHORT = "service"
@@ -25,21 +25,27 @@ COMMAND = "fc-event-service"
 _HOME = os.path.dirname(os.path.realpath(__file__))
 
 
-class Alias(MetaPathFinder, Loader):
-    """Finds and loads `service` and `service.anything`: somebody else's, or else ours."""
+class Alias:
+    """Finds and loads `service` and `service.anything`: somebody else's, or else ours. It is what
+    the import system calls a meta path finder and a loader: `importlib.abc`, which has base classes
+    for these, takes longer to import than all of this.
+    """
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return where the module is; None for what is not our business. The import system asks."""
         if name == SHORT:
-            return elsewhere() or ModuleSpec(name, self, is_package=True)
+            return elsewhere() or ModuleSpec(name, cast(Any, self), is_package=True)
         first, _, rest = name.partition(".")
         # What `python -m service` runs is no module that anybody imports.
         if first != SHORT or rest == "__main__" or sys.modules.get(SHORT) is not sys.modules[NAME]:
             return None
         found = importlib.util.find_spec(f"{NAME}.{rest}")
-        return found and ModuleSpec(name, self, origin=found.origin)
+        return found and ModuleSpec(name, cast(Any, self), origin=found.origin)
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Let the import system make the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Put the real module in the place of the new one, as the import system allows."""

@@ -8,13 +8,12 @@ log lines in 4.
 from __future__ import annotations
 
 import math
+import os
 import re
-import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -50,8 +49,7 @@ INITED = "FunctionCompute fc-event-service runtime inited."
 """The line that marks a cold start in the platform's logs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One thing the platform asks of an instance. `name` is how its log lines call it."""
 
     name: str
@@ -104,7 +102,7 @@ def is_request_id(text: str) -> bool:
 
 def new_request_id() -> str:
     """Return a request id of the platform's own form: its second field is the Unix time in hex."""
-    return f"1-{int(time.time()):08x}-{secrets.token_hex(4)}-{secrets.token_hex(6)}"
+    return f"1-{int(time.time()):08x}-{os.urandom(4).hex()}-{os.urandom(6).hex()}"
 
 
 @lru_cache(maxsize=16)  # a function's time limit is the same for all of its calls

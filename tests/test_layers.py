@@ -87,6 +87,7 @@ LATE = {
     "commands.event_source": "events",
     "commands.invoke": "commands",
     "commands.main": "commands emulator",
+    "commands.parser": "difflib",
     "commands.profile": "profiling",
     "commands.reload.supervise": "watchfiles",
     "commands.serve": "commands workers",
@@ -97,6 +98,8 @@ LATE = {
     "idempotency.redis_store": "redis",
     "process.loop": "uvloop",
     "records": "stamina",
+    "settings.refusals": "difflib",
+    "settings.sources": "tomllib",
     "traces.providers": "traces",
     "traces.wiring": "traces",
     # Within a `try`, or when asked for.

@@ -36,7 +36,7 @@ def without_deadline():
 
 def without_attribution():
     log.Logs.end = nothing
-    routed.install = lambda *_: nothing
+    routed.install = lambda *_, **__: nothing
     loop.track_on = nothing
     tasks = set()
     left_behind.track = lambda: tasks

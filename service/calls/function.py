@@ -7,8 +7,9 @@ import inspect
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from ..errors import HandlerFailed, ServiceError, UnserializableResult
 from ..protocol import HOOK_NAMES
@@ -17,8 +18,7 @@ from .deadline import CANCELLED, Call
 from .threads import ThreadOutcome, ThreadPool, end_fork
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(msgspec.Struct, frozen=True):
     """User code as it was found: what to call, how, and what it wants to get."""
 
     name: str
@@ -29,15 +29,14 @@ class Function:
     says which one of `routes` the event is for (`calls/routes.py`).
     """
     routes: tuple[Function, ...] = ()
-    stage: str = field(init=False, compare=False)
+    stage: str = ""
     """What a call does that runs it, for messages."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stage", f"running {self.name}")
+        msgspec.structs.force_setattr(self, "stage", f"running {self.name}")
 
 
-@dataclass(frozen=True, slots=True)
-class Handlers:
+class Handlers(msgspec.Struct, frozen=True):
     """The handler, and the hooks that its module has."""
 
     handler: Function

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ..errors import text_of
 
 _OURS = str(Path(__file__).parents[1]) + "/"
-_LIBRARY = sysconfig.get_path("stdlib") + "/"
+_LIBRARY = os.path.dirname(os.__file__) + "/"
 _CYTHON = (".pyx", ".pxd", ".pxi")  # uvloop's and aiohttp's; they do not say where they are
 _MAX_FRAMES = 50
 _MAX_TOLD = 20

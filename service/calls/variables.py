@@ -10,10 +10,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
-from dataclasses import replace
 from functools import partial, wraps
 from inspect import iscoroutine
 from typing import Any
+
+from msgspec.structs import replace
 
 from .function import HOOKS, Handlers
 

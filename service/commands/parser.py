@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -60,6 +59,8 @@ def split_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _no_command(word: str) -> UsageError:
+    import difflib  # after a mistake only
+
     near = difflib.get_close_matches(word, COMMANDS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
     return UsageError(f"{word[:80]!r} is no command; {hint}")

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from ..counting.text import samples_in
+from ..counting.samples import samples_in
 from ..errors import UsageError
 from ..protocol import METRICS_PATH
 from .cancellable import run_cancellable

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 Labels = tuple[tuple[str, str], ...]
 SampleKey = tuple[str, Labels]
@@ -13,8 +14,7 @@ ADDED_UP = ("counter", "histogram", "summary")
 """Kinds whose samples count: those of several workers together are their sum."""
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(msgspec.Struct, frozen=True):
     """A metric: its name, its kind (`counter`, `gauge`, `histogram`, `summary`, `untyped`), what it
     is, and the value of each of its samples.
     """
@@ -22,7 +22,7 @@ class Family:
     name: str
     kind: str
     help: str
-    samples: dict[SampleKey, float] = field(default_factory=dict)
+    samples: dict[SampleKey, float] = msgspec.field(default_factory=dict)
 
 
 def number(name: str, kind: str, help: str, value: float, **labels: str) -> Family:
@@ -37,7 +37,7 @@ def added(parts: Iterable[Sequence[Family]]) -> list[Family]:
     whole: dict[str, Family] = {}
     for part in parts:
         for family in part:
-            first = whole.setdefault(family.name, replace(family, samples={}))
+            first = whole.setdefault(family.name, msgspec.structs.replace(family, samples={}))
             if first.kind == family.kind:
                 for key, value in family.samples.items():
                     first.samples[key] = first.samples.get(key, 0.0) + value
@@ -50,7 +50,7 @@ def of_worker(families: Iterable[Family], worker: int) -> list[Family]:
 
     def labelled(family: Family) -> Family:
         samples = {(n, _with(labels, label)): v for (n, labels), v in family.samples.items()}
-        return replace(family, samples=samples)
+        return msgspec.structs.replace(family, samples=samples)
 
     return [labelled(family) for family in families]
 

@@ -14,8 +14,9 @@ import json
 import mmap
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+
+import msgspec
 
 from .families import Family, Labels
 from .text import value_text
@@ -28,8 +29,7 @@ class PageFull(Exception):
     """There is no room on the page for another series."""
 
 
-@dataclass(frozen=True)
-class FamilyShape:
+class FamilyShape(msgspec.Struct, frozen=True):
     """What the series of a family have in common: `labels` are the names of its labels, `bounds`
     the upper ends of a histogram's buckets.
     """

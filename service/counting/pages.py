@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from .families import Family, added, of_worker
 from .page import Page
@@ -13,8 +14,7 @@ OF_USER = 1024 * 1024
 """Bytes of a page."""
 
 
-@dataclass(frozen=True)
-class WorkerPages:
+class WorkerPages(msgspec.Struct, frozen=True):
     """Two pages for each worker: of its calls, and of the user's metrics."""
 
     of_calls: Sequence[Page]

@@ -1,19 +1,14 @@
-"""Prometheus' text format (version 0.0.4): families written down, and samples read again."""
+"""Families in Prometheus' text format (version 0.0.4)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 
-from .families import Family, Labels, SampleKey
+from .families import Family, Labels
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"', re.ASCII)
-SAMPLE = re.compile(
-    rf"([a-zA-Z_:][\w:]*)(?:\{{((?:{LABEL.pattern},?)*)\}})? (\S+)(?: \S+)?", re.ASCII
-)
-ESCAPED = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 """What would do something in a terminal, or end a line for some readers."""
 
@@ -22,19 +17,6 @@ def exposition(families: Iterable[Family]) -> bytes:
     """Return the text that a scrape gets."""
     lines = (f"{line}\n" for family in families for line in _lines(family))
     return "".join(lines).encode("utf-8", "replace")
-
-
-def samples_in(text: str) -> dict[SampleKey, float]:
-    """Return the samples of such a text. Lines that are none are passed over."""
-    found = {}
-    for line in text.split("\n"):
-        if match := SAMPLE.fullmatch(line):
-            labels = tuple((n, _plain(v)) for n, v in LABEL.findall(match[2] or ""))
-            try:
-                found[match[1], labels] = float(match[5])
-            except ValueError:
-                continue
-    return found
 
 
 def _lines(family: Family) -> Iterator[str]:
@@ -56,10 +38,6 @@ def _escaped(text: str) -> str:
 
 def _quoted(text: str) -> str:
     return _escaped(text).replace('"', '\\"')
-
-
-def _plain(text: str) -> str:
-    return re.sub(r'\\[\\"n]', lambda found: ESCAPED[found[0]], text)
 
 
 def value_text(value: float) -> str:

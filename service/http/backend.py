@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 from aiohttp import web
 
 from ..calls.admission import Budget
@@ -14,8 +14,7 @@ from ..calls.lifecycle import Lifecycle
 from .direct import DirectCalls
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """Seconds until a request's head must be complete, and seconds a body may stand still; how many
     connections.
     """
@@ -63,8 +62,7 @@ class Connections:
         self.ended()
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(msgspec.Struct, frozen=True, eq=False):
     """What a connection works for.
 
     `make_request` and `handle` are aiohttp's, of the application. `when_out` calls its argument

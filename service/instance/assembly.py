@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from ..calls import tracebacks
@@ -32,8 +32,7 @@ RunAround = Callable[[Context, Callable[[], Coroutine[Any, Any, bytes]]], Awaita
 """Is given a call's context and what begins the call, and returns what that returns."""
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(msgspec.Struct, frozen=True, eq=False):
     """Everything that serves calls in this process."""
 
     settings: Settings

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 import orjson
 
 from .. import protocol
@@ -41,8 +41,7 @@ def empty(_said: Sequence[Any], _query: Mapping[str, str]) -> Answer:
     return Answer(b"")
 
 
-@dataclass(frozen=True)
-class Duty:
+class Duty(msgspec.Struct, frozen=True):
     """A row: the platform's operation, what each worker does for it, and within which time."""
 
     operation: Operation

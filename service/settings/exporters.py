@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 DISABLED = "OTEL_SDK_DISABLED"
@@ -20,8 +21,7 @@ METRIC_INTERVAL = 60.0
 """Seconds from one report of metrics to the next, if nothing is said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exporters:
+class Exporters(msgspec.Struct, frozen=True):
     """Who is sent what: the exporter's name for each signal, "" for nothing.
 
     `queue` are the spans that may wait, `metric_interval` the seconds between two reports.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ..context.call import Platform
 from ..errors import UsageError
@@ -20,8 +21,7 @@ UNKNOWN_MEMORY = 512
 """MB that `body_budget` reckons with if the platform does not say: its own default."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """The settings, where each comes from in words, and what the platform says of the instance."""
 
     settings: Settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,6 +53,8 @@ def _slips(mine: str, yours: str) -> int:
 
 def question(word: str, known: Iterable[str]) -> str:
     """Did you mean the known word that is nearest? Empty when none is near."""
+    import difflib  # after a mistake only
+
     folded = {each.removeprefix(PREFIX).casefold(): each for each in known}
     near = difflib.get_close_matches(word.removeprefix(PREFIX).casefold(), folded, n=1)
     return f"; did you mean {folded[near[0]]}?" if near else ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
+
+import msgspec
 
 from .kinds import Kind
 
@@ -14,8 +16,7 @@ PREFIX = "SERVICE_"
 """What a setting's name begins with in the environment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A row of the table: a setting's name, its default, what it takes, and what it is for."""
 
     name: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ..errors import StartError, UsageError
 from .kinds import typed
@@ -24,8 +24,7 @@ SOURCE_OPTIONS = {
 """The two flags that are no settings: they say where settings are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(msgspec.Struct, frozen=True):
     """What one source says of one name."""
 
     name: str
@@ -146,6 +145,8 @@ def entries(rows: Rows, path: Path, cwd: Path) -> Iterator[Word]:
 
 def parsed(path: Path, source: str) -> dict[str, Any]:
     """Return the file's TOML. A byte order mark is no fault: some editors leave one."""
+    import tomllib  # many have no such file
+
     try:
         data = path.read_bytes()
     except OSError as error:

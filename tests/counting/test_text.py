@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.counting.families import Family, SampleKey
-from service.counting.text import exposition, samples_in, value_text
+from service.counting.samples import samples_in
+from service.counting.text import exposition, value_text
 
 VALUES = st.floats(allow_nan=False)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"])) | st.just(

@@ -20,7 +20,8 @@ from service import metrics
 from service.app import assemble_app
 from service.context.call import Platform
 from service.counting.pages import USER_PAGE
-from service.counting.text import CONTENT_TYPE, samples_in
+from service.counting.samples import samples_in
+from service.counting.text import CONTENT_TYPE
 from service.instance.assembly import SERVICE
 from service.instance.metrics import metrics_answer, metrics_for_request, worker_metrics
 from service.settings.table import Settings

@@ -13,7 +13,7 @@ import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
 import service
-from service.counting.text import samples_in
+from service.counting.samples import samples_in
 from tests.assembly import error_of
 from tests.conftest import Serve
 from tests.harness import request

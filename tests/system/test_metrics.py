@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from service.counting.families import SampleKey
-from service.counting.text import samples_in
+from service.counting.samples import samples_in
 from tests.conftest import Serve
 from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN, ServerProcess, held_port, request
 
