@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+
+import msgspec
 
 from ..errors import Overloaded
 
@@ -180,8 +181,7 @@ class Budget:
         return True
 
 
-@dataclass(eq=False, slots=True)
-class _Wait:
+class _Wait(msgspec.Struct, eq=False):
     """What waits for room in the budget: bytes, of a body that grows or of None."""
 
     size: int

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+
+import msgspec
 
 from ..errors import StartError
 from .callables import check_takes, parameters_of, place_of
@@ -21,8 +22,7 @@ APPLICATIONS = {"app", "application"}
 """What the first parameter of a web framework's lifespan is called."""
 
 
-@dataclass(frozen=True)
-class Surrounding:
+class Surrounding(msgspec.Struct, frozen=True):
     """How something of that name in the handler's module is known, and what it must be."""
 
     check: Callable[[Wanted, Any, ModuleType], Any]
