@@ -65,7 +65,7 @@ class OnceAttempt:
             if rules.on_store_error == "fail":
                 raise
             _log.warning("@once: %s; the handler runs all the same: on_store_error", reason)
-            body = encode(await work())
+            body = await _result_of(work)
             self.answered = self._entry("done", body=body)
             return body
         if kept is not None:
@@ -108,7 +108,7 @@ class OnceAttempt:
         count_once(self._rules.name, "ran")
         self._beat.start()
         try:
-            body = encode(await work())
+            body = await _result_of(work)
         except BaseException as failure:
             if os.getpid() == process:  # else it is a copy that the handler has forked
                 await finish(self._keep_failure(failure))
@@ -191,6 +191,16 @@ class OnceAttempt:
 
     def _entry(self, state: Literal["done", "failed", "too_large"], **fields: Any) -> KeptEntry:
         return KeptEntry(ENTRY_FORM, state, self._by, self._digest, **fields)
+
+
+async def _result_of(work: RunHandler) -> bytes:
+    """Return the bytes of what a handler returns. Raises what it raises, and an exception that it
+    returns: that is how a function beneath `@each` asks for another try.
+    """
+    result = await work()
+    if isinstance(result, BaseException):
+        raise result
+    return encode(result)
 
 
 def check_same(rules: OnceRules, entry: KeptEntry, digest: str) -> None:

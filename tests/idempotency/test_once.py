@@ -144,6 +144,19 @@ async def test_a_failure_is_not_kept_and_the_next_call_runs() -> None:
     assert results[2:] == [b"3", b"3"]
 
 
+async def test_an_exception_that_is_returned_is_a_failure() -> None:
+    """As `Retry` and `Drop` are beneath `@each`: it is raised, and the record may come again."""
+    said: list[Any] = [LookupError("again"), "done"]
+
+    @once(key="$.id", store=MemoryStore())
+    async def handle(record: Any, context: Any) -> Any:
+        return said.pop(0)
+
+    with pytest.raises(LookupError, match="again"):
+        await handle({"id": 1}, None)
+    assert await handle({"id": 1}, None) == b"done"
+
+
 async def test_a_failure_is_kept_if_that_is_asked_for() -> None:
     """A duplicate gets the same error type and message; other failures are not kept."""
     ran = 0

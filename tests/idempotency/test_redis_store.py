@@ -15,6 +15,7 @@ import redis.asyncio
 from service import MemoryStore, once
 from service.calls.lifecycle import HERE, Lifecycle
 from service.errors import OnceStoreFailed, StartError
+from service.idempotency.closing import close_at_stop
 from service.idempotency.redis_store import RedisStore
 from service.idempotency.stores import Claimed
 from tests.idempotency.redis_server import RedisServer, ServedRedis, needs_redis
@@ -167,21 +168,47 @@ async def test_connections_are_closed_at_the_stop_of_the_instance(
     """After `pre_stop`, which may still need them."""
     lifecycle = Lifecycle(drain_timeout=1, hurry=lambda: None)
     HERE.set(lifecycle)
+    lifecycle.start()
     made: list[Any] = []
+    closed: list[Any] = []
+
+    class Client(redis.asyncio.Redis):
+        async def aclose(self, close_connection_pool: bool | None = None) -> None:
+            await super().aclose(close_connection_pool)
+            closed.append(close_connection_pool)
 
     def connect() -> Any:
-        made.append(redis.asyncio.Redis.from_url(redis_server.url))
+        made.append(Client.from_url(redis_server.url))
         return made[-1]
 
     store = RedisStore(connect)
     assert repr(store) == "the Redis of RedisStore"
-    await store.claim("stop", b"claim", 30)
-    await store.claim("stop", b"claim", 30)
-    assert len(made) == 1
-    assert len(lifecycle.at_stop) == 1
+    for _ in range(2):
+        await store.claim("stop", b"claim", 30)
+    assert len(made) == len(lifecycle.at_stop) == 1
     await lifecycle.stop()
     await store.aclose()
-    assert not redis_server.plain.client_list(_type="normal")[1:]
+    assert closed == [True]
+
+
+async def test_a_store_that_cannot_be_closed_does_not_keep_the_stop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A line tells of it."""
+    lifecycle = Lifecycle(drain_timeout=1, hurry=lambda: None)
+    HERE.set(lifecycle)
+    lifecycle.start()
+
+    class Stuck:
+        async def aclose(self) -> None:
+            raise OSError("no")
+
+        def __repr__(self) -> str:
+            return "Stuck()"
+
+    close_at_stop(Stuck())
+    await lifecycle.stop()
+    assert "Stuck() is not closed: OSError: no" in caplog.text
 
 
 @pytest.mark.parametrize("url", ["", "localhost:6379", "http://localhost"])
