@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 from aiohttp.web_app import Application
+from msgspec.structs import replace
 
 from . import protocol
 from .calls import left_behind

@@ -15,6 +15,7 @@ from contextvars import Context
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 
 from ..errors import UsageError
@@ -60,7 +61,8 @@ def on_visible_loop(loaded: Loaded) -> Loaded:
     """
     if loaded.settings.loop != "auto":
         return loaded
-    return replace(loaded, settings=replace(loaded.settings, loop="asyncio"))
+    settings = replace(loaded.settings, loop="asyncio")
+    return msgspec.structs.replace(loaded, settings=settings)
 
 
 def finish_with(app: web.Application, profile: CallProfile) -> None:

@@ -6,11 +6,11 @@ import argparse
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from ..app import assemble_app
 from ..calls.function import Handlers

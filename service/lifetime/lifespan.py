@@ -7,9 +7,10 @@ import contextvars
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from functools import wraps
 from typing import Any
+
+from msgspec.structs import replace
 
 from ..calls.deadline import UNWINDING
 from ..calls.function import HOOKS, Function, Handlers

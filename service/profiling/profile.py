@@ -8,10 +8,11 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import replace
 from inspect import iscoroutine
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 # Its Profiler keeps each sample until the call is over, and has nothing of a call that hangs.
 from pyinstrument.stack_sampler import (

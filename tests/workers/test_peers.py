@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from service.context.call import RUNNING, Context, sent_headers
 from service.errors import InitializationError, ServiceError
