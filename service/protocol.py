@@ -11,9 +11,9 @@ import math
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -186,3 +186,39 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, list):
         return [_encodable(item) for item in value]
     return {key: _encodable(item) for key, item in value.items()}
+
+
+# --- session affinity (docs/platform.md section 13)
+
+SESSION_CALLS: Final = 200
+"""Calls that an instance is sent at once if the function has session affinity, whatever its
+`instanceConcurrency` says.
+"""
+SESSION_COOKIE: Final = "x-fc-cookie-session-id"
+MCP_SESSION: Final = "mcp-session-id"
+SESSION_HEADER_RULE: Final = (
+    "5-40 letters, digits, - and _, beginning with a letter and not with x-fc-"
+)
+
+
+def is_session_header(name: str) -> bool:
+    """Return whether session affinity takes the name of a header field."""
+    return re.fullmatch(r"(?i)(?!x-fc-)[a-z][a-z0-9_-]{4,39}", name, re.ASCII) is not None
+
+
+def session_of(headers: Mapping[str, str], field: str = "") -> str:
+    """Return the session that a request names, "" if it names none: in the header field `field` if
+    there is one, else in MCP's or in the platform's cookie. Names in `headers` are lower case, or
+    are looked up in any.
+    """
+    if field:
+        return headers.get(field.lower(), "")
+    return headers.get(MCP_SESSION, "") or _cookie(headers.get("cookie", ""), SESSION_COOKIE)
+
+
+def _cookie(text: str, wanted: str) -> str:
+    for part in text.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == wanted:
+            return value.strip('"')
+    return ""

@@ -85,6 +85,7 @@ LATE = {
     "context.call": "clients",
     "commands.client": "aiohttp emulator",
     "commands.event_source": "events",
+    "commands.handlers": "settings",
     "commands.invoke": "commands",
     "commands.main": "commands emulator",
     "commands.parser": "difflib",

@@ -54,6 +54,13 @@ def silent() -> Iterator[None]:
         _log.setLevel(before)
 
 
+def _warn_of_sessions(settings: Settings) -> None:
+    from ..settings.doubts import session_doubts  # few functions have sessions
+
+    for doubt in session_doubts(settings):
+        _log.warning("%s", doubt)
+
+
 def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
     """Import the user's module. Raises StartError, or Stopped for a stop that the module caught."""
     wanted = loaded.settings
@@ -62,6 +69,8 @@ def load_handlers(loaded: Loaded, cwd: Path) -> Handlers:
             "%s: no setting of the service has this name, so it is left to the function",
             ", ".join(loaded.unclaimed),
         )
+    if wanted.session_header is not None:
+        _warn_of_sessions(wanted)
     loop_class(wanted.loop)
     hooks = {what: getattr(wanted, what) or "" for what in PARTS}
     handlers = load(wanted.handlers, cwd, **hooks)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Self, cast
 
+from ..protocol import session_of
 from .fields import (
     Credentials as Credentials,
 )
@@ -219,6 +220,14 @@ class Context(LogStoreFields):
         return self._number("x-fc-retry-count")
 
     retryCount = retry_count
+
+    @property
+    def session_id(self) -> str:
+        """The session that the call belongs to by the function's session affinity, "" if by none:
+        of the header field that the setting `session_header` names; else of MCP's header field or
+        of the platform's cookie (docs/platform.md section 13).
+        """
+        return session_of(self._headers, self._platform.session_header)
 
     @property
     def instance_id(self) -> str:

@@ -29,6 +29,8 @@ class Platform:
     memory: int = 0  # MB
     region: str = ""
     account_id: str = ""
+    session_header: str = ""
+    """The header field that brings a call's session, as the setting names it."""
 
 
 class Frozen:

@@ -16,6 +16,10 @@ class Invocation:
     retry_count: int = 0
     tail: bool = False
     """True when the caller asked for the call's log (`x-fc-log-type: Tail`)."""
+    session: str | None = None
+    """The session that the caller named, "" if it wants a new one, None for a call of none, as
+    asynchronous ones are.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Outcome:
     """True when an instance had to be started for this call."""
     log: bytes | None = None
     """The last 4 KB of the call's log, if they were asked for and are the call's alone."""
+    session: str = ""
+    """The session that the call belonged to, "" if it had none."""
 
 
 class InstanceView(Protocol):

@@ -18,6 +18,7 @@ from ..settings.table import ROWS, Settings
 from .account import Account
 from .instances.contract import environment
 from .spec.model import DeployedFunction
+from .spec.sessions import SessionAffinity
 
 MEGABYTE = 1024**2
 
@@ -89,6 +90,9 @@ def _end_of_start(command: Sequence[str]) -> int | None:
 def _compared(function: DeployedFunction, mine: Settings) -> Iterator[tuple[str, str, str]]:
     """Yield setting, the platform's value in words, and what happens, if the two disagree."""
     calls = f"instanceConcurrency is {function.concurrency}"
+    if function.sessions is not None:
+        calls += ", which session affinity sets"
+        yield from _sessions(function.sessions, mine)
     if mine.concurrency < function.concurrency:
         what = "further calls wait in the instance, and are refused (429) when its queue is full"
         yield "concurrency", calls, what
@@ -110,6 +114,15 @@ def _compared(function: DeployedFunction, mine: Settings) -> Iterator[tuple[str,
     if mine.body_budget > function.memory * MEGABYTE // 2:
         what = "events that are held together may take more than half of it"
         yield "body_budget", f"memorySize is {function.memory} MB", what
+
+
+def _sessions(affinity: SessionAffinity, mine: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield what does not fit a function's session affinity."""
+    header, told = affinity.header, f"sessions come in the {affinity.field}"
+    if header.lower() != (mine.session_header or "").lower():
+        yield "session_header", told, "context.session_id does not have them"
+    if mine.workers != 1:
+        yield "workers", told, "a session's calls go to any of them"
 
 
 def _said(name: str, loaded: Loaded) -> str:

@@ -104,6 +104,17 @@ def _elsewhere(port: WantedPort, listening: Sequence[tuple[str, int]]) -> str:
     return f"\nIt listens on {places}.{own_port(port)}" if places else ""
 
 
+def session_full(session: str, concurrency: int) -> PlatformError:
+    """Tell that the instance of a session has all the calls that it takes: its calls go to no other
+    one.
+    """
+    return PlatformError(
+        429,
+        "ResourceExhausted",
+        f"the instance of the session {session!r} has {concurrency} calls, and takes no more",
+    )
+
+
 def own_port(port: WantedPort) -> str:
     """Return what a server has to do on the desk that it has not to do on the platform."""
     told = f"\nThis instance was to listen on port {port.number}: "

@@ -138,13 +138,17 @@ class FunctionCompute:
             for instance in pool.instances:
                 instance.kill("the emulator was told twice to stop")
 
-    async def invoke(self, function: str, event: Event = b"{}", *, tail: bool = False) -> Outcome:
-        """Call a function and wait for its answer, as the API does; a text is sent as UTF-8.
+    async def invoke(
+        self, function: str, event: Event = b"{}", *, tail: bool = False, session: str = ""
+    ) -> Outcome:
+        """Call a function and wait for its answer, as the API does; a text is sent as UTF-8. With
+        session affinity `session` is its id, "" for a new one: the outcome has it.
 
         Raises PlatformError for what the API would refuse, KeyError for a function that the file
         does not have, and TypeError for an event that is neither bytes nor text.
         """
-        call = Invocation(function, bytes_of_event(event), new_request_id(), tail=tail)
+        body = bytes_of_event(event)
+        call = Invocation(function, body, new_request_id(), tail=tail, session=session)
         return await self._counted[function].invoke(call)
 
     async def submit(

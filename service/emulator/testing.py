@@ -40,9 +40,11 @@ class BlockingFunctionCompute:
         self.faults: Faults = played.faults
         self.figures: Mapping[str, CallFigures] = played.figures
 
-    def invoke(self, function: str, event: Event = b"{}", *, tail: bool = False) -> Outcome:
+    def invoke(
+        self, function: str, event: Event = b"{}", *, tail: bool = False, session: str = ""
+    ) -> Outcome:
         """Call a function and return its answer. Raises what `FunctionCompute.invoke` raises."""
-        return self._wait(self._played.invoke(function, event, tail=tail))
+        return self._wait(self._played.invoke(function, event, tail=tail, session=session))
 
     def submit(
         self, function: str, event: Event = b"{}", task_id: str = "", *, delay: float = 0.0

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from ..protocol import SESSION_HEADER_RULE, is_session_header
+
 KIB = 1024
 MIB = 1024**2
 GIB = 1024 * MIB
@@ -62,6 +64,20 @@ def host() -> Kind:
         raise ValueError
 
     return Kind("HOST", "an address, a host name or *", read)
+
+
+def header_field() -> Kind:
+    """Return the name of a header field, as session affinity takes it, or the word none."""
+
+    def read(value: object) -> str | None:
+        if value == "none":
+            return None
+        if isinstance(value, str) and is_session_header(value):
+            return value
+        raise ValueError
+
+    allowed = f"{SESSION_HEADER_RULE}; or none"
+    return Kind("NAME", allowed, read, words=("none",))
 
 
 def folder() -> Kind:

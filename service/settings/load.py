@@ -52,7 +52,8 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], cwd: 
         sources["handler"] += f", after FC_FUNCTION_HANDLER {shown(function_handler)}"
     settings = Settings(**values, exporters=exporters_of(environ))
     agree(settings, sources)
-    return Loaded(settings, sources, platform(environ), tuple(unclaimed(ROWS, environ)))
+    said = platform(environ, settings.session_header or "")
+    return Loaded(settings, sources, said, tuple(unclaimed(ROWS, environ)))
 
 
 def checked(word: Word) -> Any:
@@ -105,8 +106,10 @@ def against(
     return refused(sources[name], name, mine, allowed)
 
 
-def platform(environ: Mapping[str, str]) -> Platform:
-    """Return what the platform says of the instance (docs/platform.md section 5)."""
+def platform(environ: Mapping[str, str], session_header: str = "") -> Platform:
+    """Return what the platform says of the instance (docs/platform.md section 5), and which header
+    field brings its sessions.
+    """
     return Platform(
         instance_id=environ.get("FC_INSTANCE_ID", ""),
         access_key_id=environ.get("ALIBABA_CLOUD_ACCESS_KEY_ID", ""),
@@ -117,6 +120,7 @@ def platform(environ: Mapping[str, str]) -> Platform:
         memory=memory(environ) if "FC_FUNCTION_MEMORY_SIZE" in environ else 0,
         region=environ.get("FC_REGION", ""),
         account_id=environ.get("FC_ACCOUNT_ID", ""),
+        session_header=session_header,
     )
 
 

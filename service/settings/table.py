@@ -15,6 +15,7 @@ from .kinds import (
     choice,
     folder,
     fraction,
+    header_field,
     host,
     levels,
     name,
@@ -33,6 +34,7 @@ TRACES, PROCESS = "Traces", "Process"
 DOTTED = name()
 HOOK = name("none")
 HOST = host()
+SESSION = header_field()
 FOLDER = folder()
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LEVEL = choice(*LEVELS)
@@ -111,6 +113,9 @@ class Settings:
     )
     workers: int | Literal["auto"] = row(
         LIMITS, 1, whole(1, 64, "auto"), "processes; auto makes one for each CPU"
+    )
+    session_header: str | None = row(
+        LIMITS, None, SESSION, "the header field of session affinity: affinityHeaderFieldName"
     )
     timeout: float | None = row(
         TIMES, None, DAY_OR_NONE, "a call's time if the platform names none"

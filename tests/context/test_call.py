@@ -363,3 +363,23 @@ async def test_a_thread_of_the_pool_knows_its_call() -> None:
     thread.join()
     assert outside == ["None"]
     pool.close()
+
+
+SESSIONS: dict[str, tuple[dict[str, str], str, str]] = {
+    "a-header-field": ({"x-session": "a-1", "mcp-session-id": "m"}, "X-Session", "a-1"),
+    "not-sent": ({"mcp-session-id": "m"}, "X-Session", ""),
+    "mcp": ({"mcp-session-id": "m-1", "cookie": "x-fc-cookie-session-id=c"}, "", "m-1"),
+    "a-cookie": ({"cookie": "a=b; x-fc-cookie-session-id=c-1; c=d"}, "", "c-1"),
+    "a-quoted-cookie": ({"cookie": 'x-fc-cookie-session-id="c-1"'}, "", "c-1"),
+    "other-cookies": ({"cookie": "a=b; =; x-fc-cookie-session-idx=1;"}, "", ""),
+    "none": ({}, "", ""),
+}
+
+
+@pytest.mark.parametrize(("headers", "field", "session"), SESSIONS.values(), ids=SESSIONS)
+def test_a_call_knows_its_session(headers: dict[str, str], field: str, session: str) -> None:
+    """It is what session affinity brought: a header field, MCP's, or the platform's cookie."""
+    found = Context(headers, "id", platform=Platform(session_header=field))
+    assert found.session_id == session
+    with pytest.raises(AttributeError):
+        found.session_id = "x"  # type: ignore[misc] # it is what is tried

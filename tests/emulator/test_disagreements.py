@@ -10,6 +10,7 @@ import pytest
 from service.emulator.disagreements import disagreements
 from service.emulator.spec.model import DeployedFunction
 from service.emulator.spec.read import read
+from service.emulator.spec.sessions import SessionAffinity
 
 ROOT = Path(__file__).parents[2]
 OURS = ("python3", "-m", "service")
@@ -44,6 +45,28 @@ DISAGREEMENTS: dict[str, tuple[dict[str, Any], str]] = {
         {"environment": {"SERVICE_CONCURRENCY": "10"}},
         "instanceConcurrency is 100, SERVICE_CONCURRENCY is 10: further calls wait in the instance,"
         " and are refused (429) when its queue is full",
+    ),
+    "a session's header": (
+        {
+            "concurrency": 200,
+            "environment": {"SERVICE_CONCURRENCY": "200"},
+            "sessions": SessionAffinity("x-session"),
+        },
+        "sessions come in the header field x-session, the service's session_header is none"
+        " (default): context.session_id does not have them",
+    ),
+    "workers that share sessions": (
+        {
+            "concurrency": 200,
+            "environment": {
+                "SERVICE_CONCURRENCY": "200",
+                "SERVICE_SESSION_HEADER": "X-Session",
+                "SERVICE_WORKERS": "2",
+            },
+            "sessions": SessionAffinity("x-session"),
+        },
+        "sessions come in the header field x-session, SERVICE_WORKERS is 2: a session's calls go to"
+        " any of them",
     ),
     "more in the service": (
         {"concurrency": 20, "environment": {"SERVICE_CONCURRENCY": "30"}},

@@ -603,7 +603,7 @@ class TestFlags:
         for row in ROWS.values():
             switch = isinstance(row.default, bool)
             value = row.default if row.default is not None else "a.b"
-            value = 7.0 if row.name == "timeout" else value
+            value = {"timeout": 7.0, "session_header": "x-session"}.get(row.name, value)
             arguments += [row.flag] if switch else [row.flag, row.kind.write(value)]
         settings, sources = read(desk, **self.parse(*arguments))
         assert (settings.timeout, settings.pre_stop, settings.error_trace) == (7.0, "a.b", True)

@@ -16,10 +16,11 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from ...logs.lines import plain_line
-from ...protocol import REQUEST_ID, SERVICE_LOGGER, new_request_id
+from ...protocol import REQUEST_ID, SERVICE_LOGGER, SESSION_COOKIE, new_request_id
 from ..calls import Invocation, Outcome, PlatformError
 from ..failures import broke
 from ..queue.dispatcher import EVENT_LIMIT
+from ..spec.sessions import SessionAffinity
 from ..texts import readable
 from . import functions, tasks
 from .platform import ID, PLATFORM, SIGNED_HASH, EmulatedPlatform
@@ -147,8 +148,32 @@ async def _invoke(name: str, request: web.Request) -> web.Response:
         )
         return web.Response(status=202, headers={"x-fc-async-task-id": task.id})
     event = await body_of(request, SYNC_LIMIT)
-    call = Invocation(function.name, event, request_id, tail=log_type == "Tail")
-    return _answer(await platform.invokers[function.name].invoke(call))
+    session = _session(request, function.sessions)
+    call = Invocation(function.name, event, request_id, 0, log_type == "Tail", session)
+    outcome = await platform.invokers[function.name].invoke(call)
+    answer = _answer(outcome)
+    if function.sessions is not None and not session:
+        _tell_session(answer, function.sessions, outcome.session)
+    return answer
+
+
+def _session(request: web.Request, affinity: SessionAffinity | None) -> str | None:
+    """Return the session that a request names, "" if it is to have a new one, None if calls of the
+    function have none.
+    """
+    if affinity is None:
+        return None
+    if affinity.header:
+        return request.headers.get(affinity.header, "")
+    return request.cookies.get(SESSION_COOKIE, "")
+
+
+def _tell_session(answer: web.Response, affinity: SessionAffinity, session: str) -> None:
+    """Tell a caller the session that was made for its call."""
+    if affinity.header:
+        answer.headers[affinity.header] = session
+    else:
+        answer.headers["Set-Cookie"] = f"{SESSION_COOKIE}={session}; Max-Age={affinity.ttl:.0f}"
 
 
 def _answer(outcome: Outcome) -> web.Response:

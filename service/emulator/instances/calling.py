@@ -145,11 +145,14 @@ class InstanceCalls:
             self._life.memory,
             cold=cold,
             log=log,
+            session=call.session or "",
         )
 
     async def _answer(self, call: Invocation, began: float) -> Answered:
         limit = self._function.timeout
-        head = self._requests.head(INVOKE, call.request_id, len(call.event), call.retry_count)
+        head = self._requests.head(
+            INVOKE, call.request_id, len(call.event), call.retry_count, call.session or ""
+        )
         try:
             answer = await self.connections.ask(head, call.event, limit)
         except TimeoutError:

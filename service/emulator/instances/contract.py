@@ -22,6 +22,7 @@ from ...protocol import (
     PRE_STOP,
     REQUEST_ID,
     SECURITY_TOKEN,
+    SESSION_COOKIE,
     Operation,
 )
 from ..account import Account
@@ -133,6 +134,7 @@ class Requests:
     def __init__(self, function: DeployedFunction, account: Account) -> None:
         self._account = account
         self._has_token = function.runtime != NO_TOKEN
+        self._affinity = function.sessions
         self._common = _fields(
             {
                 "Host": INSTANCE_HOST,
@@ -158,9 +160,16 @@ class Requests:
         )
 
     def head(
-        self, operation: Operation, request_id: str, size: int = 0, retry_count: int = 0
+        self,
+        operation: Operation,
+        request_id: str,
+        size: int = 0,
+        retry_count: int = 0,
+        session: str = "",
     ) -> bytes:
-        """Return the head of a request with a body of `size` bytes and credentials of its own."""
+        """Return the head of a request with a body of `size` bytes, credentials of its own, and the
+        session that it belongs to, as its caller has sent it.
+        """
         keys = self._account.issue()
         own = (
             f"Content-Length: {size}\r\n"
@@ -171,6 +180,10 @@ class Requests:
         )
         if self._has_token:
             own += f"{SECURITY_TOKEN}: {keys.token}\r\n"
+        if session and self._affinity is not None:
+            header = self._affinity.header
+            own += f"{header}: " if header else f"Cookie: {SESSION_COOKIE}="
+            own += f"{session}\r\n"
         return _opening(operation) + self._common + own.encode() + b"\r\n"
 
     def look(self, path: str) -> bytes:

@@ -11,6 +11,7 @@ Where the platform's documents are silent, or would not do on a desk, this is wh
 - A call that waited for an instance which then does not start goes to another one if there is
   one with room, unless it is the call for which that instance was started.
 - An instance that has had no call for long is stopped by the watch (`watch.py`).
+- Calls of a session go to its instance (`sessions.py`); an on-demand one is kept while it has any.
 - A provisioned instance that ends is replaced at once; one that does not start is tried again after
   1 s, 2 s, 4 s and so on up to a minute.
 """
@@ -25,7 +26,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ from .faults import Faults
 from .instance import Conditions, Instance
 from .private import base, may_mount
 from .reaper import Reaper
+from .sessions import Sessions
 from .watch import InstanceWatch
 
 _AT_ONCE: Any = {"eager_start": True} if sys.version_info >= (3, 12) else {}
@@ -97,10 +100,12 @@ class InstancePool:
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._sessions = Sessions(function.sessions, time.monotonic) if function.sessions else None
         self._watch = InstanceWatch(
             self._instances,
             idle_timeout=options.idle_timeout,
             memory=function.memory if options.enforce_memory else None,
+            held_until=self._sessions.held_until if self._sessions else lambda _instance: 0.0,
         )
         self._stopping = False
         self._delay = FIRST_RESTART_DELAY
@@ -176,24 +181,24 @@ class InstancePool:
         Raises PlatformError: 412 if no instance starts, 429 if all are full, 502 if the
         instance ends in the call. Cancelled, it leaves the call running in its instance.
         """
-        self._in_flight += 1
-        self._idle.clear()
+        call = self._in_session(call)
+        self._arrive(call)
         try:
-            instance, cold = self._place()
+            instance, cold = self._place(call.session)
             if instance.state == "starting":
                 try:
-                    instance = await self._wait_for(instance, cold=cold)
+                    instance = await self._wait_for(instance, call.session, cold=cold)
                 except InitializerFailed as reason:
                     return instance.calls.not_initialized(call.request_id, reason)
         except BaseException:
-            self._leave()
+            self._leave(call)
             raise
         began = time.monotonic()
         task = asyncio.Task(
             instance.calls.invoke(call, cold=cold), loop=asyncio.get_running_loop(), **_AT_ONCE
         )
         self._calls.add(task)
-        task.add_done_callback(self._on_done)
+        task.add_done_callback(partial(self._on_done, call))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -202,18 +207,32 @@ class InstancePool:
                 self._replace_abandoned(instance)
             raise
 
-    def _on_done(self, task: asyncio.Task[Outcome]) -> None:
+    def _on_done(self, call: Invocation, task: asyncio.Task[Outcome]) -> None:
         self._calls.discard(task)
         if not task.cancelled():
             task.exception()  # if the client has left, nobody else asks
-        self._leave()
+        self._leave(call)
 
-    def _leave(self) -> None:
+    def _in_session(self, call: Invocation) -> Invocation:
+        """Return the call with its session's id, if it is of one. Raises PlatformError."""
+        if self._sessions is None or call.session is None:
+            return replace(call, session=None) if call.session else call
+        return replace(call, session=self._sessions.named(call.session))
+
+    def _arrive(self, call: Invocation) -> None:
+        self._in_flight += 1
+        self._idle.clear()
+        if self._sessions is not None and call.session:
+            self._sessions.begin(call.session)
+
+    def _leave(self, call: Invocation) -> None:
         self._in_flight -= 1
         if not self._in_flight:
             self._idle.set()
+        if self._sessions is not None and call.session:
+            self._sessions.end(call.session)
 
-    def _place(self) -> tuple[Instance, bool]:
+    def _place(self, session: str | None) -> tuple[Instance, bool]:
         """Return an instance with a slot that is taken for the call, and whether it was started for
         it.
 
@@ -221,28 +240,47 @@ class InstancePool:
         """
         if self._stopping:
             raise failures.stopping()
-        instance = self._with_room()
+        instance = self._bound(session) or self._with_room(session)
         cold = instance is None
         if instance is None:
             if len(self._open()) >= self.cap:
                 raise failures.exhausted(self.cap, self.function.concurrency)
             instance = self._add()
-        instance.calls.reserve()
+        self._take(instance, session)
         return instance, cold
 
-    def _with_room(self) -> Instance | None:
-        """Return the least loaded instance that runs, else one that starts, else None."""
+    def _bound(self, session: str | None) -> Instance | None:
+        """Return the instance that has the session. Raises PlatformError 429 if it is full: no
+        other one takes its calls.
+        """
+        found = self._sessions.instance_of(session) if self._sessions and session else None
+        if session and found is not None and found.in_flight >= self.function.concurrency:
+            raise failures.session_full(session, self.function.concurrency)
+        return found
+
+    def _take(self, instance: Instance, session: str | None) -> None:
+        """Take a slot of an instance, and have the session's further calls sent there."""
+        instance.calls.reserve()
+        if self._sessions and session and self._sessions.instance_of(session) is not instance:
+            self._sessions.bind(session, instance)
+
+    def _with_room(self, session: str | None) -> Instance | None:
+        """Return the least loaded instance that runs, else one that starts, else None; for a call
+        of a session, of those that take one more.
+        """
         best: Instance | None = None
         limit = self.function.concurrency
         for each in self._instances:
             if each.in_flight >= limit or each.state not in ("running", "starting"):
+                continue
+            if self._sessions and session and not self._sessions.has_place(each):
                 continue
             better = best is None or (each.state, each.in_flight) < (best.state, best.in_flight)
             if better:  # "running" is less than "starting", and the oldest is the first
                 best = each
         return best
 
-    async def _wait_for(self, instance: Instance, *, cold: bool) -> Instance:
+    async def _wait_for(self, instance: Instance, session: str | None, *, cold: bool) -> Instance:
         """Wait for an instance's start; return it, or another one in its place.
 
         Raises what the start raised, and lets go of the slot.
@@ -257,11 +295,11 @@ class InstancePool:
             if reason is None:
                 break
             instance.calls.give_back()
-            other = None if cold or self._stopping else self._with_room()
+            other = None if cold or self._stopping else self._with_room(session)
             if other is None:
                 raise _anew(reason)
             instance = other
-            instance.calls.reserve()
+            self._take(instance, session)
         return instance
 
     def _replace_abandoned(self, instance: Instance) -> None:

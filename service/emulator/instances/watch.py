@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from .instance import Instance
@@ -27,11 +27,20 @@ class InstanceWatch:
     """
 
     def __init__(
-        self, instances: Sequence[Instance], *, idle_timeout: float, memory: int | None
+        self,
+        instances: Sequence[Instance],
+        *,
+        idle_timeout: float,
+        memory: int | None,
+        held_until: Callable[[Instance], float] = lambda _instance: 0.0,
     ) -> None:
+        """`held_until` says until when an instance is kept, called or not, on the monotonic
+        clock.
+        """
         self._instances = instances
         self._idle_timeout = idle_timeout
         self._memory = memory
+        self._held_until = held_until
         self._active = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -86,8 +95,9 @@ class InstanceWatch:
             for each in self._instances:
                 if each.state != "running" or each.in_flight or each.provisioned:
                     continue
-                if each.idle_since + limit <= time.monotonic():
+                end = max(each.idle_since + limit, self._held_until(each))
+                if end <= time.monotonic():
                     each.close(f"it had no call for {limit:g} seconds")
                 else:
-                    next_end = min(next_end, each.idle_since + limit)
+                    next_end = min(next_end, end)
             await asyncio.sleep(next_end - time.monotonic())

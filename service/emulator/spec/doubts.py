@@ -11,6 +11,7 @@ from .document import section
 from .launch import config_of
 from .rules import SchemaFault, counts, is_number, triggers
 from .schema import Objection
+from .sessions import affinity_doubts
 from .unplayed import INSTEAD
 
 REGION = "cn-hangzhou"
@@ -35,6 +36,7 @@ def doubts(props: Mapping[str, Any], found: list[Objection]) -> Iterator[SchemaF
     check = section(props, key, "healthCheckConfig")
     if check and not check.get("httpGetUrl"):
         yield (key, "healthCheckConfig", "httpGetUrl"), "is missing: no check is made"
+    yield from affinity_doubts(props)
     for index, trigger in triggers(props):
         config = section(trigger, "triggerConfig")
         if trigger.get("triggerType") == "timer" and "enable" not in config:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...protocol import SESSION_CALLS
 from .document import section
 from .doubts import REGION
 from .functions import DESTINATION, destinations
 from .launch import Launch, config_of, here
 from .model import AsyncConfig, DeployedFunction, Destination, HealthCheck, Timer
 from .rules import triggers
+from .sessions import affinity
 
 _GIVEN = {
     "handler": ("handler", str),
@@ -46,6 +48,9 @@ def function(
     provision, scaling = section(props, "provisionConfig"), section(props, "scalingConfig")
     provisioned = int(max(provision.get("defaultTarget", 0), scaling.get("minInstances", 0)))
     reserved = section(props, "concurrencyConfig").get("reservedConcurrency")
+    sessions = affinity(props)
+    if sessions is not None:
+        given["concurrency"] = SESSION_CALLS
     return DeployedFunction(
         name=props["functionName"],
         region=str(props.get("region", REGION)),
@@ -63,6 +68,7 @@ def function(
         provisioned_freeze=provisioned > 0 and not provision.get("alwaysAllocateCPU", False),
         max_instances=None if reserved is None else int(reserved),
         timers=tuple(_timers(props)),
+        sessions=sessions,
         props=said,
         **given,
     )

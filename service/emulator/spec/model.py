@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .sessions import SessionAffinity
+
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
@@ -81,6 +83,8 @@ class DeployedFunction:
     max_instances: int | None = None
     """From `concurrencyConfig.reservedConcurrency`; None: the emulator's own cap."""
     timers: Sequence[Timer] = ()
+    sessions: SessionAffinity | None = None
+    """None: calls go to any instance."""
     props: Mapping[str, Any] = field(default_factory=dict)
     """The `props` of the file, without keys that have nothing and with references replaced."""
 

@@ -14,6 +14,7 @@ from . import cron
 from .document import FilePlace, section
 from .launch import CONTAINER, CUSTOM, PYTHON, config_of, kind_of
 from .schema import Objection, cut, objections
+from .sessions import affinity_faults
 from .typed import CHECKS, CONFIGS
 from .unplayed import PLAYED
 
@@ -75,7 +76,8 @@ def faults(props: Mapping[str, Any], found: list[Objection]) -> dict[FilePlace, 
     `found` are the schema's objections to the props.
     """
     told = {each.place: each.text for each in found if counts(each, props)}
-    for check in (_needed, _name, _ranges, _environment, _hooks, _run, _timers):
+    checks = (_needed, _name, _ranges, _environment, _hooks, _run, _timers, affinity_faults)
+    for check in checks:
         for place, text in check(props):
             told.setdefault(place, text)
     return told

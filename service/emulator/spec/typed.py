@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .document import FilePlace
+from .sessions import SESSION_RANGES
 from .yaml12 import written
 
 CONFIGS = ("customRuntimeConfig", "customContainerConfig")
@@ -32,6 +33,7 @@ NUMBERS: frozenset[tuple[str, ...]] = frozenset(
         ("provisionConfig", "defaultTarget"),
         ("scalingConfig", "minInstances"),
         ("concurrencyConfig", "reservedConcurrency"),
+        *(("sessionAffinityConfig", key) for key in SESSION_RANGES),
     }
 )
 SWITCHES: frozenset[tuple[str, ...]] = frozenset(

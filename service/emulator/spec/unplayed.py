@@ -30,6 +30,8 @@ PLAYED = {
     "region",
     "runtime",
     "scalingConfig",
+    "sessionAffinity",
+    "sessionAffinityConfig",
     "timeout",
     "triggers",
 }
@@ -56,8 +58,6 @@ INSTEAD = {
     "nasConfig": "nothing is mounted",
     "ossMountConfig": "nothing is mounted",
     "role": "the credentials of an instance open nothing",
-    "sessionAffinity": "a session's calls go to any instance",
-    "sessionAffinityConfig": "a session's calls go to any instance",
     "tracingConfig": "calls carry no trace",
     "vpcConfig": "instances are in this machine's network",
 }

@@ -7,6 +7,7 @@ import base64
 import gzip
 import hashlib
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from service.emulator.queue.dispatcher import EVENT_LIMIT, Dispatcher
 from service.emulator.queue.store import Store
 from service.emulator.queue.task import Status
 from service.emulator.spec.model import AsyncConfig
+from service.emulator.spec.sessions import SessionAffinity
 from tests.emulator.standins import FUNCTIONS, Desk, Held, StandIn, desk, echo, failing, function
 from tests.harness import ANSWERS_WITHIN, Answer, request
 
@@ -60,6 +62,36 @@ async def test_a_synchronous_call_is_answered_with_the_functions_bytes(tmp_path:
     }
     assert expected.items() <= answer.headers.items()
     assert not {"x-fc-error-type", "x-fc-log-result"} & set(answer.headers)
+
+
+SESSIONS: dict[str, tuple[str, dict[str, str], str, str, str]] = {
+    "named": ("x-session", {"x_session": "a"}, "a", "x-session", ""),
+    "new": ("x-session", {}, "", "x-session", "made"),
+    "of-a-cookie": ("", {"cookie": "x-fc-cookie-session-id=a"}, "a", "set-cookie", ""),
+    "of-a-new-cookie": (
+        *("", {}, "", "set-cookie"),
+        "x-fc-cookie-session-id=made; Max-Age=60",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("header", "sent", "session", "told_in", "told"), SESSIONS.values(), ids=SESSIONS
+)
+async def test_a_call_names_its_session_or_is_told_a_new_one(
+    tmp_path: Path, header: str, sent: dict[str, str], session: str, told_in: str, told: str
+) -> None:
+    """As the function's affinity says: in a header field, or in the platform's cookie."""
+
+    async def play(call: Invocation) -> Outcome:
+        return replace(await echo(call), session=call.session or "made")
+
+    pool = StandIn(play)
+    played = function(sessions=SessionAffinity(header, ttl=60.0))
+    async with desk(tmp_path, {"fn": pool}, {"fn": played}) as api:
+        answer = await api.invoke(b"{}", "fn", **sent)
+    assert [call.session for call in pool.calls] == [session]
+    assert answer.headers.get(told_in, "") == told
 
 
 async def test_a_function_error_is_a_success_of_the_api(tmp_path: Path) -> None:

@@ -186,6 +186,24 @@ def test_everything_that_is_played_is_read(folder: Path) -> None:
     assert found.timers == (Timer("t", "@every 5m", "", True),)
 
 
+def test_session_affinity_sets_the_concurrency(folder: Path) -> None:
+    """A function with sessions takes 200 calls at once; numbers may be text, with a warning."""
+    config = {"affinityHeaderFieldName": "x-session", "sessionConcurrencyPerInstance": "2"}
+    props = {"sessionAffinity": "HEADER_FIELD", "sessionAffinityConfig": config}
+    found = function(folder, **props, instanceConcurrency=10)
+    assert found.concurrency == 200
+    assert found.sessions is not None
+    assert (found.sessions.header, found.sessions.per_instance) == ("x-session", 2)
+    told = " ".join(warned(folder, **props, instanceConcurrency=10))
+    assert "instanceConcurrency: 10 is not played: session affinity sets it to 200" in told
+    assert "'2' is text, read as a number" in told
+    assert function(folder).sessions is None
+    props["sessionAffinityConfig"] = {}
+    assert faults(folder, **props)[0].startswith(
+        "sessionAffinityConfig.affinityHeaderFieldName: is missing"
+    )
+
+
 def test_instances_at_least_are_provisioned_and_freeze(folder: Path) -> None:
     """`scalingConfig.minInstances` is played as provisioned instances that freeze when idle."""
     found = function(folder, scalingConfig={"minInstances": 1})
