@@ -1,5 +1,6 @@
-"""What an annotation is made of: its members and parts, and whose they are. Nothing of pydantic's
-or attrs' is imported: their classes say themselves what they are.
+"""What an annotation is made of: its members and parts, whose they are, and which of them nothing
+can decode or check. Nothing of pydantic's or attrs' is imported: their classes say themselves what
+they are.
 """
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
@@ -119,3 +120,55 @@ def with_arguments(annotation: Any, arguments: tuple[Any, ...]) -> Any:
     if get_origin(annotation) is Annotated:
         return Annotated[(arguments[0], *annotation.__metadata__)]
     return get_origin(annotation)[arguments]
+
+
+# --- what is refused at load
+
+
+def refuse_unchecked(annotation: Any) -> None:
+    """Raise TypeError for what msgspec would decode without the checks that are asked for."""
+    for where, part in parts_of(annotation):
+        shown = f"{where}: " if where else ""
+        if isinstance(part, type):
+            if hasattr(part, "__pydantic_validator__") and hasattr(part, "__dataclass_fields__"):
+                raise TypeError(
+                    f"{shown}a dataclass of pydantic's is not checked within a class of another"
+                    f" kind: make {part.__name__} a pydantic.BaseModel"
+                )
+            _refuse_attributes(part)
+        elif is_pydantics(part):
+            raise TypeError(
+                f"{shown}{type(part).__name__} is checked by pydantic alone: say msgspec.Meta(...),"
+                " or make the class a pydantic.BaseModel"
+            )
+
+
+def _refuse_attributes(kind: type) -> None:
+    """Raise TypeError for a class of attrs' with what is not heeded here."""
+    for attribute in getattr(kind, "__attrs_attrs__", ()):
+        if attribute.converter is not None:
+            what = "converter"
+        elif attribute.alias not in (None, attribute.name.lstrip("_")):
+            what = "alias"
+        else:
+            continue
+        raise TypeError(
+            f"{kind.__name__}.{attribute.name}: the {what} of attrs' is not heeded: use a"
+            " msgspec.Struct or a pydantic model"
+        )
+
+
+def undecodable(info: Any, seen: set[int] | None = None) -> str | None:
+    """Return the class within a type that nothing can decode: msgspec would notice at the first
+    event.
+    """
+    seen = set() if seen is None else seen
+    if isinstance(info, msgspec.inspect.CustomType):
+        known = info.cls is object or hasattr(info.cls, "__event_part__") or is_pydantics(info.cls)
+        return None if known else str(getattr(info.cls, "__name__", info.cls))
+    parts: Iterable[Any] = info if isinstance(info, tuple) else ()
+    if isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field) and id(info) not in seen:
+        seen.add(id(info))
+        names = (name for name in info.__struct_fields__ if not name.startswith("default"))
+        parts = (getattr(info, name) for name in names)
+    return next(filter(None, (undecodable(part, seen) for part in parts)), None)

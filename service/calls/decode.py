@@ -18,7 +18,9 @@ from .annotations import (
     is_pydantics,
     name_of,
     parts_of,
+    refuse_unchecked,
     takes_none,
+    undecodable,
     union_members,
     with_arguments,
 )
@@ -156,8 +158,8 @@ def _built(annotation: Any) -> Decode:
     name = name_of(annotation)
     try:
         held = _with_holders(annotation)
-        _refuse_unchecked(held)
-        unknown = _unknown(msgspec.inspect.type_info(held), set())
+        refuse_unchecked(held)
+        unknown = undecodable(msgspec.inspect.type_info(held))
         built = msgspec.json.Decoder(held, dec_hook=_decode_part)
     except (TypeError, NameError) as error:
         raise TypeError(f"an event cannot become {name}: {error}; {ALLOWED}") from error
@@ -246,54 +248,6 @@ def _json(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except OverflowError:  # an int over 64 bits
         return json.dumps(value).encode()
-
-
-def _refuse_unchecked(annotation: Any) -> None:
-    """Raise TypeError for what msgspec would decode without the checks that are asked for."""
-    for where, part in parts_of(annotation):
-        shown = f"{where}: " if where else ""
-        if isinstance(part, type):
-            if hasattr(part, "__pydantic_validator__") and hasattr(part, "__dataclass_fields__"):
-                raise TypeError(
-                    f"{shown}a dataclass of pydantic's is not checked within a class of another"
-                    f" kind: make {part.__name__} a pydantic.BaseModel"
-                )
-            _refuse_attributes(part)
-        elif is_pydantics(part):
-            raise TypeError(
-                f"{shown}{type(part).__name__} is checked by pydantic alone: say msgspec.Meta(...),"
-                " or make the class a pydantic.BaseModel"
-            )
-
-
-def _refuse_attributes(kind: type) -> None:
-    """Raise TypeError for a class of attrs' with what is not heeded here."""
-    for attribute in getattr(kind, "__attrs_attrs__", ()):
-        if attribute.converter is not None:
-            what = "converter"
-        elif attribute.alias not in (None, attribute.name.lstrip("_")):
-            what = "alias"
-        else:
-            continue
-        raise TypeError(
-            f"{kind.__name__}.{attribute.name}: the {what} of attrs' is not heeded: use a"
-            " msgspec.Struct or a pydantic model"
-        )
-
-
-def _unknown(info: Any, seen: set[int]) -> str | None:
-    """Return the class within a type that nothing can decode: msgspec would notice at the first
-    event.
-    """
-    if isinstance(info, msgspec.inspect.CustomType):
-        known = info.cls is object or hasattr(info.cls, "__event_part__") or is_pydantics(info.cls)
-        return None if known else str(getattr(info.cls, "__name__", info.cls))
-    parts: Iterable[Any] = info if isinstance(info, tuple) else ()
-    if isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field) and id(info) not in seen:
-        seen.add(id(info))
-        names = (name for name in info.__struct_fields__ if not name.startswith("default"))
-        parts = (getattr(info, name) for name in names)
-    return next(filter(None, (_unknown(part, seen) for part in parts)), None)
 
 
 def _guarded(read: Decode, *, optional: bool = False) -> Decode:
