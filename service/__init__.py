@@ -74,6 +74,7 @@ else:
 
 __version__ = "0.1.0"
 __all__ = [
+    "AroundCall",
     "Claimed",
     "Context",
     "Drop",

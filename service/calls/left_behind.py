@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Literal
 from weakref import WeakSet
 
 from ..protocol import SERVICE_LOGGER
 from . import tracebacks
+from .serving import serving_others
 from .tasks import KNOWS_CONTEXTS, note_current_task, note_task, variable_of
 
 Policy = Literal["wait", "warn", "cancel"]
@@ -118,6 +120,9 @@ async def settle(tasks: Tasks, policy: Policy) -> None:
         while left := list(tasks):
             await asyncio.wait(left)
         return
+    left = _without_those_of_others(left)
+    if not left:
+        return
     names = ", ".join(map(_named, left[:_SHOWN])) + (", ..." if len(left) > _SHOWN else "")
     if policy == "cancel":
         for task in left:
@@ -131,6 +136,24 @@ async def settle(tasks: Tasks, policy: Policy) -> None:
         len(left),
         names,
     )
+
+
+def _without_those_of_others(tasks: list[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
+    """Return the tasks without those that work for other calls, too. These are told of and go on:
+    to end them with this call would leave the others waiting for ever.
+    """
+    shared: dict[asyncio.Task[Any], int] = {}
+    with suppress(Exception):  # a stand-in for an object, whose `__class__` raises, for example
+        shared = serving_others(tasks, every_task())
+    for task, calls in shared.items():
+        _log.warning(
+            "the call has started a task that works for other calls, too: %s, for which %d of them"
+            " wait; it goes on, with this call's id: start it with fc_event_service.spawn, and it"
+            " is the instance's",
+            _named(task),
+            calls,
+        )
+    return [task for task in tasks if task not in shared]
 
 
 def _named(task: asyncio.Task[Any]) -> str:

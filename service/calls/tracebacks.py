@@ -42,7 +42,11 @@ def _place(code: CodeType, line: int | None) -> CodePlace:
 
 
 def _is_users(place: CodePlace) -> bool:
-    file = place.file
+    return is_users_file(place.file)
+
+
+def is_users_file(file: str) -> bool:
+    """Return whether a file is of the function's own code, not of a library's or ours."""
     library = file.startswith((_OURS, _LIBRARY, "<")) or "/site-packages/" in file
     return not library and not file.endswith(_CYTHON)
 
@@ -137,7 +141,9 @@ def _story(failure: BaseException, told: set[int], *, caused: bool) -> Iterator[
 
 def awaited_by(coroutine: Any) -> CodePlace | None:
     """Return the user's innermost line that a suspended coroutine waits on."""
-    return _innermost([_place(frame.f_code, frame.f_lineno) for frame in _suspended(coroutine)])
+    return _innermost(
+        [_place(frame.f_code, frame.f_lineno) for frame in suspended_frames(coroutine)]
+    )
 
 
 def running_in(thread: int) -> CodePlace | None:
@@ -155,7 +161,7 @@ def _innermost(places: list[CodePlace]) -> CodePlace | None:
     return users[-1] if users else None
 
 
-def _suspended(awaitable: Any) -> Iterator[FrameType]:
+def suspended_frames(awaitable: Any) -> Iterator[FrameType]:
     """Yield the frames of a coroutine that waits for a coroutine that waits..., outermost first."""
     while awaitable is not None:
         for prefix, waits_for in (("cr", "cr_await"), ("gi", "gi_yieldfrom"), ("ag", "ag_await")):
