@@ -32,17 +32,8 @@ KEPT_DEPTH = 3
 PLACES = (asyncio.Queue, asyncio.Event, asyncio.Condition)
 """Where tasks wait for what others bring."""
 
-CONTAINERS = (
-    list,
-    tuple,
-    dict,
-    set,
-    frozenset,
-    collections.deque,
-    asyncio.Future,
-    CellType,
-    *PLACES,
-)
+SIZED = (list, tuple, dict, set, frozenset, collections.deque)
+CONTAINERS = (*SIZED, asyncio.Future, CellType, *PLACES)
 
 
 def serving_others(
