@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import Any
 
 from ..calls import tracebacks
+from ..calls.deadline import CANCELLED
 from ..calls.threads import ThreadPool
 from ..context.call import RUNNING, Context, context_of_part
 from ..errors import ServiceError, forget, text_of
@@ -57,6 +58,7 @@ class BatchRun:
         self._open: dict[int, RecordItem] = {}  # those that are begun and not settled
         self._tasks: set[asyncio.Task[None]] = set()
         self._told = 0
+        self._is_cut = False
         self._broken: BaseException | None = None
         self._times: BatchTimes = times_of(context, rule.margin)
 
@@ -82,6 +84,7 @@ class BatchRun:
             async with asyncio.timeout_at(self._times.records_end) as limit:
                 await self._begin_all()
                 await self._order.idle()
+                self._settle_rest(" (and on_failure cancelled its own task)")
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -133,8 +136,15 @@ class BatchRun:
 
     async def _handle(self, item: RecordItem) -> None:
         _run_as(item)
-        if item.error is None:
-            item.error = await self._tried(item)
+        try:
+            if item.error is None:
+                item.error = await self._tried(item)
+        except asyncio.CancelledError as failure:
+            if item.is_abandoned or self._is_cut:
+                raise
+            failure.args = failure.args or (CANCELLED,)
+            item.error = failure
+            _undo_cancellation()
         if not item.is_abandoned:
             await self._settle(item)
 
@@ -231,8 +241,7 @@ class BatchRun:
         left = [*sorted(self._order.stop(), key=lambda item: item.index), *self._source.rest()]
         for item in left:
             item.error = RecordLeft(f"it was not begun within {limit}")
-        if left or self._source.is_unread:
-            _log.warning("the time is over: %d records were not begun", len(left))
+        _log.warning("the time is over: %d records are late, %d not begun", len(late), len(left))
         self._report.unread = self._source.is_unread and self._broken is None
         await self._fail_all([*late, *left])
 
@@ -250,9 +259,12 @@ class BatchRun:
             await asyncio.wait(work, timeout=self._times.until_sink_end())
         for task in self._tasks:
             task.cancel()
+        self._settle_rest(" (and on_failure was not done in time)")
+
+    def _settle_rest(self, why: str) -> None:
+        """Give an outcome to the records that have none, so that none is lost."""
         for item in list(self._open.values()):
-            error = item.error or RecordTimeout("it was not done")
-            self._note_failure(item, error, " (and on_failure was not done in time)")
+            self._note_failure(item, item.error or RecordTimeout("it was not done"), why)
 
     async def _fail_next(self, queue: deque[RecordItem]) -> None:
         while queue:
@@ -274,6 +286,7 @@ class BatchRun:
 
     def _cut(self) -> None:
         """End the batch at once: its call is over."""
+        self._is_cut = True
         for task in self._tasks:
             task.cancel()
         _log.warning(
@@ -281,6 +294,13 @@ class BatchRun:
             self._report.summary(),
             len(self._open),
         )
+
+
+def _undo_cancellation() -> None:
+    """Go on, though a handler has cancelled the task that it runs in."""
+    task = asyncio.current_task()
+    while task is not None and task.uncancel():
+        pass
 
 
 def _run_as(item: RecordItem) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -27,15 +28,21 @@ from tests.assembly import Logged, untimed
 from tests.virtual_clock import run_virtual
 
 
-def handled(handler: Any, batch: Any, seconds: float | None = 100.0) -> Any:
-    """What a batch comes to that has so many seconds; on a virtual clock."""
+def handled(
+    handler: Any, batch: Any, seconds: float | None = 100.0, *, in_threads: bool = False
+) -> Any:
+    """What a batch comes to that has so many seconds, on a virtual clock; it stands still if
+    something runs `in_threads`.
+    """
 
     async def main() -> Any:
         deadline = None if seconds is None else time.monotonic() + seconds
         context = Context({}, "1-call", deadline)
         RUNNING.set(context)
         body = batch if isinstance(batch, EventStream | bytes) else json.dumps(batch).encode()
-        return await handler(body, context)
+        loop: Any = asyncio.get_running_loop()
+        with loop.hold() if in_threads else nullcontext():
+            return await handler(body, context)
 
     return run_virtual(main())
 
@@ -269,6 +276,45 @@ def test_whatever_a_record_raises_is_its_own_failure(failure: Any) -> None:
         handled(handler, numbers(3))
 
 
+@pytest.mark.parametrize("sink", [None, ignore])
+def test_a_record_that_cancels_its_own_task_has_failed(sink: Any) -> None:
+    """It is told, tried no more, and handed over; the others go on."""
+
+    @each(concurrency=2, key="$.k", on_failure=sink, retry=3)
+    async def handler(record: dict[str, int], _context: Any) -> None:
+        if record["n"] == 1:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(1)
+
+    if sink is None:
+        with pytest.raises(
+            RecordsFailed, match=r"^1 of 4 records failed: \$\[1\] .*CancelledError"
+        ):
+            handled(handler, numbers(4, k=1))
+    else:
+        result = handled(handler, numbers(4, k=1))
+        assert (result["ok"], result["failed"]) == (3, 1)
+
+
+def test_a_sink_that_cancels_its_own_task_has_not_taken_the_record() -> None:
+    """The call fails: the record is nobody's."""
+
+    async def sink(_record: Any, _error: BaseException, _context: Any) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(1)
+
+    @each(on_failure=sink)
+    async def handler(record: dict[str, int], _context: Any) -> None:
+        raise ValueError("no")
+
+    with pytest.raises(RecordsFailed, match=r"2 of 2 records failed: .*cancelled its own task"):
+        handled(handler, numbers(2))
+
+
 # --- order
 
 
@@ -477,7 +523,7 @@ def test_what_fails_is_handed_over_and_the_call_succeeds(plain: bool) -> None:
     async def handler(record: dict[str, int], _context: Any) -> None:
         raise ValueError(record["n"])
 
-    result = handled(handler, [{"n": 0}, 7], seconds=10)
+    result = handled(handler, [{"n": 0}, 7], seconds=10, in_threads=plain)
     assert sorted(taken, key=str) == [
         (b"7", "InvalidEvent", "$: Expected `object`, got `int`"),
         ({"n": 0}, "ValueError", "0"),
@@ -579,11 +625,7 @@ def test_plain_handlers_run_in_threads_so_many_at_once() -> None:
         names.add(threading.current_thread().name)
         barrier.wait()
 
-    async def main() -> Any:
-        with asyncio.get_running_loop().hold():  # type: ignore[attr-defined] # a VirtualLoop
-            return await handler(json.dumps(numbers(20)).encode(), Context({}, "1"))
-
-    assert run_virtual(main())["ok"] == 20
+    assert handled(handler, numbers(20), in_threads=True)["ok"] == 20
     assert len(names) == 5
     assert all(name.startswith("record-") for name in names)
 
@@ -599,11 +641,7 @@ def test_a_plain_function_may_return_a_coroutine() -> None:
     def handler(record: dict[str, int], context: Any) -> Any:
         return handle(record, context)
 
-    async def main() -> Any:
-        with asyncio.get_running_loop().hold():  # type: ignore[attr-defined] # a VirtualLoop
-            return await handler(json.dumps(numbers(2)).encode(), Context({}, "1"))
-
-    assert run_virtual(main())["ok"] == 2
+    assert handled(handler, numbers(2), in_threads=True)["ok"] == 2
     assert seen == [0, 1]
 
 
