@@ -43,7 +43,7 @@ WINGS = {
     "metrics": "counting protocol",
     "batching": "metrics calls context counting errors protocol",
     "idempotency": "metrics calls context counting errors protocol",
-    "resources": "metrics calls context clients counting errors protocol",
+    "resources": "metrics lifetime calls context clients counting errors protocol",
     "records": "metrics calls context counting errors protocol",
     "process": "instance http calls logs settings context errors protocol",
     "embed": "process app instance http calls logs settings context errors protocol",

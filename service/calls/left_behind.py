@@ -61,11 +61,6 @@ def track_hook() -> None:
         note_current_task()
 
 
-def leave_call() -> None:
-    """Let the tasks that are made from here on, in this context, be those of no call."""
-    _TASKS.set(set())
-
-
 def task_factory(
     loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any
 ) -> asyncio.Task[Any]:

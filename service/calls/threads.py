@@ -132,17 +132,6 @@ def giving_loops(get: GetLoop) -> GetLoop:
     return get_event_loop
 
 
-def handlers_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that has given this thread its work; None if none has."""
-    pool: ThreadPool | None = getattr(_here, "pool", None)
-    return getattr(_here, "loop", None) if pool is None else pool.loop
-
-
-def work_for(loop: asyncio.AbstractEventLoop) -> None:
-    """Let this thread, which is of no pool, know the loop that has given it its work."""
-    _here.loop = loop
-
-
 class ThreadPool:
     """At most `size` daemon threads. A thread that never comes back keeps its place, and does not
     hold up the exit.
@@ -161,8 +150,6 @@ class ThreadPool:
         """Whether its one thread is a thread of the process's, which `serve_here` runs in."""
         self._in_hand: _Job | None = None
         self._main = 0  # the main thread's number, if that is lent
-        self.loop: asyncio.AbstractEventLoop | None = None
-        """The loop that work comes from, once there is some."""
         self.threads = 0
         self._busy = 0  # calls that have a thread or wait for one
         self._jobs: deque[_Job | None] = deque()
@@ -179,7 +166,7 @@ class ThreadPool:
         """Run `work` in a thread, under a copy of the caller's context variables. Called from the
         loop, always the same one.
         """
-        loop = self.loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         future: _Future = loop.create_future()
         context = copy_context()
         self._busy += 1
@@ -252,7 +239,6 @@ class ThreadPool:
 
     def _serve(self) -> None:
         _here.is_handlers = True
-        _here.pool = self
         while (job := self._get()) is not None:
             if self.is_lent:
                 self._in_hand = job

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..errors import ClientUnavailable
@@ -110,13 +111,27 @@ def _imported(module: str, extra: str) -> Any:
 
 
 class NeedsLoop:
-    """A factory whose clients belong to the event loop that they are made on."""
+    """A factory whose clients belong to the event loop that they are made on, and close with it."""
 
     def __init__(self, make: Factory) -> None:
         self._make = make
 
     def __call__(self, credentials: CallCredentials, options: Mapping[str, Any]) -> Any:
-        return self._make(credentials, options)
+        client = self._make(credentials, options)
+        client.closes_with_loop = _closing(client)
+        with suppress(StopIteration):
+            client.closes_with_loop.asend(None).send(None)  # it is at its `yield` now
+        return client
+
+
+async def _closing(client: Any) -> AsyncGenerator[None, None]:
+    """Close a client at the end of its loop: the last thing that a loop does is to end the
+    asynchronous generators that have begun on it.
+    """
+    try:
+        yield
+    finally:
+        await client.close()
 
 
 FACTORIES: dict[str, Factory] = {

@@ -5,28 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
-import itertools
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from ..calls.left_behind import leave_call
-from ..calls.threads import ThreadOutcome, attempt, work_for
-from ..context.call import RUNNING, work_context
+from ..calls.threads import ThreadOutcome, attempt, end_fork
+from ..context.call import RUNNING, TaskContext, work_context
+from ..lifetime.spawned import SpawnedTask, spawn
 
 WITHIN: contextvars.ContextVar[tuple[Fetch, ...]] = contextvars.ContextVar("fc_within")
 """The fetches that the code here runs in: none of them can be waited for."""
-
-_numbers = itertools.count(1)
 
 
 class Fetch:
     """One run of a shared function. Whoever wants its outcome waits for `done`.
 
     It is a task of the instance: no call's end, deadline or cancellation ends it, and its lines
-    have an id of its own. Context variables are as its first caller has them.
+    have an id of its own.
     """
 
     def __init__(self, name: str, timeout: float) -> None:
@@ -37,14 +35,18 @@ class Fetch:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._name = name
         self._timeout = timeout
-        self._task: asyncio.Task[None] | None = None
+        self._caller = RUNNING.get(None)
+        self._within = (*WITHIN.get(()), self)
+        self._task: SpawnedTask[None] | None = None
 
     def start(self, work: Callable[[], Awaitable[Any]], ended: Callable[[Fetch], None]) -> None:
-        """Begin; `ended` is called once there is a value or an error."""
-        context = contextvars.copy_context()
-        context.run(self._leave_call)
-        loop = asyncio.get_running_loop()
-        self._task = context.run(loop.create_task, self._run(work, ended))
+        """Begin; `ended` is called once there is a value or an error. Raises RuntimeError if the
+        instance stops.
+        """
+        # On the loop that runs here, and not on that of the call's instance: a plain handler may
+        # run a loop of its own in its thread.
+        here = contextvars.Context()
+        self._task = here.run(spawn, self._run(work, ended), name=self._name)
 
     def is_overdue(self, now: float) -> bool:
         """Return whether it had its time: it stood still while the instance was frozen, and what it
@@ -71,17 +73,17 @@ class Fetch:
             raise own_copy(self.error)
         return self.value
 
-    def _leave_call(self) -> None:
-        """Be no call's, in the context that the fetch runs in."""
-        leave_call()
-        caller = RUNNING.get(None)
-        if caller is not None:
-            RUNNING.set(work_context(caller, f"shared-{self._name}-{next(_numbers)}"))
-        WITHIN.set((*WITHIN.get(()), self))
+    def _enter(self) -> None:
+        """Have the fields and the credentials of the call that began it, and nothing else of it."""
+        WITHIN.set(self._within)
+        caller, own = self._caller, RUNNING.get()
+        if caller is not None and not isinstance(caller, TaskContext):
+            RUNNING.set(work_context(caller, own.request_id))
 
     async def _run(
         self, work: Callable[[], Awaitable[Any]], ended: Callable[[Fetch], None]
     ) -> None:
+        self._enter()
         limit = asyncio.timeout(self._timeout)
         error: BaseException | None = None
         try:
@@ -129,7 +131,7 @@ async def fetched_in_thread(work: Callable[[], Any], name: str) -> Any:
     """Run a plain function in a thread of its own, in the context of the task, and return what it
     returns or raise what it raises. The exit does not wait for such a thread.
     """
-    loop = asyncio.get_running_loop()
+    loop, process = asyncio.get_running_loop(), os.getpid()
     future: asyncio.Future[ThreadOutcome] = loop.create_future()
     context = contextvars.copy_context()
 
@@ -138,8 +140,9 @@ async def fetched_in_thread(work: Callable[[], Any], name: str) -> Any:
             future.set_result(outcome)
 
     def run() -> None:
-        work_for(loop)
         outcome = context.run(attempt, work)
+        if os.getpid() != process:
+            end_fork(outcome.failure)
         with suppress(RuntimeError):  # the loop is closed: nobody waits
             loop.call_soon_threadsafe(deliver, outcome)
 

@@ -89,9 +89,10 @@ class KeptValues:
             if not running.is_overdue(now):
                 return running
             running.abandon()
-        self._counts.fetches += 1
-        fetch = self._fetches[key] = Fetch(self._rules.name, self._rules.timeout)
+        fetch = Fetch(self._rules.name, self._rules.timeout)
         fetch.start(work, lambda ended: self._ended(key, ended))
+        self._counts.fetches += 1
+        self._fetches[key] = fetch
         return fetch
 
     def _ended(self, key: Hashable, fetch: Fetch) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from ..calls.callables import awaits, read_signature
-from ..calls.threads import handlers_loop
+from ..calls.lifecycle import lifecycle_here
 from ..context.call import RUNNING
 from .fetches import fetched_in_thread
 from .kept import KeptValues, ShareCounts, loop_is_here
@@ -60,10 +60,10 @@ class SharedFunction(Generic[P, T]):
             pass
         else:
             raise RuntimeError(f"await {self._rules.name}() here: result() is for plain handlers")
-        loop = handlers_loop()
-        if loop is None:  # no service: a test calls the handler
+        life = lifecycle_here()
+        if life is None or life.loop is None:  # no service: a test calls the handler
             return _value_of(asyncio.run(_outcome(self(*arguments, **named))))
-        future = asyncio.run_coroutine_threadsafe(_outcome(self(*arguments, **named)), loop)
+        future = asyncio.run_coroutine_threadsafe(_outcome(self(*arguments, **named)), life.loop)
         context = RUNNING.get(None)
         try:
             outcome = future.result(None if context is None else context.remaining())

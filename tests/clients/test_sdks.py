@@ -55,6 +55,19 @@ async def test_the_async_client_is_of_its_event_loop() -> None:
         await client.close()
 
 
+def test_the_async_client_closes_with_its_loop() -> None:
+    """Nobody has to: nothing is said of a session that was left open."""
+
+    async def main() -> Any:
+        async with cloud() as played:
+            client = call_of(1, 1.0).client("oss.async", endpoint=played.url)
+            await client.put_object(oss.PutObjectRequest(bucket="photos", key="b", body=b"x"))
+            return client._client._options.http_client
+
+    transport = asyncio.run(main())
+    assert transport.session is None
+
+
 async def test_two_accounts_at_once_are_never_mixed() -> None:
     """Forty calls of two functions in forty threads: each request has its own function's keys."""
     async with cloud() as played:

@@ -499,7 +499,7 @@ def test_a_fetch_is_no_calls_task() -> None:
         gate.set()
         await turns()
         (context,) = seen
-        assert context.request_id.startswith("shared-rates-")
+        assert context.request_id.startswith("task-rates-")
         assert context.credentials.access_key_id == "key-1"
         assert context.remaining() is None
         assert record_of(context).bound is None
