@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, ParamSpec
 
 from aiohttp import web
 
@@ -17,6 +19,8 @@ VALUES: dict[str, tuple[str, Callable[[str | None], dict[str, object]]]] = {
     "GetSecretValue": ("SecretName", lambda value: {"SecretData": value}),
 }
 """Actions: in which field the name is, and what the answer looks like."""
+
+P = ParamSpec("P")
 
 KEY = re.compile(r"Credential=([^/,]+)")
 
@@ -101,3 +105,13 @@ async def cloud() -> AsyncIterator[Cloud]:
     finally:
         played.open.set()
         await runner.cleanup()
+
+
+def apart(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, Coroutine[Any, Any, None]]:
+    """Run a test in a task of its own: the call that it makes the running one is not others'."""
+
+    @functools.wraps(test)
+    async def run(*arguments: P.args, **named: P.kwargs) -> None:
+        await asyncio.create_task(test(*arguments, **named))
+
+    return run

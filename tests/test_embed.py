@@ -51,6 +51,23 @@ def forgotten() -> None:
     ran.clear()
 
 
+async def test_an_application_that_is_made_beside_a_call_serves_its_own(
+    aiohttp_client: AiohttpClient,
+) -> None:
+    """A test that has had a call running makes one: its calls have their own contexts."""
+
+    async def handler(event: bytes, _context: Context) -> str:
+        return service.current_context().request_id
+
+    with Context({}, "before"):
+        pass
+    for number in range(2):
+        with Context({}, "beside"):
+            client = await aiohttp_client(service.create_app(handler))
+            answer = await client.post("/invoke", headers={"x-fc-request-id": f"call-{number}"})
+            assert await answer.text() == f"call-{number}"
+
+
 async def test_events_hooks_and_health_work_on_aiohttps_server(
     aiohttp_client: AiohttpClient, capfd: pytest.CaptureFixture[str]
 ) -> None:

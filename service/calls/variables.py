@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ..context.call import OF_ONE_CALL
 from .function import HOOKS, Handlers
 
 
@@ -69,6 +70,8 @@ class Inherited:
     def take(self, before: Context) -> None:
         """Have calls begin with what is set here and was not, or was another thing, before."""
         for variable, value in copy_context().items():
+            if variable in OF_ONE_CALL:
+                continue
             if _is_shared(value):
                 self.values[variable] = value.copy().copy  # as it is now
             elif before.get(variable, _UNSET) is not value:

@@ -31,14 +31,14 @@ class KeyFields(Protocol):
 
 
 class NamedPart(Protocol):
-    """`context.function` and `context.service`."""
+    """`context.function`."""
 
     @property
     def name(self) -> str: ...
 
 
 class CallContext(Protocol):
-    """What is asked of the context of a call."""
+    """What is asked of the context of a call, or of a hook."""
 
     @property
     def credentials(self) -> KeyFields: ...
@@ -48,21 +48,40 @@ class CallContext(Protocol):
     def region(self) -> str: ...
     @property
     def function(self) -> NamedPart: ...
+
+
+class InstanceFields(Protocol):
+    """What the instance's environment says, for the hooks that no request brings fields for."""
+
     @property
-    def service(self) -> NamedPart: ...
+    def account_id(self) -> str: ...
+    @property
+    def region(self) -> str: ...
+    @property
+    def function_name(self) -> str: ...
 
 
-GetRunning = Callable[[], tuple[CallContext, float] | None]
-"""Returns the context of the call that runs here and when it arrived, a time of the monotonic
-clock; 0.0 if nobody knows.
+Caller = tuple[CallContext, InstanceFields, float]
+"""A call and its instance, and when it arrived: a time of the monotonic clock, 0.0 for what has
+come by no request.
 """
 
-Owner = tuple[str, str, str, str]
+GetRunning = Callable[[], Caller | None]
+"""Returns who runs here."""
+
+Owner = tuple[str, str]
 
 
-def owner_of(context: CallContext) -> Owner:
-    """Return whose credentials a call brings: they are for one function of one account."""
-    return context.account_id, context.region, context.service.name, context.function.name
+def owner_of(caller: Caller) -> Owner:
+    """Return whose credentials it brings: they are for one function of one account."""
+    context, instance, _ = caller
+    account = context.account_id or instance.account_id
+    return account, context.function.name or instance.function_name
+
+
+def region_of(caller: Caller) -> str:
+    """Return the region of the function."""
+    return caller[0].region or caller[1].region
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -135,9 +154,12 @@ class CallCredentials:
         self._since = 0.0
         self._told = False
 
-    def offer(self, given: KeyFields, arrived: float) -> None:
-        """Take the credentials of a call that arrived then, unless there are newer ones."""
-        arrived = arrived or time.monotonic()
+    def offer(self, caller: Caller) -> None:
+        """Take a call's credentials, unless there are those of one that has arrived later. A hook's
+        are of the environment, as old as the instance.
+        """
+        context, _, arrived = caller
+        given = context.credentials
         with self._lock:
             if arrived < self._arrived or not given.access_key_id:
                 return
@@ -146,13 +168,14 @@ class CallCredentials:
             )
             self._arrived = arrived
             if keys != self._keys:
-                self._keys, self._since, self._told = keys, arrived, False
+                self._keys, self._told = keys, False
+                self._since = arrived or time.monotonic()
 
     def get_credentials(self) -> TemporaryKeys:
         """Return the newest ones; they have no keys if no call has brought any."""
         running = self._running()
-        if running is not None and owner_of(running[0]) == self._owner:
-            self.offer(running[0].credentials, running[1])
+        if running is not None and owner_of(running) == self._owner:
+            self.offer(running)
         keys, age = self._keys, time.monotonic() - self._since
         if age > VALID and keys.security_token and not self._told:
             self._told = True

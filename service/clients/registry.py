@@ -12,7 +12,7 @@ from types import FunctionType
 from typing import Any
 
 from ..errors import ClientUnavailable
-from .credentials import CallContext, CallCredentials, GetRunning, Owner, owner_of
+from .credentials import CallCredentials, Caller, GetRunning, Owner, owner_of, region_of
 from .sdks import FACTORIES, NeedsLoop, made_by_name
 
 MOST_CLIENTS = 64
@@ -51,23 +51,22 @@ class Clients:
 
     def client_for(
         self,
-        call: tuple[CallContext, float],
+        caller: Caller,
         running: GetRunning,
         what: str | Callable[..., Any],
         options: Mapping[str, Any],
     ) -> Any:
         """Return the client that a factory or a name stands for; `Context.client` says how."""
-        context, arrived = call
-        owner = owner_of(context)
+        owner = owner_of(caller)
         credentials = self._credentials_of(owner, running)
-        credentials.offer(context.credentials, arrived)
+        credentials.offer(caller)
         place = self._place(owner, what, options)
         client = place.client
         if client is None:
             with place.lock:
                 client = place.client
                 if client is None:
-                    client = place.client = _made(what, credentials, context, options)
+                    client = place.client = _made(what, credentials, caller, options)
         return client
 
     def _credentials_of(self, owner: Owner, running: GetRunning) -> CallCredentials:
@@ -116,11 +115,11 @@ CLIENTS = Clients()
 def _made(
     what: str | Callable[..., Any],
     credentials: CallCredentials,
-    context: CallContext,
+    caller: Caller,
     options: Mapping[str, Any],
 ) -> Any:
     if isinstance(what, str):
-        return made_by_name(what, credentials, context.region, options)
+        return made_by_name(what, credentials, region_of(caller), options)
     client = what(credentials, **options)
     if inspect.iscoroutine(client):
         client.close()

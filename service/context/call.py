@@ -279,7 +279,7 @@ class Context(LogStoreFields):
         """
         from ..clients.registry import CLIENTS
 
-        return CLIENTS.client_for((self, record_of(self).arrived), _running_call, what, options)
+        return CLIENTS.client_for(caller_of(self), _running_call, what, options)
 
     def remaining(self) -> float | None:
         """Return the seconds until the deadline, never below 0; None if there is no deadline."""
@@ -303,6 +303,9 @@ RUNNING: ContextVar[Context] = ContextVar("fc_context")
 _LEFT: ContextVar[tuple[Context | None, ...]] = ContextVar("fc_left", default=())
 """Whose contexts come back at the ends of the `with` blocks of others that are entered here."""
 
+OF_ONE_CALL = frozenset[ContextVar[Any]]({RUNNING, _LEFT})
+"""Variables that no call has of another one."""
+
 
 def current_context() -> Context:
     """Return the running call's context, from anywhere in it, threads included.
@@ -319,10 +322,15 @@ def current_context() -> Context:
     return context
 
 
-def _running_call() -> tuple[Context, float] | None:
-    """Return the context of the call that runs here, and when that arrived."""
+def caller_of(context: Context) -> tuple[Context, Platform, float]:
+    """Return a call, the instance that it is of, and when it arrived: what a client is made for."""
+    return context, context._platform, record_of(context).arrived
+
+
+def _running_call() -> tuple[Context, Platform, float] | None:
+    """Return the same of the call that runs here."""
     context = RUNNING.get(None)
-    return None if context is None else (context, record_of(context).arrived)
+    return None if context is None else caller_of(context)
 
 
 def work_context(context: Context, request_id: str) -> Context:

@@ -8,8 +8,8 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ..clients.credentials import owner_of
-from ..context.call import Context, current_context
+from ..clients.credentials import owner_of, region_of
+from ..context.call import Context, caller_of, current_context
 from ..errors import ClientUnavailable, ParameterUnavailable
 from .refusals import refusal_of
 from .sharing import SharedFunction, shared
@@ -85,7 +85,7 @@ class Parameter:
 
     def _owner(self) -> object:
         """Return whose parameter it is: two functions in one process may be of two accounts."""
-        return owner_of(_running_context(repr(self)))
+        return owner_of(caller_of(_running_context(repr(self))))
 
     def _read_now(self) -> str:
         """Read it, in a thread."""
@@ -98,7 +98,7 @@ class Parameter:
         try:
             value = source.ask(client, self.name)
         except Exception as reason:
-            region = self._client.get("region") or context.region
+            region = self._client.get("region") or region_of(caller_of(context))
             why = refusal_of(reason, source.permissions, region, repr(self))
             raise ParameterUnavailable(f"{self!r} cannot be read: {why}") from None
         if value is None:

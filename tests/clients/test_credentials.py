@@ -12,8 +12,15 @@ from alibabacloud_credentials.client import Client as CredentialsClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.clients.credentials import VALID, CallCredentials, GetRunning, TemporaryKeys, owner_of
-from service.context.call import Context
+from service.clients.credentials import (
+    VALID,
+    CallCredentials,
+    GetRunning,
+    TemporaryKeys,
+    owner_of,
+    region_of,
+)
+from service.context.call import Context, Platform, caller_of
 from service.context.record import CallRecord
 
 
@@ -38,27 +45,27 @@ def nobody() -> None:
 
 def credentials_of(context: Context, running: GetRunning = nobody) -> CallCredentials:
     """The provider of the function that the call is of, which has met nobody yet."""
-    return CallCredentials(owner_of(context), running)
+    return CallCredentials(owner_of(caller_of(context)), running)
 
 
 def test_an_older_call_brings_nothing_back() -> None:
     """A call that runs for hours asks again: the credentials stay those of the newest."""
     provider = credentials_of(call_of(1, 10.0))
     for number, arrived in ((1, 10.0), (3, 30.0), (2, 20.0), (1, 10.0)):
-        provider.offer(call_of(number, arrived).credentials, arrived)
+        provider.offer(caller_of(call_of(number, arrived)))
     assert provider.get_credentials() == TemporaryKeys("key-3", "secret-3", "t-3")
 
 
 def test_the_call_in_which_a_client_is_used_counts() -> None:
     """A client that was kept in a global asks for credentials in the midst of a newer call."""
-    running: list[tuple[Context, float]] = [(call_of(1, 10.0), 10.0)]
-    provider = credentials_of(call_of(1, 10.0), lambda: running[0])
+    running = [call_of(1, 10.0)]
+    provider = credentials_of(call_of(1, 10.0), lambda: caller_of(running[0]))
     assert provider.get_credentials().access_key_id == "key-1"
-    running[0] = call_of(2, 20.0), 20.0
+    running[0] = call_of(2, 20.0)
     assert provider.get_credentials().access_key_id == "key-2"
-    running[0] = call_of(9, 90.0, account="2"), 90.0
+    running[0] = call_of(9, 90.0, account="2")
     assert provider.get_credentials().access_key_id == "key-2"
-    running[0] = call_of(9, 90.0, function="g"), 90.0
+    running[0] = call_of(9, 90.0, function="g")
     assert provider.get_credentials().access_key_id == "key-2"
 
 
@@ -66,9 +73,25 @@ def test_a_call_without_credentials_takes_none_away() -> None:
     """The platform sends them in each call or in none; an empty field is no newer key."""
     provider = credentials_of(call_of(1, 10.0))
     assert not provider.get_credentials().has_keys()
-    provider.offer(call_of(1, 10.0).credentials, 10.0)
-    provider.offer(Context({}, "2").credentials, 20.0)
+    provider.offer(caller_of(call_of(1, 10.0)))
+    provider.offer(caller_of(Context({}, "2", record=CallRecord(20.0))))
     assert provider.get_credentials().has_keys()
+
+
+def test_a_hook_is_of_the_same_function_as_its_calls() -> None:
+    """The initializer has no headers: the environment says whose it is, and where. Its credentials
+    are as old as the instance, also if it comes after the first call.
+    """
+    instance = Platform("", "env", "s", "t", function_name="f", region="cn-a", account_id="1")
+    hook = caller_of(Context({}, "hook", platform=instance))
+    assert owner_of(hook) == owner_of(caller_of(call_of(1, 1.0)))
+    assert region_of(hook) == "cn-a"
+    provider = credentials_of(call_of(1, 1.0))
+    provider.offer(hook)
+    assert provider.get_credentials().access_key_id == "env"
+    provider.offer(caller_of(call_of(1, 1.0)))
+    provider.offer(hook)
+    assert provider.get_credentials().access_key_id == "key-1"
 
 
 def test_old_credentials_are_told_once(
@@ -80,20 +103,20 @@ def test_old_credentials_are_told_once(
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     provider = credentials_of(call_of(1, 0.0))
-    provider.offer(call_of(1, 1000.0).credentials, 1000.0)
+    provider.offer(caller_of(call_of(1, 1000.0)))
     now += VALID
-    provider.offer(call_of(1, now).credentials, now)  # another call, and the same values
+    provider.offer(caller_of(call_of(1, now)))  # another call, and the same values
     now += 3600
     assert [provider.get_credentials().access_key_id for _ in range(3)] == ["key-1"] * 3
     (line,) = (record.message for record in caplog.records)
     assert "are 37 hours old" in line
     assert "key-1" not in caplog.text
     caplog.clear()
-    provider.offer(call_of(2, now).credentials, now)
+    provider.offer(caller_of(call_of(2, now)))
     provider.get_credentials()
     lasting = call_of(1, 1.0, token="")
     old = credentials_of(lasting)
-    old.offer(lasting.credentials, 1.0)
+    old.offer(caller_of(lasting))
     old.get_credentials()
     assert not caplog.records
 
@@ -103,7 +126,7 @@ async def test_each_sdk_reads_them() -> None:
     and of older ones.
     """
     provider = credentials_of(call_of(1, 1.0))
-    provider.offer(call_of(1, 1.0).credentials, 1.0)
+    provider.offer(caller_of(call_of(1, 1.0)))
     around = CredentialsClient(provider=provider)
     for keys in (
         provider.get_credentials(),
@@ -127,7 +150,7 @@ async def test_each_sdk_reads_them() -> None:
 def test_they_are_never_shown_or_pickled() -> None:
     """Neither in `repr`, nor by a pickle that goes to another process."""
     provider = credentials_of(call_of(1, 1.0))
-    provider.offer(call_of(1, 1.0).credentials, 1.0)
+    provider.offer(caller_of(call_of(1, 1.0)))
     for secret in (provider, provider.get_credentials()):
         assert "key-1" not in f"{secret!r} {secret} {[secret]}"
         for steal in (pickle.dumps, copy.deepcopy):
@@ -144,7 +167,7 @@ def test_whatever_comes_first_the_newest_wins(order: list[int]) -> None:
 
     def offer(number: int) -> None:
         start.wait(20)
-        provider.offer(call_of(number, float(number)).credentials, float(number))
+        provider.offer(caller_of(call_of(number, float(number))))
         seen = provider.get_credentials()
         assert seen.access_key_id.removeprefix("key-") == (seen.security_token or "")[2:]
 

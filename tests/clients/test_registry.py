@@ -17,7 +17,7 @@ import pytest
 from service.clients import registry
 from service.clients.credentials import CallCredentials
 from service.clients.registry import MOST_CLIENTS, Clients
-from service.context.call import RUNNING, Context
+from service.context.call import Context
 from service.errors import ClientUnavailable
 from tests.clients.test_credentials import call_of
 from tests.harness import ENDS_WITHIN
@@ -78,10 +78,10 @@ def test_functions_of_two_accounts_share_nothing() -> None:
     ours, theirs = call_of(1, 1.0), call_of(2, 2.0, account="2")
     first, second = ours.client(Made), theirs.client(Made)
     assert first is not second
-    RUNNING.set(theirs)
-    assert first.credentials.get_credentials().access_key_id == "key-1"
-    RUNNING.set(ours)
-    assert second.credentials.get_credentials().access_key_id == "key-2"
+    with theirs:
+        assert first.credentials.get_credentials().access_key_id == "key-1"
+    with ours:
+        assert second.credentials.get_credentials().access_key_id == "key-2"
 
 
 def test_options_tell_clients_apart() -> None:

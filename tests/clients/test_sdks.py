@@ -15,7 +15,7 @@ from service.clients.registry import Clients
 from service.context.call import RUNNING
 from service.errors import ClientUnavailable
 from tests.clients.test_credentials import call_of
-from tests.cloud import cloud
+from tests.cloud import apart, cloud
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +44,7 @@ async def test_each_request_to_oss_is_signed_with_the_newest_credentials() -> No
         first._client._options.http_client.close()
 
 
+@apart
 async def test_the_async_client_is_of_its_event_loop() -> None:
     """It asks for credentials in the same way."""
     async with cloud() as played:

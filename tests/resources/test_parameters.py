@@ -14,7 +14,7 @@ from service.context.call import RUNNING, Context
 from service.errors import ParameterUnavailable
 from service.resources.parameters import parameter, secret
 from tests.clients.test_credentials import call_of
-from tests.cloud import Cloud, cloud
+from tests.cloud import Cloud, apart, cloud
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 """The OpenAPI SDKs ask for the time in a way that Python 3.12 warns of."""
@@ -30,6 +30,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Clients:
     return own
 
 
+@apart
 async def test_a_parameter_is_read_once_for_all_calls() -> None:
     """Fifty wait for one request, which is signed with the credentials of the first."""
     async with cloud() as played:
@@ -47,6 +48,7 @@ async def test_a_parameter_is_read_once_for_all_calls() -> None:
         assert played.asked[-1].key == "key-2"
 
 
+@apart
 async def test_an_encrypted_parameter_and_a_secret_are_decrypted() -> None:
     """Each in its service's words; a version and a stage are asked for by name."""
     async with cloud() as played:
@@ -65,6 +67,7 @@ async def test_an_encrypted_parameter_and_a_secret_are_decrypted() -> None:
         ]
 
 
+@apart
 async def test_functions_of_two_accounts_have_each_its_own_value() -> None:
     """One parameter in the code, two accounts in one process."""
     async with cloud() as played:
@@ -76,6 +79,7 @@ async def test_functions_of_two_accounts_have_each_its_own_value() -> None:
         assert len(played.asked) == 2
 
 
+@apart
 async def test_a_plain_handler_reads_it_in_its_thread() -> None:
     """Without a service, as in a test, on a loop of its own."""
     async with cloud() as played:
@@ -123,6 +127,7 @@ async def refused(played: Cloud, reader: Any) -> str:
         (418, "Teapot", "it is refused with status 418 (Teapot, request R-1)"),
     ],
 )
+@apart
 async def test_a_refusal_says_what_to_do(
     status: int, code: str, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -144,6 +149,7 @@ async def test_a_refusal_says_what_to_do(
         assert VALUE not in f"{password!r} {password} {vars(password)} {caplog.text}"
 
 
+@apart
 async def test_an_answer_that_is_none_is_told() -> None:
     """Bytes that are not the service's, an empty object, and a value that is not there."""
     async with cloud() as played:
@@ -162,6 +168,7 @@ async def test_an_answer_that_is_none_is_told() -> None:
         )
 
 
+@apart
 async def test_a_service_that_cannot_be_reached_is_told() -> None:
     """Nothing listens there: a function in a VPC needs another endpoint."""
     async with cloud() as played:
@@ -170,6 +177,7 @@ async def test_a_service_that_cannot_be_reached_is_told() -> None:
     assert "cannot be reached" in await refused(played, parameter("url", endpoint=gone))
 
 
+@apart
 async def test_what_is_missing_is_told() -> None:
     """No call, no credentials, no region, no name."""
     url, played = parameter("url"), Cloud()
