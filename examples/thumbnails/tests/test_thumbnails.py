@@ -1,0 +1,100 @@
+"""The sample of thumbnails, under the local Function Compute and beside an OSS on loopback."""
+
+import asyncio
+import io
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import web
+from PIL import Image
+
+from service.emulator.testing import emulator
+from service.events.sample import sample
+
+FOLDER = Path(__file__).parents[1]
+
+
+class Bucket:
+    """An OSS as small as the sample needs it: objects by their path, and who asked."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.keys: list[str] = []
+        self.connections = set[int]()
+        self.url = ""
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Store an object, or return one."""
+        self.keys.extend(re.findall("Credential=([^/]+)", request.headers["Authorization"]))
+        assert request.transport is not None
+        self.connections.add(request.transport.get_extra_info("peername")[1])
+        if request.method == "PUT":
+            self.objects[request.path] = await request.read()
+            return web.Response(headers={"ETag": '"1"'})
+        if request.path in self.objects:
+            return web.Response(body=self.objects[request.path])
+        error = "<Error><Code>NoSuchKey</Code><Message>no such object</Message></Error>"
+        return web.Response(status=404, text=error, content_type="application/xml")
+
+
+@asynccontextmanager
+async def bucket() -> AsyncIterator[Bucket]:
+    """It listens on a port of its own."""
+    played, app = Bucket(), web.Application(client_max_size=1 << 24)
+    app.router.add_route("*", "/{any:.*}", played.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        played.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield played
+    finally:
+        await runner.cleanup()
+
+
+def spec(endpoint: str) -> dict[str, Any]:
+    """The deployment as it is, with an OSS of the test's."""
+    found: dict[str, Any] = yaml.safe_load((FOLDER / "s.yaml").read_text())
+    found["resources"]["thumbnails"]["props"]["environmentVariables"]["OSS_ENDPOINT"] = endpoint
+    return found
+
+
+def picture(width: int, height: int) -> bytes:
+    """A picture with a transparent background, as an upload."""
+    data = io.BytesIO()
+    Image.new("RGBA", (width, height), (200, 30, 30, 128)).save(data, "PNG")
+    return data.getvalue()
+
+
+def upload(key: str) -> bytes:
+    """The event of an upload."""
+    return sample("oss.put", {"events.0.oss.object.key": key, "events.0.oss.bucket.name": "shop"})
+
+
+async def test_uploads_at_once_get_their_thumbnails() -> None:
+    """Twelve calls at once share one client; each request is signed with credentials of a call.
+    A picture that is none fails its own call, and a thumbnail's upload ends there.
+    """
+    async with bucket() as oss, emulator(spec(oss.url), code=FOLDER) as fc:
+        for number in range(12):
+            oss.objects[f"/shop/incoming/{number}.png"] = picture(800, 100 + number)
+        oss.objects["/shop/incoming/bad.png"] = b"no picture"
+        calls = (fc.invoke("thumbnails", upload(f"incoming/{number}.png")) for number in range(12))
+        answers = [json.loads(answer.body) for answer in await asyncio.gather(*calls)]
+        assert answers == [[f"thumbnails/incoming/{number}.jpg"] for number in range(12)]
+        with Image.open(io.BytesIO(oss.objects["/shop/thumbnails/incoming/0.jpg"])) as small:
+            assert (small.format, small.size) == ("JPEG", (256, 32))
+        assert len(oss.keys) == 24
+        assert len(oss.connections) <= 12
+
+        bad = await fc.invoke("thumbnails", upload("incoming/bad.png"))
+        assert json.loads(bad.body)["errorType"] == "UnidentifiedImageError"
+        gone = await fc.invoke("thumbnails", upload("incoming/gone.png"))
+        assert "NoSuchKey" in json.loads(gone.body)["errorMessage"]
+        own = await fc.invoke("thumbnails", upload("thumbnails/incoming/0.jpg"))
+        assert json.loads(own.body) == []
