@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .idempotency.stores import Claimed as Claimed
     from .idempotency.stores import MemoryStore as MemoryStore
     from .idempotency.stores import OnceStore as OnceStore
+    from .idempotency.tablestore_store import TablestoreStore as TablestoreStore
     from .lifetime.around import AroundCall as AroundCall
     from .lifetime.spawned import SpawnedTask as SpawnedTask
     from .lifetime.spawned import spawn as spawn
@@ -86,6 +87,7 @@ __all__ = [
     "Retry",
     "Router",
     "SpawnedTask",
+    "TablestoreStore",
     "__version__",
     "batched",
     "create_app",
@@ -108,6 +110,7 @@ LATE_NAMES = {
     "RedisStore": ".idempotency.redis_store",
     "Retry": ".records.outcomes",
     "Router": ".routing",
+    "TablestoreStore": ".idempotency.tablestore_store",
     "SpawnedTask": ".lifetime.spawned",
     "batched": ".batching.decorator",
     "create_app": ".embed",

@@ -97,6 +97,7 @@ LATE = {
     "first.begin": "first",
     "events": "cbor2 pydantic",
     "idempotency.redis_store": "redis",
+    "idempotency.tablestore_store": "tablestore",
     "process.loop": "uvloop",
     "records": "stamina",
     "settings.refusals": "difflib",
@@ -113,7 +114,8 @@ their `wiring` comes first and does not.
 """
 OPTIONAL = {
     *EXTRA.values(),
-    *("uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml", "rich", "redis"),
+    *("uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml", "rich"),
+    *("redis", "tablestore"),
     "stamina",
 }
 PURE = ("protocol", "http.chunked", "http.heads", "http.wire")
