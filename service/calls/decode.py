@@ -177,14 +177,22 @@ def _lenient(read: Decode, annotation: Any) -> Decode:
     if mended is None:
         return read
 
-    def decode(body: bytes) -> Any:
+    return _Mending(read, lambda body: _json(mended(msgspec.json.decode(body), annotation)))
+
+
+class _Mending:
+    """A decoder that mends a body which it has refused, and decodes it again."""
+
+    def __init__(self, read: Decode, mend: Decode) -> None:
+        self.read = read
+        self._mend = mend
+
+    def __call__(self, body: bytes) -> Any:
         try:
-            return read(body)
+            return self.read(body)
         except msgspec.ValidationError:
             pass
-        return read(_json(mended(msgspec.json.decode(body), annotation)))
-
-    return decode
+        return self.read(self._mend(body))
 
 
 def _with_holders(annotation: Any) -> Any:
@@ -273,5 +281,20 @@ def _guarded(read: Decode, *, optional: bool = False) -> Decode:
         if not body.strip():
             reason = "the body is empty"
         raise InvalidEvent(reason[:SHOWN])
+
+    return _direct(read.read, decode) if isinstance(read, _Mending) else decode
+
+
+def _direct(read: Decode, otherwise: Decode) -> Decode:
+    """Return a decoder that comes to `read` at once, and to `otherwise` for what that refuses: most
+    bodies need none of its care.
+    """
+
+    def decode(body: bytes) -> Any:
+        try:
+            return read(body)
+        except (RecursionError, *UNREADABLE):
+            pass
+        return otherwise(body)
 
     return decode
