@@ -61,15 +61,15 @@ async def run_event(
 ) -> bytes:
     """Return the answer to one event. Raises ServiceError for whatever keeps it from having one."""
     lifecycle, budget, held = service.lifecycle, service.budget, 0
-    record = record_of(context)
-    record.in_flight = lifecycle.in_flight
-    if service.observers.measure_cpu:
-        call.cpu = 0.0
-    if service.observers.is_first:
-        service.observers.is_first, record.cold_start = False, True
+    record, observers = record_of(context), service.observers
+    # Connections count what is in flight; those of aiohttp's own server, and `invoke`, do not.
+    record.in_flight = lifecycle.in_flight or service.admission.present + 1
+    if observers.is_first:
+        observers.is_first, record.cold_start = False, True
     call.stage = "waiting for a free slot"
     if service.admission.take():
         record.slot_at = record.open_at = record.arrived
+        record.look_after = observers.look_after
     else:
         await service.admission.enter()
         record.slot_at = record.open_at = time.monotonic()
@@ -97,7 +97,7 @@ async def run_event(
         try:
             result = await run(function, service.threads, call, argument, context)
         finally:
-            record.handled_at, record.cpu = time.monotonic(), call.cpu or 0.0
+            record.handled_at, record.cpu = time.monotonic(), call.cpu
             if left:
                 await left_behind.settle(left, "warn" if call.over else service.settings.background)
         answer = encode(result)

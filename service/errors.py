@@ -261,6 +261,8 @@ class StartError(Exception):
     """
 
     exit_code = 3
+    log_format = "text"
+    """In which form it is told: that of the log, as soon as the settings are known."""
 
 
 class UsageError(StartError):

@@ -579,8 +579,7 @@ async def test_a_line_sums_up_the_calls_that_are_asked_for(
         assert lines == []
         return
     (line,) = lines
-    # aiohttp's own server, which serves here, does not count what is in flight.
-    assert line.endswith(" bytesIn=1 bytesOut=2 coldStart=true inFlight=0 order_id=7")
+    assert line.endswith(" bytesIn=1 bytesOut=2 coldStart=true inFlight=1 order_id=7")
     assert (" cpuMs=" in line) is plain
     assert "r1 [WARNING] the call was slow" in line or "r1 [INFO] the call has ended" in line
 

@@ -12,9 +12,10 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from service.calls.observers import TOGETHER
 from service.counting.pages import OF_USER
 from service.http import heads
-from service.instance.call_figures import MOST_ERROR_TYPES, TOGETHER
+from service.instance.call_figures import MOST_ERROR_TYPES
 from service.metrics import LONGEST_VALUE, MOST_SERIES
 from service.settings.kinds import size_text
 from service.settings.table import ROWS, Settings

@@ -29,6 +29,11 @@ class Admission:
         """The calls that wait for a slot."""
         return len(self._waiting)
 
+    @property
+    def present(self) -> int:
+        """The calls that have a slot or wait for one."""
+        return self.running + len(self._waiting)
+
     def take(self) -> bool:
         """Take a slot if one is free; return whether there was one."""
         if self.running >= self.slots:

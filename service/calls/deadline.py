@@ -28,7 +28,7 @@ class Call:
 
     `stage` says what it does now; `thread` is set while a plain `def` handler runs; `over` is true
     once the call was answered as a time-out; `cpu` is for how many seconds that thread has worked,
-    None if that is not measured.
+    0.0 if that is not measured.
     """
 
     __slots__ = ("cpu", "deadline", "ended", "limit", "over", "stage", "thread")
@@ -40,7 +40,7 @@ class Call:
         self.stage = "starting"
         self.thread: int | None = None
         self.over = False
-        self.cpu: float | None = None
+        self.cpu = 0.0
         self.ended: asyncio.Future[None] | None = None  # what waits for it
 
     def cut(self) -> None:

@@ -111,7 +111,7 @@ async def _in_thread(
             call.cpu = time.thread_time() - began
 
     try:
-        return await pool.run(work if call.cpu is None else measured)
+        return await pool.run(measured if pool.measures_cpu else work)
     finally:
         call.thread = None
 

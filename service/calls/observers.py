@@ -11,6 +11,20 @@ from .lifecycle import nothing
 
 Observer = Callable[[Context, CallRecord], None]
 
+TOGETHER = 64
+"""Calls whose figures are put aside before they are counted together."""
+
+FIGURES = 4
+"""Figures of a call: the seconds that it took, those of its handler, the event's bytes, the
+result's.
+"""
+
+MOST_FIGURES = TOGETHER * FIGURES
+
+
+def nobody(*_: object) -> None:
+    """Do nothing."""
+
 
 class Observers:
     """Who is told of each call of `/invoke`; nobody, unless a setting asks for it.
@@ -29,10 +43,20 @@ class Observers:
         """Seconds from which on a call is slow."""
         self.slow: tuple[Observer, ...] = ()
         """Told of slow calls alone, after all others."""
-        self.measure_cpu = False
-        """Whether the time is noted that threads of plain handlers work."""
         self.is_first = True
         """True until the first call of this process begins."""
+        self.look_after = math.inf
+        """Seconds from which on somebody looks closer at a call that succeeds at once."""
+        self.usual: list[float] | None = None
+        """Where the figures of such calls are put aside that end sooner, one behind another; None
+        if nobody counts calls. Numbers alone: nothing of a call is kept by them.
+        """
+        self.settle: Callable[[], None] = nobody
+        """Counts what was put aside, and takes it from there."""
+        self.unusual: Callable[[CallRecord], None] = nobody
+        """Told of the other calls, if calls are counted: those that took longer, had to wait for a
+        slot, or failed.
+        """
 
     def begin(self, context: Context, record: CallRecord) -> None:
         """Tell of a call that begins."""
@@ -40,9 +64,25 @@ class Observers:
             observe(context, record)
 
     def end(self, context: Context, record: CallRecord) -> None:
-        """Tell of a call that has ended."""
+        """Tell of a call that has ended, and put its figures aside. This is all that most calls pay
+        for being counted.
+        """
         for observe in self.ended:
             observe(context, record)
-        if record.ended - record.arrived >= self.slow_after:
+        took = record.ended - record.arrived
+        if took >= record.look_after:
+            self._look_at(context, record, took)
+            return
+        usual = self.usual
+        if usual is None:
+            return
+        ran = record.handled_at - record.handler_at
+        usual += (took, ran, record.bytes_in, record.bytes_out)
+        if len(usual) >= MOST_FIGURES:
+            self.settle()
+
+    def _look_at(self, context: Context, record: CallRecord, took: float) -> None:
+        if took >= self.slow_after:
             for observe in self.slow:
                 observe(context, record)
+        self.unusual(record)

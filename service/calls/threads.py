@@ -146,6 +146,8 @@ class ThreadPool:
         self.is_copy = False
         """Whether this is the copy in a process that user code has forked."""
         _POOLS.add(self)
+        self.measures_cpu = False
+        """Whether it is noted for how long its threads work for a call."""
         self.is_lent = False
         """Whether its one thread is a thread of the process's, which `serve_here` runs in."""
         self._in_hand: _Job | None = None
@@ -210,6 +212,8 @@ class ThreadPool:
         gets a thread of the pool's own.
         """
         self.size += 1
+        self.measures_cpu = False
+        """Whether it is noted for how long its threads work for a call."""
         self.is_lent = False
 
     def serve_here(self) -> None:

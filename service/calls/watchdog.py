@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from ..context.call import Context
 from . import tracebacks
 from .tasks import context_of
 
@@ -21,15 +22,15 @@ SLICES = 5
 or long, is found in one of them and counts for no more than that part.
 """
 
-Report = Callable[[tracebacks.CodePlace | None, str | None, float], None]
+Report = Callable[[tracebacks.CodePlace | None, Context | None, float], None]
 
 
 class Watchdog:
     """A thread that asks the loop for a sign of life while calls run.
 
     `busy` says whether there are calls. `report` is called once for each stall, from the thread,
-    with the line that runs, the request id of its call, and for how many seconds the loop has
-    stood still so far.
+    with the line that runs, the context of its call, and for how many seconds the loop has stood
+    still so far.
     """
 
     def __init__(self, stall_after: float, busy: Callable[[], bool], report: Report) -> None:
@@ -132,8 +133,8 @@ class Watchdog:
 
 def _blocking(
     loop: asyncio.AbstractEventLoop, thread: int
-) -> tuple[tracebacks.CodePlace | None, str | None]:
-    """Return the line that the loop's thread runs now, and the request id of its call."""
+) -> tuple[tracebacks.CodePlace | None, Context | None]:
+    """Return the line that the loop's thread runs now, and the context of its call."""
     task = asyncio.current_task(loop)
     context = context_of(task) if task is not None else None
-    return tracebacks.running_in(thread), context.request_id if context else None
+    return tracebacks.running_in(thread), context

@@ -229,6 +229,7 @@ async def _answer(service: Service, context: Context, event: bytes) -> tuple[byt
         answer = await (begin() if service.around is None else service.around(context, begin))
         return answer, False
     except ServiceError as error:
-        record_of(context).error_type = error.code
+        record = record_of(context)
+        record.error_type, record.look_after = error.code, 0.0
         report(error)
         return protocol.error_body(error.code, str(error), context.request_id, []), True

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
 from ..errors import StartError
+from ..logs.lines import FORMATS, NOWHERE
 from ..process.signals import SIGNALS, Stopped
 from ..settings.load import Loaded, load_settings, show
 from . import serve
@@ -41,8 +42,27 @@ def _outcome() -> int:
     try:
         return run_command(sys.argv[1:], _folder())
     except StartError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks here
+        _tell(error)
         return error.exit_code
+
+
+def _tell(error: StartError) -> None:
+    """Write why there is no start, in one line."""
+    if error.log_format == "text":
+        line = f"{PROGRAM}: {error}\n"
+    else:
+        line = FORMATS[error.log_format](NOWHERE, "ERROR", str(error)).decode()
+    sys.stderr.write(line)
+
+
+@contextmanager
+def _told_as(log_format: str) -> Iterator[None]:
+    """Within this, what keeps the service from starting is told in the form of its log."""
+    try:
+        yield
+    except StartError as error:
+        error.log_format = log_format
+        raise
 
 
 def _folder() -> Path:
@@ -77,10 +97,14 @@ def run_command(arguments: Sequence[str], cwd: Path) -> int:
 
         flags = parser_of(command, invoke.add_flags).parse_args(invoke.with_profile_file(rest))
         loaded = load_settings(vars(flags), os.environ, cwd)
-        return _shown(loaded) if flags.show_config else invoke.call_once(loaded, flags, cwd)
+        with _told_as(loaded.settings.log_format):
+            return _shown(loaded) if flags.show_config else invoke.call_once(loaded, flags, cwd)
     flags = parser_of(command, serve.add_flags).parse_args(rest)
     loaded = load_settings(vars(flags), os.environ, cwd)
-    return _shown(loaded) if flags.show_config else serve.serve_function(loaded, flags, rest, cwd)
+    if flags.show_config:
+        return _shown(loaded)
+    with _told_as(loaded.settings.log_format):
+        return serve.serve_function(loaded, flags, rest, cwd)
 
 
 def _shown(loaded: Loaded) -> int:

@@ -16,7 +16,7 @@ class CallRecord:
 
     __slots__ = (
         *("arrived", "slot_at", "open_at", "handler_at", "handled_at", "ended"),
-        *("bytes_in", "bytes_out", "in_flight", "cold_start", "error_type", "cpu"),
+        *("bytes_in", "bytes_out", "in_flight", "cold_start", "error_type", "cpu", "look_after"),
         *("bound", "lines", "noted", "span"),
     )
 
@@ -33,6 +33,7 @@ class CallRecord:
         self.cold_start = False  # it is the first call of its process
         self.error_type = ""  # that of its answer; "" if it succeeded
         self.cpu = 0.0  # seconds that a plain handler's thread has worked, if that is measured
+        self.look_after = 0.0  # seconds: somebody looks closer at it if it takes so long
         self.bound: dict[str, Any] | None = None  # fields of its log lines
         self.lines: Any = None  # log lines that are kept until it is known how it ends
         self.noted: dict[str, Any] | None = None  # what else the line that sums it up tells

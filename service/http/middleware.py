@@ -88,15 +88,10 @@ class Framing:
     ) -> None:
         """End a call whose answer is made."""
         self._logs.end(context.request_id)
-        observers = self._observers
         if operation is protocol.INVOKE:
             record = record_of(context)
             record.ended = time.monotonic()
-            for observe in observers.ended:
-                observe(context, record)
-            if record.ended - record.arrived >= observers.slow_after:
-                for observe in observers.slow:
-                    observe(context, record)
+            self._observers.end(context, record)
         line = protocol.end_line(operation, context.request_id, failed=failed)
         self._logs.marker(line, gather=crowded)
 
@@ -162,7 +157,7 @@ def answer_failure(failure: Exception, context: Context, *, error_trace: bool) -
     error = failure if isinstance(failure, ServiceError) else _fault(failure)
     report(error)
     record = record_of(context)
-    record.error_type = error.code
+    record.error_type, record.look_after = error.code, 0.0
     if record.span is not None:
         record.span.failed(error)
     answer = failure_answer(error, context.request_id, error_trace=error_trace)

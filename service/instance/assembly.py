@@ -21,8 +21,8 @@ from ..calls.watchdog import Watchdog
 from ..context.call import Context, Platform
 from ..logs.below import BelowLevel
 from ..logs.call_line import CallLines
+from ..logs.details import NO_DETAILS
 from ..logs.kept import KeptRoom
-from ..logs.lines import NOWHERE
 from ..logs.log import Logs
 from ..settings.table import Settings
 from .call_figures import CountedCalls
@@ -65,6 +65,7 @@ def assemble(settings: Settings, platform: Platform, handlers: Handlers, logs: L
     lifecycle.enter_variables = inherited.enter
     handlers = inherited.by_hooks(handlers)
     threads = ThreadPool(settings.concurrency)
+    threads.measures_cpu = settings.log_calls != "off"
     limit = settings.initialize_timeout
     lifecycle.initialize = hook(handlers.initializer, calls, platform, limit, threads)
     figures = CountedCalls()
@@ -106,22 +107,21 @@ def _observers(settings: Settings, logs: Logs, figures: CountedCalls) -> Observe
         observers.ended += (lines.ended,)
     elif settings.log_calls == "slow":
         observers.slow_after, observers.slow = settings.slow_after, (lines.ended,)
+        observers.look_after = settings.slow_after
     if settings.metrics:
-        observers.ended += (figures.note,)
-    observers.measure_cpu = settings.log_calls != "off"
+        figures.watch(observers)
     return observers
 
 
 def _watchdog(settings: Settings, lifecycle: Lifecycle, logs: Logs) -> Watchdog:
-    def report(place: tracebacks.CodePlace | None, request_id: str | None, seconds: float) -> None:
+    def report(place: tracebacks.CodePlace | None, context: Context | None, seconds: float) -> None:
         where = f"at {place}" if place else "outside of the function's code"
         waiting = max(0, lifecycle.in_flight - 1)
-        logs.line(
-            "WARNING",
+        said = (
             f"the event loop has been blocked for {seconds:.1f} s {where}; {waiting} other calls"
-            " wait: await there, use asyncio.to_thread, or make the handler a plain def",
-            request_id or NOWHERE,
+            " wait: await there, use asyncio.to_thread, or make the handler a plain def"
         )
+        logs.pipe.write(logs.formed(context, "WARNING", said, NO_DETAILS))
 
     watchdog = Watchdog(settings.stall_after, lambda: lifecycle.in_flight > 0, report)
     lifecycle.arrived = watchdog.wake

@@ -5,16 +5,12 @@ and sorted into buckets when somebody asks, or when a few hundred have come toge
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import NamedTuple
 
-from ..context.call import Context
+from ..calls.observers import FIGURES, TOGETHER, Observers
 from ..context.record import CallRecord
 from ..counting.page import FamilyShape, Page, PageFull
 from ..counting.pages import OF_CALLS, WorkerPages
-
-TOGETHER = 512
-"""Calls that are sorted into the buckets together. So many are not counted at most, if the process
-is killed.
-"""
 
 MOST_ERROR_TYPES = 100
 """Error types that are told by name, of a worker and its predecessors. Others are one."""
@@ -27,6 +23,9 @@ BUCKET_ENDS = (
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
 )
 """Upper ends of the buckets, in seconds."""
+
+SUM = len(BUCKET_ENDS) + 1
+"""Where the sum of a histogram stands behind its first bucket."""
 
 OUTCOME_OF = {
     "": "success",
@@ -68,6 +67,17 @@ LINES_LOST = _total("fc_log_lines_lost_total", "Log lines that could not be writ
 STARTS = _total("fc_worker_starts_total", "Processes that have begun to serve.")
 
 
+class _Unusual(NamedTuple):
+    """What is counted of a call that was told apart, None for what it did not come to."""
+
+    took: float
+    waited: float | None
+    ran: float | None
+    bytes_in: int
+    bytes_out: int
+    error_type: str
+
+
 class CountedCalls:
     """Counts the calls of this process. Its page may be one that a predecessor has counted on, and
     then has the predecessor's numbers as well.
@@ -77,38 +87,40 @@ class CountedCalls:
         self._answered = self._failed = 0
         self.shared: WorkerPages | None = None
         """The pages of all workers, if there are several."""
-        self._page: Page | None = None
-        self._sorted: dict[FamilyShape, int] = {}  # where each family's numbers are on the page
-        self._before: dict[FamilyShape, float] = {}  # what totals were before this process
+        self._usual: list[float] = []
+        self._unusual: list[_Unusual] = []
         self._error_types: dict[str, int] = {}
-        self._forget()
-
-    def _forget(self) -> None:
-        self._took: list[float] = []
-        self._waited: list[float] = []
-        self._ran: list[float] = []
-        self._errors: list[str] = []
-        self._unqueued = 0
-        self._bytes_in = self._bytes_out = 0
+        self._before: dict[FamilyShape, float] = {}  # what totals were before this process
+        self._page: Page | None = None
+        self._cells = memoryview(b"").cast("d")
+        # Where on the page the numbers of each begin:
+        self._totals: dict[FamilyShape, int] = {}
+        self._took = self._ran = self._waited = 0
+        self._event_bytes = self._result_bytes = self._succeeded = 0
 
     # --- each call
 
-    def note(self, _context: Context, record: CallRecord) -> None:
-        """Put aside what a call took: an observer of its end."""
-        took = self._took
-        took.append(record.ended - record.arrived)
-        if record.handler_at:
-            self._ran.append((record.handled_at or record.ended) - record.handler_at)
-        if record.slot_at != record.arrived:
-            if record.slot_at:
-                self._waited.append(record.slot_at - record.arrived)
-            else:
-                self._unqueued += 1
-        self._bytes_in += record.bytes_in
-        self._bytes_out += record.bytes_out
-        if record.error_type:
-            self._errors.append(record.error_type)
-        if len(took) >= TOGETHER:
+    def watch(self, observers: Observers) -> None:
+        """Count the calls of which these are told."""
+        observers.look_after = min(observers.slow_after, BUCKET_ENDS[0])
+        observers.usual = self._usual
+        observers.unusual = self.note_unusual
+        observers.settle = self.settle
+
+    def note_unusual(self, record: CallRecord) -> None:
+        """Put aside a call that failed, had to wait for a slot, or took its time."""
+        handled = record.handled_at or record.ended
+        self._unusual.append(
+            _Unusual(
+                took=record.ended - record.arrived,
+                ran=handled - record.handler_at if record.handler_at else None,
+                waited=record.slot_at - record.arrived if record.slot_at else None,
+                bytes_in=record.bytes_in,
+                bytes_out=record.bytes_out,
+                error_type=record.error_type,
+            )
+        )
+        if len(self._unusual) >= TOGETHER:
             self.settle()
 
     # --- now and then
@@ -127,18 +139,18 @@ class CountedCalls:
 
     def use(self, page: Page) -> None:
         """Count on a page from now on, from what is there."""
-        self._page = page
-        shapes = (DURATION, QUEUED, HANDLER, EVENT_BYTES, RESULT_BYTES)
-        totals = (REFUSED, STALLS, LINES_LOST, STARTS)
-        self._sorted = {shape: page.place_of(shape) for shape in (*shapes, *totals)}
-        self._before = {shape: page.cells[self._sorted[shape]] for shape in totals}
-        for values in (("success", ""), ("function_error", OTHER_ERRORS)):
-            page.place_of(ANSWERED_CALLS, values)
+        self._page, self._cells = page, page.cells
+        self._took, self._waited, self._ran = map(page.place_of, (DURATION, QUEUED, HANDLER))
+        self._event_bytes, self._result_bytes = map(page.place_of, (EVENT_BYTES, RESULT_BYTES))
+        self._totals = {s: page.place_of(s) for s in (REFUSED, STALLS, LINES_LOST, STARTS)}
+        self._before = {shape: page.cells[place] for shape, place in self._totals.items()}
+        self._succeeded = page.place_of(ANSWERED_CALLS, ("success", ""))
+        page.place_of(ANSWERED_CALLS, ("function_error", OTHER_ERRORS))
         self._error_types = {}
         calls = next(each for each in page.families() if each.name == ANSWERED_CALLS.name).samples
         self._answered += int(sum(calls.values()))
         self._failed += int(sum(n for (_, labels), n in calls.items() if labels != SUCCESS_LABELS))
-        page.cells[self._sorted[STARTS]] += 1
+        page.cells[self._totals[STARTS]] += 1
 
     @property
     def page(self) -> Page:
@@ -148,48 +160,58 @@ class CountedCalls:
             return page
         return self._page
 
-    def settle(self) -> None:
-        """Put on the page what was put aside."""
-        took, waited, ran, errors = self._took, self._waited, self._ran, self._errors
-        unqueued, bytes_in, bytes_out = self._unqueued, self._bytes_in, self._bytes_out
-        self._forget()
-        self._answered += len(took)
-        self._failed += len(errors)
-        at_once = len(took) - len(waited) - unqueued
-        self._sort(DURATION, took)
-        self._sort(QUEUED, waited, zeros=at_once)
-        self._sort(HANDLER, ran)
-        self._add(EVENT_BYTES, bytes_in)
-        self._add(RESULT_BYTES, bytes_out)
-        self._add_outcomes(errors, len(took) - len(errors))
-
     def set_total(self, shape: FamilyShape, value: float) -> None:
         """Note what a total of this process has come to; those of its predecessors are added."""
-        cells = self.page.cells
-        cells[self._sorted[shape]] = self._before[shape] + value
+        self.page.cells[self._totals[shape]] = self._before[shape] + value
 
-    def _add(self, shape: FamilyShape, value: float) -> None:
-        cells = self.page.cells
-        cells[self._sorted[shape]] += value
+    def settle(self) -> None:
+        """Put on the page what was put aside."""
+        if self._page is None:
+            self.use(Page(OF_CALLS))
+        if self._usual:
+            self._settle_usual()
+        if self._unusual:
+            self._settle_unusual()
 
-    def _sort(self, shape: FamilyShape, values: list[float], zeros: int = 0) -> None:
-        values.sort()
-        cells = self.page.cells
-        place, before = self._sorted[shape], 0
+    def _settle_usual(self) -> None:
+        usual, cells = self._usual, self._cells
+        count = len(usual) // FIGURES
+        for histogram, seconds in ((self._took, usual[0::FIGURES]), (self._ran, usual[1::FIGURES])):
+            cells[histogram] += count
+            cells[histogram + SUM] += sum(seconds)
+        cells[self._event_bytes] += sum(usual[2::FIGURES])
+        cells[self._result_bytes] += sum(usual[3::FIGURES])
+        cells[self._waited] += count
+        cells[self._succeeded] += count
+        self._answered += count
+        usual.clear()
+
+    def _settle_unusual(self) -> None:
+        unusual, cells = self._unusual, self._cells
+        self._add_times(self._took, [each.took for each in unusual])
+        self._add_times(self._ran, [each.ran for each in unusual if each.ran is not None])
+        self._add_times(self._waited, [each.waited for each in unusual if each.waited is not None])
+        cells[self._event_bytes] += sum(each.bytes_in for each in unusual)
+        cells[self._result_bytes] += sum(each.bytes_out for each in unusual)
+        errors = [each.error_type for each in unusual if each.error_type]
+        cells[self._succeeded] += len(unusual) - len(errors)
+        for error_type in errors:
+            cells[self._place_of_error(self.page, error_type[:100])] += 1
+        self._answered += len(unusual)
+        self._failed += len(errors)
+        unusual.clear()
+
+    def _add_times(self, place: int, seconds: list[float]) -> None:
+        """Add to the histogram that begins there."""
+        cells, before = self._cells, 0
+        cells[place + SUM] += sum(seconds)
+        seconds.sort()
         for bound in BUCKET_ENDS:
-            upto = bisect_right(values, bound)
+            upto = bisect_right(seconds, bound)
             if upto != before:
                 cells[place] += upto - before
             place, before = place + 1, upto
-        cells[place] += len(values) - before
-        cells[place + 1] += sum(values)
-        cells[self._sorted[shape]] += zeros
-
-    def _add_outcomes(self, errors: list[str], succeeded: int) -> None:
-        page = self.page
-        page.cells[page.place_of(ANSWERED_CALLS, ("success", ""))] += succeeded
-        for error_type in errors:
-            page.cells[self._place_of_error(page, error_type[:100])] += 1
+        cells[place] += len(seconds) - before
 
     def _place_of_error(self, page: Page, error_type: str) -> int:
         place = self._error_types.get(error_type)

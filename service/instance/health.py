@@ -44,7 +44,7 @@ async def health_of(
         and lost <= threads // 2
         and can_start(),
         "draining": service.lifecycle.draining.is_set(),
-        "inFlight": max(0, service.lifecycle.in_flight - asking),
+        "inFlight": _in_flight(service, asking),
         "running": service.admission.running,
         "queued": service.admission.queued,
         "refused": service.admission.refused,
@@ -56,6 +56,14 @@ async def health_of(
         "loopLagSeconds": round(now - began, 6),
         "uptimeSeconds": round(now - service.started, 3),
     }
+
+
+def _in_flight(service: Service, asking: int) -> int:
+    """Return the requests under way, without those that ask. On aiohttp's own server, where nothing
+    counts them, they are the calls.
+    """
+    others = service.lifecycle.in_flight - asking
+    return others if others >= 0 else service.admission.present
 
 
 def summed(workers: Sequence[Health | None]) -> Health:

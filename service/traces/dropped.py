@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from ..protocol import SERVICE_LOGGER
 
@@ -29,20 +30,36 @@ class Dropped:
         self.reason = ""
         self._untold: Counter[str] = Counter()
         self._told_at = -EVERY
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
+        """Held while it becomes known of something whether it was sent: who looks then counts it
+        neither twice nor not at all.
+        """
 
     def add(self, kind: str, number: int) -> None:
         """Count what was dropped of a kind, "spans" for example; tell of it if a minute is over."""
-        with self._lock:
+        self.count(kind, number)
+        self.tell_if_due()
+
+    def count(self, kind: str, number: int) -> None:
+        """Count what was dropped of a kind."""
+        with self.lock:
             self.total[kind] += number
             self._untold[kind] += number
-            if time.monotonic() - self._told_at < EVERY:
-                return
-        self.tell()
+
+    def count_unsettled(self, kind: str, unsettled: Callable[[], int]) -> None:
+        """Count what is dropped for want of time: that of which nothing is known yet."""
+        with self.lock:
+            if number := unsettled():
+                self.count(kind, number)
+
+    def tell_if_due(self) -> None:
+        """Tell of what was not told yet, if a minute is over."""
+        if time.monotonic() - self._told_at >= EVERY:
+            self.tell()
 
     def tell(self) -> None:
         """Tell of what was not told yet, if there is any."""
-        with self._lock:
+        with self.lock:
             untold, self._untold = self._untold, Counter()
             self._told_at = time.monotonic()
         if untold:

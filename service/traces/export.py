@@ -39,9 +39,11 @@ def counted(exporter: type[Any], what: str, dropped: Dropped) -> Any:
                 result = super().export(batch, *arguments, **named)
             except Exception as failure:
                 dropped.reason = type(failure).__name__
-            self.settled += number
-            if getattr(result, "name", "") != "SUCCESS":
-                dropped.add(what, number)
+            with dropped.lock:
+                self.settled += number
+                if getattr(result, "name", "") != "SUCCESS":
+                    dropped.count(what, number)
+            dropped.tell_if_due()
             return result
 
     return Counted()

@@ -73,9 +73,9 @@ class Telemetry:
         if self._calls.open or self.flusher.dirty:
             self._calls.cut()
             await self.stop()
-        if unsettled := self._providers.unsettled():
-            self._providers.dropped.add("spans", unsettled)
-        self._providers.dropped.tell()
+        dropped = self._providers.dropped
+        dropped.count_unsettled("spans", self._providers.unsettled)
+        dropped.tell()
 
     def _say(self, failure: Exception) -> None:
         log_rarely("telemetry", "OpenTelemetry: a call is not traced: %s", type(failure).__name__)

@@ -26,13 +26,13 @@ class Watch:
 
     def __init__(self, after: float = AFTER) -> None:
         self.busy = True
-        self.reports: list[tuple[CodePlace | None, str | None, float]] = []
+        self.reports: list[tuple[CodePlace | None, Context | None, float]] = []
         self.reported = threading.Event()
         self.dog = Watchdog(after, lambda: self.busy, self.report)
 
-    def report(self, place: CodePlace | None, request_id: str | None, seconds: float) -> None:
+    def report(self, place: CodePlace | None, context: Context | None, seconds: float) -> None:
         """Note a report."""
-        self.reports.append((place, request_id, seconds))
+        self.reports.append((place, context, seconds))
         self.reported.set()
 
 
@@ -65,10 +65,11 @@ async def test_a_stall_is_reported_once_while_it_lasts() -> None:
 
         asyncio.get_running_loop().set_task_factory(task_factory)
         assert await asyncio.ensure_future(blocks())
-        place, request_id, seconds = watch.reports[0]
+        place, context, seconds = watch.reports[0]
         assert place
+        assert context
         assert (place.file, place.line) == (__file__, wait.__code__.co_firstlineno + 1)
-        assert request_id == "own"
+        assert context.request_id == "own"
         assert AFTER <= seconds < SOONER_OR_LATER
         assert (watch.dog.stalls, len(watch.reports)) == (1, 1)
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from service.commands.watch import cells, duration, text_table
 from service.commands.watch_figures import Look, WatchedSamples, grown, quantile, rows_of
-from service.context.call import Context
 from service.context.record import CallRecord
 from service.counting.families import of_worker
 from service.instance.call_figures import CountedCalls
@@ -33,7 +32,7 @@ def call(figures: CountedCalls, took: float, error_type: str = "") -> None:
     """Count a call."""
     record = CallRecord(0.0)
     record.ended, record.error_type = took, error_type
-    figures.note(Context({}, "r"), record)
+    figures.note_unusual(record)
 
 
 def test_each_worker_has_a_row_and_all_together_have_one() -> None:

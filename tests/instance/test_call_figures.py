@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.calls.observers import TOGETHER, Observers
 from service.context.call import Context
 from service.context.record import CallRecord
 from service.counting.families import Family
@@ -15,7 +16,6 @@ from service.instance.call_figures import (
     BUCKET_ENDS,
     MOST_ERROR_TYPES,
     REFUSED,
-    TOGETHER,
     CountedCalls,
 )
 
@@ -23,11 +23,26 @@ CONTEXT = Context({}, "r1")
 SECONDS = st.floats(0, 1000) | st.sampled_from(BUCKET_ENDS)
 
 
+class Counted(CountedCalls):
+    """Counts calls, and is told of them as the service tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._observers = Observers()
+        self.watch(self._observers)
+
+    def note(self, record: CallRecord) -> None:
+        """Count a call."""
+        self._observers.end(CONTEXT, record)
+
+
 def ended(took: float = 0.5, waited: float = 0.0, error_type: str = "") -> CallRecord:
     """The record of a call whose handler ran."""
-    record = CallRecord(0.0)
-    record.slot_at = record.open_at = waited
-    record.handler_at, record.handled_at, record.ended = waited or 1e-9, took + waited, took
+    record = CallRecord(1.0)
+    record.slot_at = record.open_at = record.arrived if waited == 0.0 else 1.0 + waited
+    record.handler_at, record.handled_at = record.slot_at, record.slot_at + took
+    record.ended = record.arrived + took
+    record.look_after = 0.0 if waited or error_type else BUCKET_ENDS[0]
     record.error_type, record.bytes_in, record.bytes_out = error_type, 3, 4
     return record
 
@@ -46,12 +61,13 @@ def counted(page: Page) -> dict[tuple[str, str], float]:
 @given(st.lists(SECONDS, max_size=60))
 def test_each_bucket_has_all_that_is_not_above_its_end(values: list[float]) -> None:
     """In whatever order calls end; their number and their sum are told, too."""
-    figures = CountedCalls()
+    figures = Counted()
     for value in values:
-        figures.note(CONTEXT, ended(value))
+        figures.note(ended(value))
     figures.settle()
     samples = on(figures.page)["fc_call_duration_seconds"].samples
     found = [v for (name, _), v in samples.items() if name.endswith("_bucket")]
+    values = [1.0 + v - 1.0 for v in values]  # as exact as a time of the clock tells it
     assert found == [*(sum(v <= end for v in values) for end in BUCKET_ENDS), len(values)]
     assert samples["fc_call_duration_seconds_count", ()] == len(values)
     assert samples["fc_call_duration_seconds_sum", ()] == pytest.approx(sum(values))
@@ -62,9 +78,9 @@ def test_when_they_are_sorted_changes_nothing(values: list[float], one: int, oth
     """All at once, or some at a time."""
     pages = []
     for looks in ({one, other}, set[int]()):
-        figures = CountedCalls()
+        figures = Counted()
         for number, value in enumerate(values):
-            figures.note(CONTEXT, ended(value, waited=value / 2))
+            figures.note(ended(value, waited=value / 2))
             if number in looks:
                 figures.settle()
         figures.settle()
@@ -73,11 +89,11 @@ def test_when_they_are_sorted_changes_nothing(values: list[float], one: int, oth
         assert family.samples == pytest.approx(pages[1][name].samples)
 
 
-def test_a_few_hundred_calls_are_sorted_unasked() -> None:
-    """What is put aside does not grow."""
-    figures = CountedCalls()
+def test_what_is_put_aside_does_not_grow() -> None:
+    """It is counted unasked once it is of so many calls."""
+    figures = Counted()
     for _ in range(TOGETHER):
-        figures.note(CONTEXT, ended())
+        figures.note(ended())
     assert counted(figures.page) == {("success", ""): TOGETHER}
     assert on(figures.page)["fc_event_bytes_total"].samples["fc_event_bytes_total", ()] == (
         3 * TOGETHER
@@ -86,13 +102,13 @@ def test_a_few_hundred_calls_are_sorted_unasked() -> None:
 
 def test_a_call_that_had_no_slot_or_no_handler_counts_where_it_was() -> None:
     """A refused one took time, and did not wait for a slot that it never had."""
-    figures = CountedCalls()
+    figures = Counted()
     refused = CallRecord(1.0)
     refused.ended, refused.error_type = 1.5, "Overloaded"
-    figures.note(CONTEXT, refused)
+    figures.note(refused)
     overdue = ended(error_type="FunctionTimeout")
-    overdue.handler_at, overdue.handled_at = 0.25, 0.0  # its thread has not come back
-    figures.note(CONTEXT, overdue)
+    overdue.handler_at, overdue.handled_at = 1.25, 0.0  # its thread has not come back
+    figures.note(overdue)
     figures.settle()
     families = on(figures.page)
     counts = {name: family.samples.get((f"{name}_count", ())) for name, family in families.items()}
@@ -108,9 +124,9 @@ def test_a_call_that_had_no_slot_or_no_handler_counts_where_it_was() -> None:
 
 def test_error_types_without_number_are_one() -> None:
     """A function that makes classes of exceptions does not make series for ever."""
-    figures = CountedCalls()
+    figures = Counted()
     for number in range(2 * MOST_ERROR_TYPES):
-        figures.note(CONTEXT, ended(error_type=f"Error{number}" * 50))
+        figures.note(ended(error_type=f"Error{number}" * 50))
     figures.settle()
     found = counted(figures.page)
     assert len(found) == MOST_ERROR_TYPES + 1
@@ -122,10 +138,10 @@ def test_a_successor_counts_on() -> None:
     """Calls, starts and totals never go down; a page full of error types takes others as one."""
     page = Page(OF_CALLS)
     for life in (1, 2):
-        figures = CountedCalls()
+        figures = Counted()
         figures.use(page)
-        figures.note(CONTEXT, ended())
-        figures.note(CONTEXT, ended(error_type="KeyError"))
+        figures.note(ended())
+        figures.note(ended(error_type="KeyError"))
         assert figures.totals() == {"calls": 2 * life, "failed": life}
         figures.set_total(REFUSED, 5)
         figures.set_total(REFUSED, 7)

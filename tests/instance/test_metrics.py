@@ -93,7 +93,7 @@ async def test_without_metrics_there_is_no_path_and_nothing_is_counted(
     assert (await client.get("/metrics")).status == 404
     assert "calls" not in await (await client.get("/health")).json()
     assert client.app is not None
-    assert client.app[SERVICE].observers.ended == ()
+    assert client.app[SERVICE].observers.usual is None
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="needs promtool: apt-get install prometheus")

@@ -371,6 +371,16 @@ def test_a_handler_that_cannot_be_served_is_exit_code_3(
     assert told in line
 
 
+def test_why_there_is_no_start_is_json_in_a_log_of_json(tmp_path: Path) -> None:
+    """One object on stderr, with the fields of every other line; the exit code is the same."""
+    done = service(tmp_path, "--port", "0", "--log-format", "json", source="1 / 0")
+    assert done.returncode == 3
+    (told,) = map(orjson.loads, done.stderr.splitlines())
+    assert told.keys() == {"time", "level", "logger", "requestId", "message"}
+    assert (told["level"], told["requestId"]) == ("ERROR", "-")
+    assert "index.py" in told["message"]
+
+
 def test_a_working_directory_that_was_removed_is_exit_code_3(tmp_path: Path) -> None:
     """The start ends with one line that says what is wrong and what to do."""
     folder = tmp_path / "removed"

@@ -503,6 +503,7 @@ BLOCKS = """
             while pathlib.Path("together").exists():
                 await asyncio.sleep(0.02)
         elif event == b"sub-task":
+            context.bind(order_id=7)
             await asyncio.create_task(block())
         elif event == b"interpreter":
             print("blocking")
@@ -511,6 +512,7 @@ BLOCKS = """
             pace = 2_000_000 / (time.process_time() - began)
             sum(range(int(1.5 * pace)))  # holds the interpreter
         else:
+            context.bind(order_id=7)
             await block()
         return event
 
@@ -534,8 +536,8 @@ BLOCKED_AT, HELD_AT = (
 async def test_a_stalled_loop_is_named_while_it_stands(
     serve: Serve, loop_kind: str, how: bytes
 ) -> None:
-    """F-5: within 1 s one line tells file, line, request id and how many calls wait; it is
-    counted.
+    """F-5: within 1 s one line tells file, line, request id, how many calls wait and what the call
+    has bound; it is counted.
     """
 
     async def stall() -> float:
@@ -550,7 +552,7 @@ async def test_a_stalled_loop_is_named_while_it_stands(
         assert re.search(
             r" blocker \[WARNING\] the event loop has been blocked for \d\.\d s at"
             rf" {server.folder}/index\.py:({BLOCKED_AT}|{BLOCKED_AT - 1}) in block;"
-            r" 5 other calls wait",
+            r" 5 other calls wait: .* order_id=7$",
             said,
         )
         (server.folder / "go").touch()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -31,6 +33,29 @@ def test_what_is_refused_or_fails_is_counted() -> None:
     assert dropped.total == {"spans": 5}
     assert dropped.reason == "OSError"
     assert exporter.taken == exporter.settled == 6
+
+
+def test_what_a_stop_finds_amid_a_refusal_is_counted_once() -> None:
+    """While a batch becomes one that was not sent, nobody can ask how many are left to send."""
+    dropped = Dropped()
+
+    class Refusing(SpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            return SpanExportResult.FAILURE
+
+    exporter = counted(Refusing, "spans", dropped)
+    may_look: list[bool] = []
+
+    class Watched(Counter[str]):
+        def __setitem__(self, kind: str, number: int) -> None:
+            with ThreadPoolExecutor(1) as other:
+                may_look.append(other.submit(dropped.lock.acquire, blocking=False).result())
+            super().__setitem__(kind, number)
+
+    dropped.total = Watched()
+    exporter.export([1, 2])
+    dropped.count_unsettled("spans", lambda: 2 - exporter.settled)
+    assert (may_look, dropped.total) == ([False], {"spans": 2})
 
 
 def test_what_does_not_fit_the_queue_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
