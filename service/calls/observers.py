@@ -14,12 +14,12 @@ Observer = Callable[[Context, CallRecord], None]
 TOGETHER = 64
 """Calls whose figures are put aside before they are counted together."""
 
-FIGURES = 4
+FIGURES_OF_EACH = 4
 """Figures of a call: the seconds that it took, those of its handler, the event's bytes, the
 result's.
 """
 
-MOST_FIGURES = TOGETHER * FIGURES
+MOST_ASIDE = TOGETHER * FIGURES_OF_EACH
 
 
 def nobody(*_: object) -> None:
@@ -78,7 +78,7 @@ class Observers:
             return
         ran = record.handled_at - record.handler_at
         usual += (took, ran, record.bytes_in, record.bytes_out)
-        if len(usual) >= MOST_FIGURES:
+        if len(usual) >= MOST_ASIDE:
             self.settle()
 
     def _look_at(self, context: Context, record: CallRecord, took: float) -> None:

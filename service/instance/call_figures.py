@@ -7,7 +7,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import NamedTuple
 
-from ..calls.observers import FIGURES, TOGETHER, Observers
+from ..calls.observers import FIGURES_OF_EACH, TOGETHER, Observers
 from ..context.record import CallRecord
 from ..counting.page import FamilyShape, Page, PageFull
 from ..counting.pages import OF_CALLS, WorkerPages
@@ -175,12 +175,15 @@ class CountedCalls:
 
     def _settle_usual(self) -> None:
         usual, cells = self._usual, self._cells
-        count = len(usual) // FIGURES
-        for histogram, seconds in ((self._took, usual[0::FIGURES]), (self._ran, usual[1::FIGURES])):
+        count = len(usual) // FIGURES_OF_EACH
+        for histogram, seconds in (
+            (self._took, usual[0::FIGURES_OF_EACH]),
+            (self._ran, usual[1::FIGURES_OF_EACH]),
+        ):
             cells[histogram] += count
             cells[histogram + SUM] += sum(seconds)
-        cells[self._event_bytes] += sum(usual[2::FIGURES])
-        cells[self._result_bytes] += sum(usual[3::FIGURES])
+        cells[self._event_bytes] += sum(usual[2::FIGURES_OF_EACH])
+        cells[self._result_bytes] += sum(usual[3::FIGURES_OF_EACH])
         cells[self._waited] += count
         cells[self._succeeded] += count
         self._answered += count
