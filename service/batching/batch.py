@@ -66,8 +66,8 @@ class BatchedCall:
 
 
 class Batch:
-    """Calls that are handed over together. `ended` is called once: when the function is done, or
-    when none of the calls waits for it any more.
+    """Calls that are handed over together. `ended` is called once, with how many were answered:
+    when the function is done, or when none of the calls waits for it any more.
 
     Its task is no call's: it has context variables of its own, and goes on when a call has left.
     """
@@ -78,7 +78,7 @@ class Batch:
         calls: Sequence[BatchedCall],
         pool: ThreadPool,
         life: Lifecycle | None,
-        ended: Callable[[], None],
+        ended: Callable[[int], None],
     ) -> None:
         self._plan = plan
         self._calls = calls
@@ -109,7 +109,7 @@ class Batch:
             RUNNING.set(shared_context(contexts, deadline))
             if _log.isEnabledFor(logging.DEBUG):
                 ids = ", ".join(context.request_id for context in contexts)
-                _log.debug("%s runs for %d calls: %s", self._plan.name, len(self._calls), ids)
+                _log.debug("%s gets a batch of %d: %s", self._plan.name, len(contexts), ids)
 
     @property
     def _open(self) -> Iterator[BatchedCall]:
@@ -155,16 +155,17 @@ class Batch:
     def _finish(self, outcomes: Sequence[ThreadOutcome], *, failed: bool = True) -> None:
         if self._is_over:
             return
+        answered = len(list(self._open))
         for call, outcome in zip(self._calls, outcomes, strict=True):
             call.give(outcome)
-        self._end(failed=failed)
+        self._end(answered, failed=failed)
 
-    def _end(self, *, failed: bool) -> None:
+    def _end(self, answered: int, *, failed: bool) -> None:
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
         figures.note_end(self._plan.name, time.monotonic() - self._began, failed=failed)
-        self._ended()
+        self._ended(answered)
 
     # --- calls that leave it, and deadlines
 
@@ -207,5 +208,5 @@ class Batch:
         where = f", at {place}" if place else ""
         size = len(self._calls)
         _log.warning("a batch of %d calls was given up%s: %s", size, where, why)
-        self._end(failed=True)
+        self._end(0, failed=True)
         self._task.cancel()

@@ -7,6 +7,7 @@ import contextvars
 import math
 import time
 from collections import deque
+from functools import partial
 from typing import Any
 
 from ..calls.lifecycle import Lifecycle, lifecycle_here
@@ -36,6 +37,8 @@ class Gathering:
         self._waiting: deque[BatchedCall] = deque()
         self._running = 0  # batches
         self._under_way = 0  # calls that were handed over
+        self._returning = 0  # callers that were answered, and most often call again
+        self._free_at = -math.inf  # when a batch has ended, the last time
         self._next: asyncio.Handle | None = None  # the next look
         self._next_at = math.inf
         self._variables = contextvars.Context()  # no call's
@@ -46,6 +49,7 @@ class Gathering:
             self._life = lifecycle_here()
         call = BatchedCall(event, context)
         self._pace.note(call.came)
+        self._returning = max(0, self._returning - 1)
         self._waiting.append(call)
         if len(self._waiting) >= self._plan.max_size and self._running < self._plan.concurrency:
             self._start()
@@ -94,16 +98,18 @@ class Gathering:
         """Return when what waits is handed over if no other call comes.
 
         That is at once if no other request is in flight, or if none is expected soon; else once the
-        usual time has passed without a call, and at the latest when the first one has waited
-        `max_wait` seconds, or half of the time that one of them has left.
+        usual time has passed without a call, and at the latest when the batch could have begun for
+        `max_wait` seconds, or half of the time has passed that one of the calls has left.
         """
         count = len(self._waiting)
         in_flight = 0 if self._life is None else self._life.in_flight
-        if in_flight <= count and not self._under_way:
+        returning = self._returning if now < self._free_at + self._plan.max_wait else 0
+        if in_flight <= count and not self._under_way and not returning:
             return now
         left = min(call.deadline for call in self._waiting) - now
-        latest = min(self._waiting[0].came + self._plan.max_wait, now + max(0.0, left / 2))
-        return min(latest, self._pace.last + self._pace.wait())
+        could_begin = max(self._free_at, self._waiting[0].came)
+        latest = min(could_begin + self._plan.max_wait, now + max(0.0, left / 2))
+        return min(latest, max(self._free_at, self._pace.last) + self._pace.wait())
 
     def _start(self) -> None:
         """Hand over as many calls as may be together, the first ones first."""
@@ -114,11 +120,17 @@ class Gathering:
         note_begin(self._plan.name, [(call.context, now - call.came) for call in calls])
         self._running += 1
         self._under_way += count
-        batch = Batch(self._plan, calls, self._pool, self._life, lambda: self._ended(count))
+        batch = Batch(self._plan, calls, self._pool, self._life, partial(self._ended, count))
         for call in calls:
             call.batch = batch
 
-    def _ended(self, count: int) -> None:
+    def _ended(self, count: int, answered: int) -> None:
+        """Take note that a batch of so many calls has ended, and how many of them were answered."""
+        now = time.monotonic()
+        if now >= self._free_at + self._plan.max_wait:
+            self._returning = 0
+        self._returning += answered
+        self._free_at = now
         self._running -= 1
         self._under_way -= count
-        self._plan_look(time.monotonic())
+        self._plan_look(now)

@@ -79,7 +79,7 @@ def test_a_batch_is_no_larger_than_it_may_be() -> None:
     """The first ones go first, and one batch runs after the other."""
     batches: list[tuple[float, list[int]]] = []
 
-    @batched(max_size=3)
+    @batched(max_size=3, max_wait=0)
     async def note(events: list[int]) -> list[int]:
         batches.append((time.monotonic() - START, events))
         await asyncio.sleep(1)
@@ -96,7 +96,7 @@ def test_several_batches_run_at_once_if_asked() -> None:
     """With `concurrency=2` two run, and the third waits for one of them."""
     began: list[float] = []
 
-    @batched(max_size=1, concurrency=2)
+    @batched(max_size=1, max_wait=0, concurrency=2)
     async def note(events: list[int]) -> list[int]:
         began.append(time.monotonic() - START)
         await asyncio.sleep(1)
@@ -163,6 +163,37 @@ def test_all_that_are_in_flight_wait_no_longer(company: Company) -> None:
 
     run_virtual(main())
     assert began == [1]
+
+
+def test_callers_that_were_just_answered_are_waited_for() -> None:
+    """Who gets an answer calls again: the next batch is as large as the last one, though at its
+    first call nobody else is in flight; a caller that is alone waits for nobody.
+    """
+    batches: list[int] = []
+    alone: list[float] = []
+
+    @batched(max_wait=0.1)
+    async def note(events: list[int]) -> list[int]:
+        batches.append(len(events))
+        await asyncio.sleep(1)
+        return events
+
+    async def again(number: int) -> None:
+        for _ in range(3):
+            await note(number)
+            await asyncio.sleep(0.001 * number)
+
+    async def main() -> None:
+        await asyncio.gather(*map(again, range(10)))
+        await asyncio.sleep(1)
+        for _ in range(2):
+            began = time.monotonic()
+            await note(0)
+            alone.append(time.monotonic() - began)
+
+    run_virtual(main())
+    assert batches == [10, 10, 10, 1, 1]
+    assert alone == [1, 1]
 
 
 def test_one_failure_in_its_place_is_one_calls() -> None:
