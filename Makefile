@@ -1,5 +1,5 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run emulate watch dev test test-all test-floor test-newest pythons coverage proof load soak bench bench-growth profile instructions imports bench-emulator bench-attribution conformance \
+.PHONY: help run emulate watch dev test test-all test-floor test-newest pythons coverage proof load soak bench bench-growth profile instructions imports bench-emulator bench-batching bench-attribution conformance \
 	reliability parse-spec lock lock-function sbom audit bundle zip image settings map clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
@@ -112,6 +112,10 @@ imports: ## what is imported before the port opens, and what each package takes
 
 bench-emulator: .venv/dev.stamp ## what a call through the emulator costs
 	.venv/bin/python -m benchmarks.emulator $(ARGS)
+
+bench-batching: ## what batching gives a model, here, by hand, in BentoML and Ray Serve; leaves reports/bench/batching.json
+	$(benched)
+	$(BENCH)/bin/python -m benchmarks.batching $(ARGS)
 
 bench-attribution: ## whose log lines are whose, here and in the peers; ARGS="--calls 300"
 	$(benched)

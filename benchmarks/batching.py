@@ -66,6 +66,8 @@ class BatchingServer:
     path: str = "/invoke"
     body: Any = None
     packages: Sequence[str] = ()
+    settles: float = 0.0
+    """Seconds after its first answer in which it still starts."""
 
     @property
     def sent(self) -> bytes:
@@ -84,7 +86,7 @@ FIELD = (
     ours("ours, @batched", "ours"),
     ours("ours, a batcher by hand", "by_hand"),
     BatchingServer("BentoML", BENTOML, "/predict", {"rows": [ROW]}, ("bentoml>=1.4,<2",)),
-    BatchingServer("Ray Serve", ("batched_ray.py",), "/", None, ("ray[serve]>=2.40,<3",)),
+    BatchingServer("Ray Serve", ("batched_ray.py",), "/", None, ("ray[serve]>=2.40,<3",), 20.0),
     ours(SINGLE, "single"),
 )
 
@@ -171,6 +173,7 @@ def one_round(
             shutil.copy(file, folder)
         with started(server, python, folder) as (url, family):
             first_answer(server, url)
+            time.sleep(server.settles)
             loaded(server, url, folder, CALLERS[0], 1)  # warm
             for count in CALLERS:
                 before = worked(family)
@@ -235,7 +238,7 @@ def _end_all(processes: set[psutil.Process]) -> None:
 def last_words(folder: Path) -> str:
     """Return the last line that a server wrote."""
     lines = (folder / "output").read_text(errors="replace").strip().splitlines()
-    return f"it ended: {lines[-1][:150] if lines else 'it said nothing'}"
+    return lines[-1][:150] if lines else "it said nothing"
 
 
 def first_answer(server: BatchingServer, url: str) -> None:
@@ -272,6 +275,8 @@ def loaded(
     if not marker:
         raise NotRun(f"wrk failed: {(done.stderr or done.stdout).strip()[-200:]}")
     figures = json.loads(result)
+    if not figures["requests"]:
+        raise NotRun(f"no call was answered within {seconds} s: {last_words(folder)}")
     return {
         "calls": figures["requests"],
         "rps": figures["requests"] / (figures["duration"] / 1e6),
@@ -293,25 +298,22 @@ def table(found: Rounds, missing: Mapping[str, str]) -> Iterator[str]:
     """Yield the lines of the table: each server's figures, and its calls for one of the single
     one's.
     """
-    heads = [f"{n} callers: calls/s | p50, ms | p99, ms | for one" for n in CALLERS]
+    heads = [f"{n} callers: calls/s | for one | p50, ms | p99, ms | CPU, ms" for n in CALLERS]
     yield f"| server | {' | '.join(heads)} |"
-    yield "| --- |" + " ---: |" * 4 * len(CALLERS)
+    yield "| --- |" + " ---: |" * 5 * len(CALLERS)
     for name, by_callers in found.items():
         if name in missing:
-            yield f"| {name} | not run: {missing[name]} |" + " |" * (4 * len(CALLERS) - 1)
+            yield f"| {name} | not run: {missing[name]} |" + " |" * (5 * len(CALLERS) - 1)
             continue
         cells = []
         for count in CALLERS:
             rounds, single = by_callers[count], found.get(SINGLE, {}).get(count)
             rate = median(rounds, "rps")
-            cells += [
-                f"{rate:,.0f}",
-                f"{median(rounds, 'p50'):.1f}",
-                f"{median(rounds, 'p99'):.1f}",
-            ]
-            cells.append(f"{rate / median(single, 'rps'):.1f}" if single else "")
+            ratio = f"{rate / median(single, 'rps'):.1f}" if single else ""
             if errors := sum(each["errors"] for each in rounds):
-                cells[-1] += f" ({errors:.0f} errors)"
+                ratio += f" ({errors:.0f} errors)"
+            times = [f"{median(rounds, each):.1f}" for each in ("p50", "p99")]
+            cells += [f"{rate:,.0f}", ratio, *times, f"{median(rounds, 'cpu') / 1000:.2f}"]
         yield f"| {name} | {' | '.join(cells)} |"
 
 
