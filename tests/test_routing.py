@@ -12,9 +12,18 @@ import orjson
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
-from service import Context, Router, create_app, current_context
+from service import (
+    Context,
+    MemoryStore,
+    Router,
+    batched,
+    create_app,
+    current_context,
+    each,
+    once,
+)
 from service.errors import StartError
-from service.events import KafkaEvents, OssEvent, TimerEvent
+from service.events import KafkaEvent, KafkaEvents, OssEvent, TimerEvent
 from service.events.sample import sample
 from tests.assembly import error_of
 
@@ -39,8 +48,8 @@ def report(event: TimerEvent, context: Context) -> dict[str, Any]:
 @on(KafkaEvents)
 async def lines(event: KafkaEvents, context: Context) -> AsyncIterator[str]:
     """Yield a part for each message."""
-    for each in event:
-        yield f"{each.data.offset} "
+    for message in event:
+        yield f"{message.data.offset} "
 
 
 @on.default
@@ -111,6 +120,40 @@ async def test_decorated_functions_are_handlers(aiohttp_client: AiohttpClient) -
     assert orjson.loads(await got.read())[0]["is_task"]
     got = await client.post("/invoke", data=sample("timer"))
     assert orjson.loads(await got.read())["thread"]
+
+
+async def test_what_other_decorators_make_are_handlers(aiohttp_client: AiohttpClient) -> None:
+    """A batch record by record, an event once, calls that are handed over together: below a Router
+    each is the handler of its type.
+    """
+    routed = Router()
+
+    @routed(KafkaEvents)
+    @each(concurrency=2)
+    async def record(message: KafkaEvent, context: Context) -> None: ...
+
+    @routed(TimerEvent)
+    @once(key="$.triggerTime", store=MemoryStore())
+    def tick(event: TimerEvent, context: Context) -> str:
+        called.append("tick")
+        return "ticked"
+
+    @routed(OssEvent)
+    @batched(max_size=4, max_wait=0.001)
+    async def together(events: list[OssEvent]) -> list[int]:
+        return [len(events)] * len(events)
+
+    client = await aiohttp_client(create_app(routed))
+
+    async def answer(name: str) -> Any:
+        got = await client.post("/invoke", data=sample(name))
+        return await got.read()
+
+    called.clear()
+    assert orjson.loads(await answer("kafka"))["ok"] == 3
+    assert [await answer("timer"), await answer("timer")] == [b"ticked"] * 2
+    assert called.count("tick") == 1
+    assert await answer("oss.put") == b"1"
 
 
 def test_a_type_is_needed() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 
+from .. import events
 from ..errors import UsageError
 from ..events.sample import about, names, sample, type_of
 from .result import write_result
@@ -23,12 +25,27 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change a field: events.0.oss.bucket.name=photos; the value is JSON, or else text",
     )
+    parser.add_argument(
+        "--schema",
+        action="store_true",
+        help="print the JSON Schema of the sample's type, for an editor, in place of the sample",
+    )
 
 
 def print_event(flags: argparse.Namespace) -> int:
     """Print what the flags name; return the exit code. Raises UsageError."""
-    write_result(sample_text(flags.name, flags.changes))
+    text = schema_text(flags.name) if flags.schema else sample_text(flags.name, flags.changes)
+    write_result(text)
     return 0
+
+
+def schema_text(name: str | None) -> bytes:
+    """Return the JSON Schema of the type that decodes a sample; raises UsageError if none does."""
+    sample_text(name or "scalar", ())  # says what is near to a name that there is not
+    kind = type_of(name or "scalar")
+    if not kind:
+        raise UsageError("--schema needs a sample whose type is listed, oss.put for example")
+    return json.dumps(events.schema(getattr(events, kind)), indent=2).encode() + b"\n"
 
 
 def sample_text(name: str | None, changes: Sequence[str]) -> bytes:

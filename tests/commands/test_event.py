@@ -46,6 +46,17 @@ def test_a_sample_is_printed_as_it_is_sent() -> None:
     assert printed("tablestore") == sample("tablestore")
 
 
+def test_the_schema_of_a_sample_is_printed() -> None:
+    """It is that of the type; what has none says so."""
+    made = json.loads(event.schema_text("oss.put"))
+    assert made == service.events.schema(service.events.OssEvent)
+    for name, told in (("scalar", "--schema needs a sample"), (None, "--schema needs a sample")):
+        with pytest.raises(UsageError, match=told):
+            event.schema_text(name)
+    with pytest.raises(UsageError, match=r"near to it: oss\.put"):
+        event.schema_text("oss.putt")
+
+
 def test_fields_can_be_set() -> None:
     """A value may hold `=`; a later change sees the earlier."""
     body = printed(
