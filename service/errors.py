@@ -60,7 +60,7 @@ class InvalidEvent(CallerError):
     code = "InvalidEvent"
 
 
-class PayloadDiffers(CallerError):
+class PayloadDiffers(InvalidEvent):
     """An event has the key of another one (`@once`), and is not the same."""
 
     code = "PayloadDiffers"

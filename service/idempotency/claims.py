@@ -198,9 +198,13 @@ async def _result_of(work: RunHandler) -> bytes:
     returns: that is how a function beneath `@each` asks for another try.
     """
     result = await work()
-    if isinstance(result, BaseException):
+    if isinstance(result, BaseException) or _is_kind_of_failure(result):
         raise result
     return encode(result)
+
+
+def _is_kind_of_failure(result: object) -> bool:
+    return isinstance(result, type) and issubclass(result, Exception)
 
 
 def check_same(rules: OnceRules, entry: KeptEntry, digest: str) -> None:

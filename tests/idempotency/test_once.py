@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import MemoryStore, once
+from service import Drop, MemoryStore, Retry, each, once
 from service.context.call import Context
 from service.errors import (
     InvalidEvent,
     KeptFailure,
     OnceStoreFailed,
     PayloadDiffers,
+    RecordsFailed,
     ResultNotKept,
     StartError,
 )
@@ -144,17 +145,43 @@ async def test_a_failure_is_not_kept_and_the_next_call_runs() -> None:
     assert results[2:] == [b"3", b"3"]
 
 
-async def test_an_exception_that_is_returned_is_a_failure() -> None:
-    """As `Retry` and `Drop` are beneath `@each`: it is raised, and the record may come again."""
-    said: list[Any] = [LookupError("again"), "done"]
+async def test_records_of_a_batch_are_handled_once_each() -> None:
+    """Beneath `@each`: a record that comes twice in a batch, or again in the next one, runs once;
+    `Retry` and `Drop` are not kept, and what was changed is not tried again.
+    """
+    ran: list[str] = []
 
+    @each(retry=3)
     @once(key="$.id", store=MemoryStore())
-    async def handle(record: Any, context: Any) -> Any:
-        return said.pop(0)
+    async def handler(record: dict[str, Any], context: Any) -> Any:
+        ran.append(record["id"])
+        await asyncio.sleep(0)
+        if record["id"] == "slow" and ran.count("slow") == 1:
+            return Retry(after=0)
+        return Drop if record["id"] == "test" else {"shipped": record["id"]}
 
-    with pytest.raises(LookupError, match="again"):
-        await handle({"id": 1}, None)
-    assert await handle({"id": 1}, None) == b"done"
+    batch = [{"id": name} for name in ("a", "b", "a", "slow", "a", "test")]
+    told = await handler(batch, None)
+    assert (told["ok"], told["dropped"], told["retries"]) == (5, 1, 1)
+    told = await handler(batch, None)
+    assert (told["ok"], told["dropped"]) == (5, 1)
+    assert sorted(ran) == ["a", "b", "slow", "slow", "test", "test"]
+    with pytest.raises(RecordsFailed, match=r"PayloadDiffers: another event with this key"):
+        await handler([{"id": "b"}, {"id": "b", "more": 1}], None)
+
+
+async def test_a_plain_record_handler_runs_once() -> None:
+    """In a thread, beneath `@each`."""
+    ran: list[str] = []
+
+    @each
+    @once(key="$.id", store=MemoryStore())
+    def handler(record: dict[str, Any], context: Any) -> None:
+        ran.append(record["id"])
+
+    told = await handler([{"id": "a"}, {"id": "a"}, {"id": "b"}], None)
+    assert told["ok"] == 3
+    assert sorted(ran) == ["a", "b"]
 
 
 async def test_a_failure_is_kept_if_that_is_asked_for() -> None:
