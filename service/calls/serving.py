@@ -24,7 +24,7 @@ from . import tracebacks
 from .tasks import context_of
 
 MAX_LOOKED_AT = 2000
-"""Objects that are looked at for one task: a call's end takes no longer than about 1 ms by it."""
+"""Objects that are looked at for one task, at the end of its call."""
 
 KEPT_DEPTH = 3
 """Steps from a module's variables to what it keeps."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from yarl import URL
 
 from .. import protocol
 from ..calls.deadline import Call
@@ -36,6 +37,7 @@ def guarding(service: Service, give_state: Callable[[Context], None] | None) -> 
         context = RUNNING.get()
         try:
             check_head(request)
+            request = _as_routed(request)
             if give_state is not None:
                 give_state(context)
             if path_of(request) == protocol.INVOKE.path:
@@ -53,6 +55,18 @@ def guarding(service: Service, give_state: Callable[[Context], None] | None) -> 
         return _finished(response, context)
 
     return guarded
+
+
+def _as_routed(request: web.Request) -> web.Request:
+    """Return the request with the path that counts: who asks for `request.path` must not be told
+    another one than that of what is done.
+    """
+    path = path_of(request)
+    if path == request.path or not path.startswith("/"):
+        return request
+    return request.clone(
+        rel_url=URL.build(path=path, query_string=request.rel_url.raw_query_string)
+    )
 
 
 async def _asked(handler: Next, request: web.Request) -> web.StreamResponse:

@@ -83,6 +83,26 @@ async def test_they_are_around_every_request(aiohttp_client: AiohttpClient, log:
     assert lines[2] == "FC Invoke End RequestId: r1"
 
 
+async def test_they_are_told_the_path_that_counts(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """A call that comes by another path, with `x-fc-control-path`, is a call for them, too."""
+
+    @web.middleware
+    async def keyed(request: web.Request, handler: Next) -> web.StreamResponse:
+        if request.path == "/invoke" and "x-key" not in request.headers:
+            raise web.HTTPForbidden
+        return await handler(request)
+
+    client = await aiohttp_client(app_with(log, keyed))
+    by_another = {"x-fc-control-path": "/invoke"}
+    assert (await client.post("/health", data=b"1", headers=by_another)).status == 403
+    keyed_too = {**by_another, "x-key": "42"}
+    got = await client.post("/health?a=1", data=b"1", headers=keyed_too)
+    assert (got.status, await got.read()) == (200, b"1")
+    assert (await client.get("/health")).status == 200
+
+
 async def test_what_they_answer_themselves_is_read_by_the_platform(
     aiohttp_client: AiohttpClient, log: Logged
 ) -> None:
