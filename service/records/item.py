@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ..calls.stream import EventStream
+from ..calls.tracebacks import CodePlace
 from ..context.plain import cut_text, safe_text
 
 LONGEST_SHOWN_KEY = 100
@@ -21,7 +22,7 @@ class RecordItem:
 
     __slots__ = (
         *("context", "error", "index", "is_abandoned", "is_decoded", "is_failing", "key", "part"),
-        *("place", "record", "task", "tries"),
+        *("place", "record", "task", "tries", "where"),
     )
 
     def __init__(self, index: int, place: str, part: Any) -> None:
@@ -41,6 +42,8 @@ class RecordItem:
         self.is_abandoned = False
         """Whether its time was over while its handler ran."""
         self.task: asyncio.Task[None] | None = None
+        self.where: CodePlace | None = None
+        """Where its handler waited when its time was over."""
 
     def take(self, record: Any) -> None:
         """Have it decoded."""

@@ -60,7 +60,8 @@ class BatchReport:
         self._failures: list[dict[str, Any]] = []
         self._named: list[tuple[int, str]] = []
         self._lost: Counter[RecordOutcome] = Counter()
-        self._first_left = ""
+        self._first_left: tuple[int, str] | None = None
+        self._nameable = 0
 
     def note(self, outcome: RecordOutcome) -> None:
         """Count a record that is settled."""
@@ -70,16 +71,20 @@ class BatchReport:
         self, place: str, fields: dict[str, Any], error: BaseException, sink_error: str | None
     ) -> None:
         """Tell of a failure. `sink_error` is why it was not handed over, None if it was."""
-        message = cut_text(text_of(error), LONGEST_REASON)
-        kind = type(error).__name__
-        if isinstance(error, RecordLeft):
-            self._first_left = self._first_left or place
+        message, kind = cut_text(text_of(error), LONGEST_REASON), type(error).__name__
         if len(self._failures) < LISTED:
             self._failures.append({**fields, "errorType": kind, "errorMessage": message})
         if sink_error is None:
             return
-        self._lost["left" if isinstance(error, RecordLeft) else "failed"] += 1
-        if len(self._named) < NAMED and not (isinstance(error, RecordLeft) and not sink_error):
+        is_left = isinstance(error, RecordLeft)
+        self._lost["left" if is_left else "failed"] += 1
+        if is_left:
+            first = (fields["index"], place)
+            self._first_left = min(self._first_left or first, first)
+        if is_left and not sink_error:
+            return  # of all of them a number tells
+        self._nameable += 1
+        if len(self._named) < NAMED:
             key = f" (key {fields['key']})" if "key" in fields else ""
             told = f"{place}{key}: {kind}: {message}{sink_error}"
             self._named.append((fields["index"], told))
@@ -104,15 +109,16 @@ class BatchReport:
         parts = []
         if failed:
             parts.append(f"{failed} of {self.counts.total()} records failed")
-        if left:
-            parts.append(f"{left} were left when the time was over, from {self._first_left} on")
+        if self._first_left is not None:
+            place = self._first_left[1]
+            parts.append(f"{left} were left when the time was over, from {place} on")
         if self.unread:
             parts.append("the time was over before the stream was read to its end")
         told = ", and ".join(parts)
         if self._named:
             told += ": " + "; ".join(text for _, text in sorted(self._named))
-        if failed > len(self._named):
-            told += f"; and {failed - len(self._named)} more"
+        if more := self._nameable - len(self._named):
+            told += f"; and {more} more"
         return told
 
     def summary(self) -> str:

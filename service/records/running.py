@@ -221,7 +221,7 @@ class BatchRun:
             return  # of all of them a line tells
         self._told += 1
         if self._told < TOLD:
-            told = tracebacks.story(error)
+            told = tracebacks.story(error) + (f", at {item.where}" if item.where else "")
             _log.error("%s: the record failed: %s", item.place, told, exc_info=error)
         elif self._told == TOLD:
             _log.error("more records failed, which are not told one by one")
@@ -235,6 +235,7 @@ class BatchRun:
         for item in list(self._open.values()):
             if item.task is not None and not item.is_failing:
                 item.is_abandoned = True
+                item.where = tracebacks.awaited_by(item.task.get_coro())
                 item.task.cancel()
                 item.error = item.error or RecordTimeout(f"it was not done within {limit}")
                 late.append(item)

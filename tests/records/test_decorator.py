@@ -9,13 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pydantic
 import pytest
 import stamina
 
-from service import Context, Drop, MemoryStore, Retry, create_app, each, once
+from service import Context, Drop, MemoryStore, Retry, Router, create_app, each, once
 from service.calls.loader import take
-from service.errors import InvalidEvent, StartError
-from service.events import KafkaEvent, OssEvent, OssRecord
+from service.errors import InvalidEvent, RecordsFailed, StartError
+from service.events import KafkaEvent, KafkaEvents, OssEvent, OssRecord
 from service.events.sample import sample
 from tests.assembly import Logged
 
@@ -196,6 +197,48 @@ async def test_the_handler_of_a_record_may_run_once_for_each_key() -> None:
     result = await handler(json.dumps(records).encode(), context_of())
     assert (result["ok"], result["dropped"], result["retries"]) == (5, 1, 1)
     assert sorted(seen) == [1, 2, 2, 3]
+
+
+async def test_it_may_be_one_of_the_handlers_of_a_router() -> None:
+    """The Router decodes the batch as a whole then, and it is handled record by record."""
+    seen: list[str] = []
+
+    @each
+    async def shipped(record: KafkaEvent, context: Any) -> None:
+        seen.append(record.data.topic)
+
+    @each
+    async def stored(record: OssRecord, context: Any) -> None:
+        seen.append(record.event_name)
+
+    on = Router()
+    on(KafkaEvents)(shipped)
+    on(OssEvent)(stored)
+    handler = take(on, Path.cwd()).handler
+    assert handler.decode is not None
+    for name in ("kafka", "oss.put"):
+        found = handler.decode(sample(name))
+        result = await handler.routes[found.place].call(found.event, context_of())
+        assert result["failed"] == 0
+    assert seen == ["clicks", "clicks", "clicks", "ObjectCreated:PutObject"]
+
+
+async def test_a_record_may_be_of_several_types_or_a_pydantic_model() -> None:
+    """Each is decoded as the one whose shape it has; one that is none fails alone."""
+    seen: list[Any] = []
+
+    class Order(pydantic.BaseModel):
+        number: int
+
+    async def handle(record: Any, context: Any) -> None:
+        seen.append(record)
+
+    handle.__annotations__["record"] = Order | KafkaEvent
+    [kafka, *_] = json.loads(sample("kafka"))
+    batch = json.dumps([kafka, {"number": 7}, {"number": "x"}]).encode()
+    with pytest.raises(RecordsFailed, match=r"1 of 3 records failed: \$\[2\]: InvalidEvent"):
+        await each(handle)(batch, context_of())
+    assert [type(record) for record in seen] == [KafkaEvent, Order]
 
 
 async def test_it_serves_under_aiohttps_own_server(aiohttp_client: Any) -> None:

@@ -444,6 +444,23 @@ def test_what_is_not_done_in_time_is_told_apart_from_what_was_not_begun() -> Non
     assert cancelled == [2, 3]
 
 
+def test_the_log_says_where_a_record_waited_when_its_time_was_over(log: Logged) -> None:
+    """With file and line."""
+
+    @each
+    async def handler(_record: Any, _context: Any) -> None:
+        await asyncio.sleep(60)
+
+    with pytest.raises(RecordsFailed):
+        handled(handler, [1], seconds=10)
+    line = handler.record_handler.__code__.co_firstlineno + 2
+    assert untimed(log[1].lines()) == [
+        "1-call [WARNING] the time is over: 1 records are late, 0 not begun",
+        "1-call [ERROR] $[0]: the record failed: RecordTimeout: it was not done within 9 seconds,"
+        f" at {__file__}:{line} in handler record_index=0",
+    ]
+
+
 def test_what_is_left_is_handed_over_and_then_the_call_succeeds() -> None:
     """The sink gets each decoded, with an error that is a TimeoutError."""
     taken = {}
