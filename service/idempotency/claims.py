@@ -25,6 +25,7 @@ from .entries import ENTRY_FORM, KeptEntry, as_bytes, from_bytes, new_claim
 from .heartbeat import Heartbeat
 from .outcomes import count_once
 from .rules import OnceRules
+from .thread_work import ThreadWork
 
 RunHandler = Callable[[], Awaitable[Any]]
 
@@ -103,7 +104,18 @@ class OnceAttempt:
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
     async def _run(self, work: RunHandler) -> bytes:
-        """Run the handler; its claim is ours."""
+        """Run the handler; its claim is ours. A plain one that has begun is run to its end, and
+        what it comes to is kept, even if its call is over before.
+        """
+        if not isinstance(work, ThreadWork):
+            return await self._run_to_end(work)
+        try:
+            return await finish(self._run_to_end(work))
+        except asyncio.CancelledError:
+            work.withdraw()
+            raise
+
+    async def _run_to_end(self, work: RunHandler) -> bytes:
         process = os.getpid()
         count_once(self._rules.name, "ran")
         self._beat.start()
@@ -111,7 +123,10 @@ class OnceAttempt:
             body = await _result_of(work)
         except BaseException as failure:
             if os.getpid() == process:  # else it is a copy that the handler has forked
-                await finish(self._keep_failure(failure))
+                if isinstance(work, ThreadWork) and work.is_running:
+                    await self._beat.stop()  # the process ends: nobody may run beside its thread
+                else:
+                    await finish(self._keep_failure(failure))
             raise
         return await self._keep(body) if os.getpid() == process else body
 

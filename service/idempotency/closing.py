@@ -37,7 +37,7 @@ def close_at_stop(store: ClosedAtStop) -> None:
 async def _close(store: ClosedAtStop, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            await all_finished(seconds / 2)
+            await all_finished(LEAST_CLOSING / 2)
             await store.aclose()
     except Exception as reason:  # the stop goes on
         _log.warning("%r is not closed: %s: %s", store, type(reason).__name__, text_of(reason))

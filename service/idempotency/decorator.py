@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from ..calls.callables import judge_kind, read_signature
 from .claims import OnceAttempt, RunHandler, answer_of
 from .entries import KeptEntry
-from .in_thread import in_thread
 from .keys import SelectValue, digest_of, key_text, selector
 from .rules import OnceRules
 from .stores import OnceStore
+from .thread_work import ThreadWork
 
 Decorated = Callable[..., Coroutine[Any, Any, bytes]]
 METHODS = ("claim", "renew", "settle", "release")
@@ -100,11 +100,9 @@ def _decorated(function: Callable[..., Any], calls: OnceCalls) -> Decorated:
 
     @wraps(function)
     async def handle_once(*arguments: Any, **named: Any) -> bytes:
-        async def work() -> Any:
-            if kind == "async":
-                return await function(*arguments, **named)
-            return await in_thread(function, *arguments, **named)
-
+        work: RunHandler = partial(function, *arguments, **named)
+        if kind == "sync":
+            work = ThreadWork(function, arguments, named)
         event, context = _event_of(function, arguments, named)
         return await calls.run(event, context, work)
 

@@ -28,7 +28,14 @@ def detached(work: Coroutine[Any, Any, Done]) -> asyncio.Task[Done]:
     tasks = _running.setdefault(loop, set())
     tasks.add(task)
     task.add_done_callback(tasks.discard)
+    task.add_done_callback(_ask)
     return task
+
+
+def _ask(task: asyncio.Task[Any]) -> None:
+    """Ask for the failure of what nobody may wait for any more, which asyncio would log."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def finish(work: Coroutine[Any, Any, Done]) -> Done:

@@ -7,6 +7,7 @@ import functools
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -368,10 +369,56 @@ async def test_a_plain_function_that_is_cancelled_is_waited_for_and_its_result_k
     first = asyncio.create_task(decorated({"id": 1}, None))
     second = asyncio.create_task(decorated({"id": 1}, None))
     assert await asyncio.to_thread(began.wait, 20)
-    first.cancel()
-    await asyncio.sleep(0)
+    for _ in range(2):
+        first.cancel()
+        await asyncio.sleep(0)
     go.set()
-    assert await first == await second == b"1"
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await second == b"1"
+    assert ran == 1
+
+
+async def test_a_plain_function_that_has_not_begun_does_not_begin_after_its_call() -> None:
+    """While it waits for a thread it can be cancelled, and gives the key back."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    go, ran = threading.Event(), list[int]()
+    busy = asyncio.get_running_loop().run_in_executor(None, go.wait, 20)
+    decorated = once(key="$.id", store=MemoryStore())(lambda event, context: ran.append(1))
+    first = asyncio.create_task(decorated({"id": 1}, None))
+    second = asyncio.create_task(decorated({"id": 1}, None))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    go.set()
+    assert await busy
+    assert await second == b"null"
+    assert ran == [1]
+
+
+async def test_a_claim_stands_while_a_thread_runs_that_nobody_waits_for() -> None:
+    """As at the end of the process: what cancels all tasks gives no key away."""
+    began, go = threading.Event(), threading.Event()
+    store = MemoryStore()
+
+    def handle(event: Any, context: Any) -> None:
+        began.set()
+        assert go.wait(20)
+
+    call = asyncio.create_task(once(key="$.id", store=store, name="n")(handle)({"id": 1}, None))
+    assert await asyncio.to_thread(began.wait, 20)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    for _ in range(5):
+        await asyncio.sleep(0)
+    met = await store.claim("once:n:1", b"other", 30)
+    go.set()
+    assert met is not None
+    assert b"running" in met.value
 
 
 class Broken:
