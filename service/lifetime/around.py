@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -29,6 +30,7 @@ class AroundCall:
         """
         self.error_type = ""
         """The `errorType` of its answer, "" if it succeeded, or still runs."""
+        self._ended_at = 0.0
         self.outcome = ""
         """As in `/metrics`: `success`, `function_error`, `timeout`, `refused`, `bad_request`,
         `client_gone` or `service_error`; "" while it runs.
@@ -36,9 +38,9 @@ class AroundCall:
 
     @property
     def queue_seconds(self) -> float:
-        """How long it waited for a slot; 0.0 for one that has none, or had one at once."""
+        """How long it has waited for a slot; 0.0 if it had one at once."""
         record = record_of(self.context)
-        return max(0.0, record.slot_at - record.arrived)
+        return (record.slot_at or self._ended_at or time.monotonic()) - record.arrived
 
     @property
     def handler_seconds(self) -> float:
@@ -58,6 +60,7 @@ class AroundCall:
 
     def end(self, failure: BaseException | None) -> None:
         """Note what it has come to."""
+        self._ended_at = time.monotonic()
         if failure is None:
             self.outcome = "success"
             return

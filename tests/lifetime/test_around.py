@@ -136,6 +136,36 @@ async def test_a_call_that_is_too_late_and_one_that_is_refused_are_seen(
     assert found["timeout"].error_type == "FunctionTimeout"
 
 
+async def test_it_is_seen_how_long_a_call_was_queued(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """From its arrival to its slot, or to its end if it got none; it grows while the call waits."""
+    gate, began = asyncio.Event(), asyncio.Event()
+    so_far: list[float] = []
+
+    async def around(call: AroundCall) -> AsyncIterator[None]:
+        so_far.append(call.queue_seconds)
+        yield
+        seen.append(call)
+
+    async def handler(event: bytes, context: Context) -> None:
+        began.set()
+        await gate.wait()
+
+    app = app_around(log, around, handler, Settings(concurrency=1, log_calls="off"))
+    client = await aiohttp_client(app)
+    first = asyncio.ensure_future(client.post("/invoke", data=b"1"))
+    await began.wait()
+    second = asyncio.ensure_future(client.post("/invoke", data=b"2"))
+    while not app[SERVICE].admission.queued:  # noqa: ASYNC110 - nobody tells of it
+        await asyncio.sleep(0)
+    gate.set()
+    assert [(await first).status, (await second).status] == [200, 200]
+    at_once, queued = seen
+    assert at_once.queue_seconds == 0.0
+    assert queued.queue_seconds > so_far[1] >= 0.0
+
+
 async def test_what_it_raises_fails_its_call_alone(
     aiohttp_client: AiohttpClient, log: Logged
 ) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import logging
 import re
+import sys
+import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpClient
 
+import service
 from service.app import assemble_app
 from service.calls import left_behind
 from service.calls.function import Function
@@ -370,6 +373,34 @@ async def test_calls_that_are_cut_by_a_stop_end_before_the_lifespan_closes(
     await client.get("/pre-stop")
     await call
     assert seen == ["released", "closed"]
+
+
+async def test_an_application_of_create_app_has_it(
+    aiohttp_client: AiohttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found in the handler's module, opened when the application starts, and closed when that
+    ends.
+    """
+    seen: list[str] = []
+    module = ModuleType("module_with_a_lifespan")
+    source = """
+        async def lifespan(context):
+            seen.append("open")
+            yield "state"
+            seen.append("closed")
+
+        async def handler(event, context):
+            return context.state
+    """
+    exec(textwrap.dedent(source), vars(module) | {"seen": seen}, found := {"seen": seen})
+    vars(module).update(found)
+    for name in ("handler", "lifespan"):
+        getattr(module, name).__module__ = module.__name__
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    client = await aiohttp_client(service.create_app(module.handler))
+    assert await (await client.post("/invoke", data=b"{}")).text() == "state"
+    await client.close()
+    assert seen == ["open", "closed"]
 
 
 # --- what is wrong with it when it is loaded
