@@ -147,6 +147,21 @@ async def test_each_sdk_reads_them() -> None:
     assert TemporaryKeys("a", "b", None).type == "access_key"
 
 
+def test_tablestore_reads_them() -> None:
+    """Its client asks the provider before each request, in the older form."""
+    tablestore = pytest.importorskip("tablestore", reason="it has no release for this Python")
+    provider = credentials_of(call_of(1, 1.0))
+    client = tablestore.OTSClient(
+        "http://127.0.0.1:1", instance_name="orders", credentials_provider=provider
+    )
+    for number in (1, 2):
+        provider.offer(caller_of(call_of(number, float(number))))
+        keys = client.credentials_provider.get_credentials()
+        assert keys.get_access_key_id() == f"key-{number}"
+        assert keys.get_access_key_secret() == f"secret-{number}"
+        assert keys.get_security_token() == f"t-{number}"
+
+
 def test_they_are_never_shown_or_pickled() -> None:
     """Neither in `repr`, nor by a pickle that goes to another process."""
     provider = credentials_of(call_of(1, 1.0))

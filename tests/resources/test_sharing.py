@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 
 import service
 from service.calls.left_behind import track, track_on
+from service.calls.lifecycle import Lifecycle
 from service.context.call import RUNNING, Context, current_context, record_of
 from service.counting.pages import USER_PAGE
+from service.resources import sharing
 from service.resources.sharing import SharedFunction, shared
 from tests.virtual_clock import run_virtual
 
@@ -552,6 +555,28 @@ async def test_the_result_is_for_threads_without_a_loop() -> None:
     with pytest.raises(RuntimeError, match="await rates"):
         load.result()
     assert await asyncio.to_thread(load.result) == "#1"
+
+
+async def test_a_plain_handler_waits_until_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then its thread is free again, and the fetch goes on for the others."""
+    backend = Backend()
+    backend.open.clear()
+    load = shared(backend.fetch, ttl=300, name="rates")
+    life = Lifecycle(drain_timeout=1, hurry=lambda: None)
+    life.loop = asyncio.get_running_loop()
+    monkeypatch.setattr(sharing, "lifecycle_here", lambda: life)
+
+    def handler() -> None:
+        with Context({}, "1", time.monotonic()):
+            load.result()
+
+    waiting = asyncio.ensure_future(load())
+    with pytest.raises(TimeoutError, match=r"the call's deadline came before rates\(\)"):
+        await asyncio.to_thread(handler)
+    backend.open.set()
+    assert await waiting == "#1"
+    assert await asyncio.to_thread(load.result) == "#1"
+    assert backend.asked == 1
 
 
 def test_a_context_is_no_key() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 from collections import Counter
 from typing import Any
 
@@ -27,12 +28,18 @@ ASYNC = """
         print("fetched")
         return 7
 
+    @shared(ttl=300, name="never")
+    async def never():
+        print("hangs")
+        await asyncio.Event().wait()
+
     async def handler(event, context):
-        if event == b"begin":
-            waits = asyncio.ensure_future(rates())
-            while not rates.counts.fetches:
-                await asyncio.sleep(0)
-            return b"begun"
+        for what in (rates, never):
+            if event == what.__name__.encode():
+                waits = asyncio.ensure_future(what())
+                while not what.counts.fetches:
+                    await asyncio.sleep(0)
+                return b"begun"
         return await rates()
 """
 
@@ -75,7 +82,7 @@ async def test_a_call_that_ends_takes_no_fetch_with_it(serve: Serve, loop_kind: 
     """
     server = serve(ASYNC, "--background", "cancel", "--loop", loop_kind)
     keys = {"x_fc_access_key_id": "key-1", "x_fc_access_key_secret": "s"}
-    begun = await server.ask(request(b"begin", request_id="first", **keys))
+    begun = await server.ask(request(b"rates", request_id="first", **keys))
     assert begun.body == b"begun"
     asked = asyncio.ensure_future(at_once(server, 30))
     await asyncio.to_thread(server.wait_for, "Start RequestId: call-", count=30)
@@ -89,6 +96,22 @@ async def test_a_call_that_ends_takes_no_fetch_with_it(serve: Serve, loop_kind: 
     assert f"{line} [STDOUT] fetched" in server.log()
     assert len(re.findall("left running", server.log())) == 1
     assert "cancelled 1 tasks that the call left running: SharedFunction" in server.log()
+
+
+async def test_a_stop_waits_for_calls_and_not_for_fetches(serve: Serve, loop_kind: str) -> None:
+    """Calls that wait for a fetch when SIGTERM comes are answered with its value; a fetch that
+    hangs, and that nobody waits for any more, ends with the instance.
+    """
+    server = serve(ASYNC, "--background", "cancel", "--loop", loop_kind)
+    assert (await server.ask(request(b"never"))).body == b"begun"
+    asked = asyncio.ensure_future(at_once(server, 20))
+    await asyncio.to_thread(server.wait_for, "Start RequestId: call-", count=20)
+    server.signal(signal.SIGTERM)
+    await asyncio.to_thread(server.wait_for, "SIGTERM: stopping")
+    (server.folder / "go").touch()
+    assert await asked == {b"7": 20}
+    assert await server.ends() == 0
+    assert not re.search("never retrieved|was destroyed|has not ended", server.log())
 
 
 async def test_plain_handlers_of_two_workers_fetch_once_each(serve: Serve) -> None:
