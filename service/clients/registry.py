@@ -89,7 +89,8 @@ class Clients:
     def _check_room(self, what: object) -> None:
         if len(self._places) < MOST_CLIENTS:
             return
-        self._places = {key: place for key, place in self._places.items() if place.client}
+        made = {key: place for key, place in self._places.items() if place.client is not None}
+        self._places = made
         if len(self._places) >= MOST_CLIENTS:
             raise ClientUnavailable(
                 f"context.client() has made {MOST_CLIENTS} clients, and {_shown(what)} would be"

@@ -105,7 +105,9 @@ class SharedFunction(Generic[P, T]):
         if self._is_async:
             return await self._function(*arguments, **named)
         work = functools.partial(self._function, *arguments, **named)
-        return await fetched_in_thread(work, self._rules.name)
+        result = await fetched_in_thread(work, self._rules.name)
+        # A plain function around an async one: what it has begun goes on here.
+        return await result if inspect.iscoroutine(result) else result
 
 
 @overload
@@ -187,9 +189,11 @@ class ShareDecorator(Protocol):
 
 
 def _name_of(function: Any) -> str:
-    if not hasattr(function, "__qualname__"):
-        return type(function).__name__
-    return f"{function.__module__}.{function.__qualname__}".replace(".<locals>", "")
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    module = getattr(function, "__module__", None)
+    return f"{module}.{name}".removeprefix("None.").replace(".<locals>", "")
 
 
 def _signature_of(function: Callable[..., Any]) -> inspect.Signature | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import threading
 import time
@@ -470,6 +471,31 @@ def test_a_plain_function_is_fetched_in_a_thread() -> None:
     asyncio.run(main())
 
 
+def test_whatever_can_be_called_is_shared() -> None:
+    """An object with `__call__`, a partial, a function of C, a plain one around an async one."""
+
+    class Rates:
+        async def __call__(self, currency: str) -> str:
+            return f"rates of {currency}"
+
+    def around(currency: str) -> Any:
+        return Rates()(currency)
+
+    async def main() -> None:
+        for function in (Rates(), functools.partial(Rates(), "EUR"), around):
+            load: Any = shared(function, ttl=300)
+            given = () if isinstance(function, functools.partial) else ("EUR",)
+            assert [await load(*given) for _ in range(2)] == ["rates of EUR"] * 2
+            assert load.counts.fetches == 1
+            assert repr(load).startswith(
+                "<shared tests.resources.test_sharing.test_whatever_can_be"
+            )
+        assert await shared(math.hypot, ttl=300)(3, 4) == 5
+        assert await shared(dict.get, ttl=300, key=lambda *_: 1)({1: 2}, 1) == 2
+
+    asyncio.run(main())
+
+
 def test_a_fetch_is_no_calls_task() -> None:
     """It is not among the tasks that its first caller has started, its context is its own, with
     the credentials of that caller, and no deadline.
@@ -641,7 +667,7 @@ def test_metrics_tell_hits_fetches_and_failures(monkeypatch: pytest.MonkeyPatch)
 
     async def main() -> None:
         backend = Backend()
-        load = shared(backend.fetch, ttl=300, name="rates")
+        load = shared(backend.fetch, ttl=300, name="of this test")
         await at_once(load, 3)
         await load()
         backend.fails = OSError("gone")
@@ -656,7 +682,7 @@ def test_metrics_tell_hits_fetches_and_failures(monkeypatch: pytest.MonkeyPatch)
         name: value
         for family in USER_PAGE.made().families()
         for (name, labels), value in family.samples.items()
-        if labels == (("function", "rates"),)
+        if labels == (("function", "of this test"),)
     }
     assert told == {
         "fc_shared_hits_total": 1.0,
