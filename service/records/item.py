@@ -11,6 +11,7 @@ import msgspec
 
 from ..calls.stream import EventStream
 from ..calls.tracebacks import CodePlace
+from ..context.call import RUNNING, Context, context_of_part
 from ..context.plain import cut_text, safe_text
 
 LONGEST_SHOWN_KEY = 100
@@ -21,11 +22,22 @@ class RecordItem:
     """One record: what came, what it is decoded, and how far it has come."""
 
     __slots__ = (
-        *("context", "error", "index", "is_abandoned", "is_decoded", "is_failing", "key", "part"),
+        *(
+            "call",
+            "context",
+            "error",
+            "index",
+            "is_abandoned",
+            "is_decoded",
+            "is_failing",
+            "key",
+            "part",
+        ),
         *("place", "record", "task", "tries", "where"),
     )
 
     def __init__(self, index: int, place: str, part: Any) -> None:
+        """`place` is what messages call it, `part` what came."""
         self.index = index
         self.place = place
         self.part = part
@@ -33,7 +45,10 @@ class RecordItem:
         self.record: Any = None
         self.is_decoded = False
         self.key: Hashable = None
+        self.call: Any = None
+        """The context of its call."""
         self.context: Any = None
+        """Its own; None until it is given one."""
         self.error: BaseException | None = None
         """Why it cannot be handled, or what its last try has raised."""
         self.tries = 0
@@ -44,6 +59,19 @@ class RecordItem:
         self.task: asyncio.Task[None] | None = None
         self.where: CodePlace | None = None
         """Where its handler waited when its time was over."""
+
+    def give_context(self, deadline: float | None) -> None:
+        """Have a context of its own, with this deadline; a test's may be none of ours."""
+        self.context = self.call
+        if isinstance(self.call, Context):
+            bound = {f"record_{name}": value for name, value in self.fields().items()}
+            self.context = context_of_part(self.call, deadline, bound)
+            self.context.record_index = self.index
+
+    def write_lines(self) -> None:
+        """Let the lines that the task here writes from now on be its own."""
+        if isinstance(self.context, Context):
+            RUNNING.set(self.context)
 
     def take(self, record: Any) -> None:
         """Have it decoded."""
