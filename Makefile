@@ -76,6 +76,7 @@ proof: .venv/dev.stamp ## the long proofs, and the other event loop: 10,000 call
 	.venv/bin/python -m pytest -n 4 -m "other_loop and not alone and not long" tests/system
 	.venv/bin/python -m pytest -m "other_loop and alone and not long" tests/system
 	MUTANTS=10000 .venv/bin/python -m pytest --timeout 600 tests/system/test_malformed.py -k mutants
+	.venv/bin/python -m pytest -n 4 --timeout 600 --hypothesis-profile=thorough tests/calls/test_encode.py tests/calls/test_shapes.py tests/context/test_plain.py
 	MODEL_EXAMPLES=200 .venv/bin/python -m pytest --hypothesis-profile=search tests/system/test_model.py
 
 # A benchmark runs on the Pythons that ARGS names (--python 3.14), or else on the newest one that is here. Each has an

@@ -5,6 +5,7 @@ transports to nowhere.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -65,11 +66,26 @@ async def next_turn(event: bytes, context: Any) -> Any:
     return {"count": len(orjson.loads(event)["items"]), "requestId": context.request_id}
 
 
+SETTINGS: dict[str, Any] = {}
+"""Settings of the service, if they are not the default ones."""
+
+ALL_OFF = {"metrics": False, "log_calls": "off"}
+"""Settings by which nothing is told of calls."""
+
 WORKS: dict[str, Handle] = {"small event": at_once, "event that waits a turn": next_turn}
 
 
 async def ours(handle: Handle, number: int) -> list[Any]:
     """Return the service's own connections."""
+    return await _ours(handle, number, **SETTINGS)
+
+
+async def all_off(handle: Handle, number: int) -> list[Any]:
+    """Return connections of the service when it tells nothing of its calls."""
+    return await _ours(handle, number, **SETTINGS, **ALL_OFF)
+
+
+async def _ours(handle: Handle, number: int, **settings: Any) -> list[Any]:
     from service.app import assemble_app
     from service.calls.function import Function, Handlers
     from service.calls.left_behind import task_factory
@@ -84,7 +100,7 @@ async def ours(handle: Handle, number: int) -> list[Any]:
     asyncio.get_running_loop().set_task_factory(task_factory)
     pipe = GatheringPipe(os.open(os.devnull, os.O_WRONLY))
     handlers = Handlers(Function("inside.handle", handle, "async", bytes))
-    app = assemble_app(Settings(), Platform(), handlers, Logs(pipe))
+    app = assemble_app(Settings(**settings), Platform(), handlers, Logs(pipe))
     lifecycle = app[SERVICE].lifecycle
     server = Server(app, lifecycle, Limits(60, 60, 2 * number), pipe.when_out)
     await server.setup()
@@ -134,7 +150,12 @@ async def limit(handle: Handle, number: int) -> list[Any]:
     return [Waiting() for _ in range(number)]
 
 
-CONTENDERS: dict[str, Made] = {"limit": limit, "ours": ours, "aiohttp": plain_aiohttp}
+CONTENDERS: dict[str, Made] = {
+    "limit": limit,
+    "ours": ours,
+    "all off": all_off,
+    "aiohttp": plain_aiohttp,
+}
 
 
 def _contender(name: str) -> Any:
@@ -149,6 +170,8 @@ async def serve(made: Made, handle: Handle, count: int, at_a_time: int) -> None:
     connections = await made(handle, at_a_time)
     for connection in connections:
         connection.connection_made(Nowhere())
+    gc.collect()
+    gc.freeze()  # what is there by now is looked at no more, in short runs and in long ones
     served = Nowhere.answers
     for _ in range(count // at_a_time):
         for connection in connections:

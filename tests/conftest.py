@@ -21,6 +21,7 @@ Serve = Callable[..., ServerProcess]
 # run, so that a change is judged by what it changes: --hypothesis-profile=search tries others.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("steady", settings.get_profile("search"), derandomize=True)
+settings.register_profile("thorough", settings.get_profile("search"), max_examples=800)
 settings.load_profile("steady")
 
 

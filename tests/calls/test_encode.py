@@ -18,7 +18,7 @@ import orjson
 import pydantic
 import pydantic.dataclasses
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.calls.decode import decoder
@@ -426,6 +426,7 @@ def checked_json(body: bytes) -> None:
     json.loads(body, parse_constant=pytest.fail)
 
 
+@settings(max_examples=settings().max_examples // 3)  # an example of it is large
 @given(JSON)
 def test_round_trip(value: Any) -> None:
     """A JSON value survives the way out and in again, ints of any size included."""

@@ -211,7 +211,7 @@ MIXED = [
 
 
 @pytest.mark.parametrize("annotation", MIXED, ids=str)
-@settings(max_examples=settings().max_examples // 3)  # each of the many kinds of types has its own
+@settings(max_examples=settings().max_examples // 8)  # each of the many kinds of types has its own
 @given(
     st.binary()
     | st.dictionaries(

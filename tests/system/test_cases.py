@@ -97,6 +97,14 @@ async def test_a_case_is_served(case: Case, folder: Path) -> None:
         await asyncio.to_thread(server.kill)
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=name, marks=() if name == "myinit" else pytest.mark.long)
+        for name, case in CASES.items()
+    ],
+    indirect=True,
+)
 def test_a_case_is_invoked(case: Case, folder: Path) -> None:
     """The result is alone on stdout."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SERVICE_", "FC_"))}

@@ -110,17 +110,15 @@ def test_what_runs_at_exit_is_logged(tmp_path: Path) -> None:
     assert lines[-1].endswith(" - [WARNING] logged at exit")
 
 
-COMMANDS = [
-    ["--show-config"],
-    ["--help"],
-    ["--version"],
-    ["event"],
-    ["event", "oss.put"],
-    ["invoke"],
-]
+COMMANDS = [["--show-config"], ["event"], ["invoke"]]
+LIKE_THEM = [["--help"], ["--version"], ["event", "oss.put"]]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [*COMMANDS, *(pytest.param(each, marks=pytest.mark.long) for each in LIKE_THEM)],
+    ids=" ".join,
+)
 def test_a_reader_that_has_left_is_no_failure(tmp_path: Path, command: list[str]) -> None:
     """`... | true` says nothing of a broken pipe, and ends with the command's own code."""
     (tmp_path / "index.py").write_text("def handler(event, context): return 'x' * 100_000")

@@ -83,6 +83,11 @@ async def test_a_case_is_served(serve: Serve, tmp_path: Path, name: str) -> None
         assert secret not in server.log()
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["tojson", *(pytest.param(each, marks=pytest.mark.long) for each in CASES if each != "tojson")],
+    indirect=True,
+)
 def test_a_case_is_invoked(tmp_path: Path, name: str) -> None:
     """`invoke` has the same context, with the environment's credentials."""
     done = run(copied(name, tmp_path), "invoke")

@@ -117,8 +117,17 @@ async def test_the_end_of_the_service_is_the_end_of_process_1(tmp_path: Path) ->
         assert await server.ends() == 137
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+CLOSED = (">&-", "2>&-", "<&-", "<&- >&- 2>&-")
+
+
+@pytest.mark.parametrize(
+    ("workers", "closed"),
+    [
+        *(("1", each) for each in CLOSED),
+        ("2", CLOSED[-1]),
+        *(pytest.param("2", each, marks=pytest.mark.long) for each in CLOSED[:-1]),
+    ],
+)
 async def test_closed_streams_are_replaced(tmp_path: Path, closed: str, workers: str) -> None:
     """Whichever is closed at the start, events are served, and what prints writes to no socket."""
     source = """

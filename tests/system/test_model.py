@@ -38,7 +38,7 @@ from hypothesis.stateful import (
 from service.process.signals import SAME_SIGNAL
 from tests.harness import ANSWERS_WITHIN, ServerProcess, request
 
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "4"))
 STEPS = int(os.environ.get("MODEL_STEPS", "40"))
 SLOTS = 20
 SPARE = 2

@@ -41,7 +41,10 @@ SHAPES = {
 }
 
 
-@pytest.fixture(params=SHAPES)
+FIRST, *OTHERS = SHAPES
+
+
+@pytest.fixture(params=[FIRST, *(pytest.param(each, marks=pytest.mark.long) for each in OTHERS)])
 def function(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The folder of a function that has a `service` of its own: a file, a package, a bare folder
     with a module.

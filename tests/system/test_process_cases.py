@@ -51,7 +51,11 @@ async def test_a_case_is_served(
         assert any(line.endswith("[STDOUT] hello") for line in server.lines)
 
 
-@pytest.mark.parametrize(("name", "flags", "value"), NAMED, ids=list(CASES))
+@pytest.mark.parametrize(
+    ("name", "flags", "value"),
+    [NAMED[0], *(pytest.param(*each, marks=pytest.mark.long) for each in NAMED[1:])],
+    ids=list(CASES),
+)
 def test_a_case_is_invoked(tmp_path: Path, name: str, flags: tuple[str, ...], value: Any) -> None:
     """The result stands alone on stdout."""
     folder = Path(shutil.copytree(FUNCTIONS / name, tmp_path / name))

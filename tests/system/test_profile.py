@@ -50,6 +50,10 @@ HELD = """
 """
 
 
+DEFINED = [pytest.param("def", marks=pytest.mark.long), "async def"]
+"""A plain handler's threads are looked at in `tests/profiling`, too."""
+
+
 def picture(file: Path) -> str:
     """The flame graph in a file, which is SVG and has none of the secrets."""
     drawn = file.read_bytes()
@@ -70,7 +74,7 @@ def file_of(line: str) -> Path:
     return Path(found[1])
 
 
-@pytest.mark.parametrize("define", ["def", "async def"])
+@pytest.mark.parametrize("define", DEFINED)
 def test_invoke_draws_where_the_time_of_its_call_goes(tmp_path: Path, define: str) -> None:
     """The result stands alone on stdout as ever, and stderr names the file."""
     (tmp_path / "index.py").write_text(textwrap.dedent(WORK.format(define=define)))
@@ -108,7 +112,7 @@ async def test_an_instance_under_load_is_drawn_after_a_time(serve: Serve, tmp_pa
     assert len([line for line in server.lines if "profile of" in line]) == 1
 
 
-@pytest.mark.parametrize("define", ["def", "async def"])
+@pytest.mark.parametrize("define", DEFINED)
 async def test_a_profile_that_a_stop_interrupts_has_what_was_seen(
     serve: Serve, tmp_path: Path, define: str
 ) -> None:
@@ -132,6 +136,7 @@ async def test_a_profile_that_a_stop_interrupts_has_what_was_seen(
     assert server.wait() == 0
 
 
+@pytest.mark.long
 async def test_each_worker_draws_its_own(serve: Serve, tmp_path: Path) -> None:
     """Two files, each told by its worker; one that was not called says so."""
     server = serve(

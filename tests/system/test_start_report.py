@@ -49,6 +49,7 @@ async def test_the_report_follows_the_first_answer(serve: Serve) -> None:
     assert len(reports(server)) == 1
 
 
+@pytest.mark.long
 async def test_of_several_workers_one_reports(serve: Serve) -> None:
     """It is the one that answers first."""
     server = serve(FUNCTION, "--start-report", "--workers", "2")
@@ -71,11 +72,8 @@ async def test_a_start_that_nobody_calls_reports_at_the_stop(serve: Serve) -> No
     assert len(reports(server)) == 1
 
 
-@pytest.mark.parametrize("also", [("--reload",), ("--workers", "2", "--reload")])
-def test_a_start_that_is_none_of_an_instance_is_refused(
-    serve: Serve, also: tuple[str, ...]
-) -> None:
+def test_a_start_that_is_none_of_an_instance_is_refused(serve: Serve) -> None:
     """`--reload` starts otherwise than an instance does."""
-    server = serve(FUNCTION, "--start-report", *also)
+    server = serve(FUNCTION, "--start-report", "--reload")
     assert server.wait() == 2
     assert "--reload" in server.errors[-1]

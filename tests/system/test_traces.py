@@ -314,7 +314,13 @@ MOODS: dict[str, Callable[[Collector], None]] = {
 }
 
 
-@pytest.mark.parametrize("mood", MOODS)
+@pytest.mark.parametrize(
+    "mood",
+    [
+        *("silent", "absent"),
+        *(pytest.param(mood, marks=pytest.mark.long) for mood in ("nonsense", "unwilling")),
+    ],
+)
 async def test_a_collector_that_fails_holds_up_no_call(
     serve: Serve, collector: Collector, mood: str
 ) -> None:
@@ -422,6 +428,7 @@ async def test_no_secret_is_sent(serve: Serve, collector: Collector) -> None:
     assert secrets.found_in(sent) == set()
 
 
+@pytest.mark.long
 async def test_what_a_function_records_itself_is_found(serve: Serve, collector: Collector) -> None:
     """The search of secrets sees what user code puts into a span."""
     server = serve(

@@ -690,8 +690,10 @@ def killed(process: subprocess.Popen[str], wanted: set[str]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("wanted", "stands_after"),
-    [({"all", "stands"}, 300), ({"accepted 509"}, 0)],
-    ids=["while it delivers", "while it accepts"],
+    [
+        pytest.param({"all", "stands"}, 300, id="while it delivers"),
+        pytest.param({"accepted 509"}, 0, id="while it accepts", marks=pytest.mark.long),
+    ],
 )
 def test_kill_9_loses_no_accepted_call(tmp_path: Path, wanted: set[str], stands_after: int) -> None:
     """1,000 calls are queued and the process is killed: after a start each one was delivered at
