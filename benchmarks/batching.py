@@ -86,7 +86,7 @@ FIELD = (
     ours("ours, @batched", "ours"),
     ours("ours, a batcher by hand", "by_hand"),
     BatchingServer("BentoML", BENTOML, "/predict", {"rows": [ROW]}, ("bentoml>=1.4,<2",)),
-    BatchingServer("Ray Serve", ("batched_ray.py",), "/", None, ("ray[serve]>=2.40,<3",), 20.0),
+    BatchingServer("Ray Serve", ("batched_ray.py",), "/", None, ("ray[serve]>=2.40,<3",), 12.0),
     ours(SINGLE, "single"),
 )
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service import Context, batched, current_context
 from service.calls import left_behind
-from service.errors import BatchFailed, FunctionTimeout
+from service.calls.loader import take
+from service.errors import BatchFailed, FunctionTimeout, InvalidEvent
 from tests.batching.conftest import Company
 from tests.virtual_clock import START, VirtualLoop, run_virtual
 
@@ -463,6 +466,55 @@ def test_it_tells_what_one_event_is() -> None:
     assert (total.__name__, total.__doc__) == ("total", "Add up.")
     with pytest.raises(AttributeError, match="'Batched' object has no attribute 'nothing'"):
         _ = total.nothing
+
+
+async def many(event: list[int], context: list[Context]) -> list[int]:
+    """Take many, by names that a handler of one has."""
+    return event
+
+
+def bare(events: list, contexts) -> list:  # type: ignore[type-arg, no-untyped-def] # as some write
+    """Take many of anything."""
+    return events
+
+
+def wrong(events: dict[str, int]) -> list[int]:
+    """Take no list."""
+    return list(events.values())
+
+
+def test_it_is_loaded_as_a_handler_of_one_event() -> None:
+    """The event is what the list is of, whatever the parameters are called; bytes if nothing is
+    said; a function of something else cannot be served.
+    """
+    found = take(batched(many), Path())
+    assert found.handler.kind == "async"
+    assert found.handler.decode
+    assert found.handler.decode(b"3") == 3
+    with pytest.raises(InvalidEvent):
+        found.handler.decode(b"[3]")
+    untold = take(batched(bare), Path()).handler.decode
+    assert untold
+    assert untold(b"[3]") == b"[3]"
+    with pytest.raises(TypeError, match=r"the events of wrong are dict.*: write `def predict"):
+        take(batched(wrong), Path())  # type: ignore[arg-type]
+
+
+def test_it_is_a_handler_beneath_a_decorator_of_the_users() -> None:
+    """What `functools.wraps` copies is told of the event, too."""
+    calls: list[int] = []
+    inner = batched(many)
+
+    @functools.wraps(inner)
+    async def counted(event: int, context: Context) -> int:
+        calls.append(event)
+        return await inner(event, context)
+
+    decode = take(counted, Path()).handler.decode
+    assert decode
+    assert decode(b"3") == 3
+    assert asyncio.run(counted(3, context())) == 3
+    assert calls == [3]
 
 
 class OneOfMany:

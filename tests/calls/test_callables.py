@@ -246,3 +246,31 @@ def test_annotations_that_are_evaluated_late(tmp_path: Path) -> None:
     check_takes("handler", module.handler, HANDLER)
     with pytest.raises(StartError, match=r"the annotation 'Order' cannot be resolved: .*`if TYPE"):
         event_annotation("handler", module.handler)
+
+
+class Collected:
+    """An object that takes one event for a function that takes a list of them."""
+
+    def __init__(self, function: Any) -> None:
+        self.__wrapped__ = function
+        event = inspect.Parameter("event", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=int)
+        context = event.replace(name="context", annotation=NONE)
+        self.__signature__ = inspect.Signature([event, context])
+
+    def __call__(self, event: Any, context: Any) -> Any:
+        """Be called."""
+
+
+def test_an_object_with_a_signature_says_itself_what_the_event_is() -> None:
+    """What it wraps may take the same names and another event; a wrapper of it passes that on."""
+
+    def many(event: list[int], context: list[Any]) -> None: ...
+
+    collected = Collected(many)
+
+    @functools.wraps(collected)
+    def around(event: Any, context: Any) -> Any:
+        return collected(event, context)
+
+    assert event_annotation("handler", collected) is int
+    assert event_annotation("handler", around) is int
