@@ -100,7 +100,9 @@ def test_a_union() -> None:
     assert errors(Model, {"number": "x"}) == ["$.number"]
 
 
-@pytest.mark.parametrize("kind", [None, "OssEvent", 3, object()], ids=str)
+@pytest.mark.parametrize(
+    "kind", [None, "OssEvent", 3, object()], ids=lambda kind: type(kind).__name__
+)
 def test_what_is_no_type_has_none(kind: Any) -> None:
     """It is a TypeError that says what would be."""
     with pytest.raises(TypeError, match=r"takes a type, OssEvent|allowed are bytes"):
