@@ -161,8 +161,11 @@ class OnceAttempt:
         return body
 
     async def _keep_failure(self, failure: BaseException) -> None:
-        """Keep a failure if that was asked for; else let the next call run."""
-        if isinstance(failure, self._rules.keep_failures):
+        """Keep a failure if that was asked for; else let the next call run. `Retry` and `Drop`, by
+        which a record says what is to become of it, are never kept.
+        """
+        is_verdict = not getattr(failure, "kept_by_once", True)
+        if isinstance(failure, self._rules.keep_failures) and not is_verdict:
             code, status = type(failure).__name__, ServiceError.status
             if isinstance(failure, ServiceError):
                 code, status = failure.code, failure.status

@@ -28,6 +28,8 @@ class Retry(Exception):
     seconds, or when the back-off says. Without another try left the record has failed.
     """
 
+    kept_by_once = False
+
     def __init__(self, reason: str = "", *, after: float | None = None) -> None:
         super().__init__(reason or "its handler asks for another try")
         self.after = after
@@ -37,6 +39,8 @@ class Drop(Exception):
     """Raise it or return it in a handler of one record: the record is left out, which is no
     failure. The result counts it.
     """
+
+    kept_by_once = False
 
 
 class RecordTimeout(TimeoutError):

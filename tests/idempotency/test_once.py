@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -153,7 +154,7 @@ async def test_records_of_a_batch_are_handled_once_each() -> None:
     ran: list[str] = []
 
     @each(retry=3)
-    @once(key="$.id", store=MemoryStore())
+    @once(key="$.id", store=MemoryStore(), keep_failures=True)
     async def handler(record: dict[str, Any], context: Any) -> Any:
         ran.append(record["id"])
         await asyncio.sleep(0)
@@ -660,6 +661,36 @@ class Delayed(MemoryStore):
         await super().release(key, claim)
 
 
+class OfProcess:
+    """The same store as one process has it: once that is killed, nothing comes or goes."""
+
+    def __init__(self, store: OnceStore) -> None:
+        self._store = store
+        self.tasks: list[asyncio.Task[bytes]] = []
+        self.is_dead = False
+
+    def kill(self) -> None:
+        """End the process: its handlers stop where they are, and tell nobody."""
+        self.is_dead = True
+        for task in self.tasks:
+            task.cancel()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        async def ask(*arguments: Any) -> Any:
+            if self.is_dead:
+                raise ConnectionError
+            return await method(*arguments)
+
+        return ask
+
+    claim: Any
+    renew: Any
+    settle: Any
+    release: Any
+
+
 CALLS = st.lists(
     st.tuples(
         st.integers(0, 1),  # the key
@@ -675,19 +706,25 @@ CALLS = st.lists(
 
 
 @settings(max_examples=40)
-@given(CALLS, st.lists(st.sampled_from([0.0, 0.01, 0.3]), min_size=1, max_size=4))
+@given(
+    CALLS,
+    st.lists(st.sampled_from([0.0, 0.01, 0.3]), min_size=1, max_size=4),
+    st.none() | st.floats(0, 3),  # when the last process is killed
+)
 def test_in_any_order_no_key_runs_twice_at_once_and_all_get_the_same(
-    calls: list[tuple[int, int, float, float, bool, float | None]], delays: list[float]
+    calls: list[tuple[int, int, float, float, bool, float | None]],
+    delays: list[float],
+    killed: float | None,
 ) -> None:
-    """Three processes, failures, cancellations, a slow store: of a key one handler runs at a time,
-    none after one has succeeded, and each call gets that result or its own failure.
+    """Three processes, of which one may be killed, failures, cancellations, a slow store: of a key
+    one handler runs at a time, only one succeeds if nobody dies, and each call gets that result or
+    its own failure.
     """
-    running, results = set[int](), dict[int, list[bytes]]()
+    running, succeeded = set[int](), Counter[int]()
 
     async def handle(event: dict[str, Any], context: Any) -> int:
         key = event["id"]
         assert key not in running
-        assert not any(results.get(key, []))
         running.add(key)
         try:
             await asyncio.sleep(context["runs"])
@@ -695,12 +732,13 @@ def test_in_any_order_no_key_runs_twice_at_once_and_all_get_the_same(
             running.discard(key)
         if context["fails"]:
             raise LookupError
-        results.setdefault(key, []).append(b"%d" % context["number"])
+        succeeded[key] += 1
         return int(context["number"])
 
     async def main() -> None:
         store = Delayed(delays)
-        processes = [once(key="$.id", store=store, name="n", lease=1)(handle) for _ in range(3)]
+        stores = [OfProcess(store) for _ in range(3)]
+        processes = [once(key="$.id", store=s, name="n", lease=1)(handle) for s in stores]
 
         async def call(number: int) -> bytes:
             key, process, arrives, runs, fails, _ = calls[number]
@@ -710,17 +748,23 @@ def test_in_any_order_no_key_runs_twice_at_once_and_all_get_the_same(
 
         loop = asyncio.get_running_loop()
         tasks = [asyncio.create_task(call(number)) for number in range(len(calls))]
-        for task, (*_, cancelled) in zip(tasks, calls, strict=True):
+        for task, (_, process, *_, cancelled) in zip(tasks, calls, strict=True):
+            stores[process].tasks.append(task)
             if cancelled is not None:
                 loop.call_later(cancelled, task.cancel)
+        if killed is not None:
+            loop.call_later(killed, stores[2].kill)
         got = await asyncio.gather(*tasks, return_exceptions=True)
-        for (key, *_, fails, cancelled), answer in zip(calls, got, strict=True):
+        answers: dict[int, set[bytes]] = {0: set(), 1: set()}
+        for (key, process, *_, fails, cancelled), answer in zip(calls, got, strict=True):
             if isinstance(answer, bytes):
-                assert [answer] == results[key]
+                answers[key].add(answer)
             elif isinstance(answer, asyncio.CancelledError):
-                assert cancelled is not None
+                assert cancelled is not None or stores[process].is_dead
             else:
                 assert isinstance(answer, LookupError), answer
                 assert fails
+        assert all(len(each) <= 1 for each in answers.values())
+        assert all(count <= 1 + (killed is not None) for count in succeeded.values())
 
     run_virtual(main())
