@@ -381,15 +381,14 @@ def give_state_of(one: Context, other: Context) -> None:
 
 
 def context_of_part(
-    context: Context, deadline: float | None, fields: Mapping[str, object]
+    context: Context, deadline: float | None, fields: Mapping[str, str | int]
 ) -> Context:
     """Return the context of a part of a call, which has a deadline of its own, and in its log lines
-    `fields` beside those of the call. What it binds and sets is in no other part.
+    `fields`, which are short, beside those of the call. What it binds and sets is in no other part.
     """
     whole, record = record_of(context), CallRecord()
-    record.arrived, record.bound = whole.arrived, whole.bound
+    record.arrived, record.bound = whole.arrived, {**(whole.bound or {}), **fields}
     record.lines, record.span = whole.lines, whole.span
-    record.bind(fields)
     part = copy.copy(context)
     set_once(part, "deadline", deadline)
     set_once(part, "_record", record)
