@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..clients.credentials import owner_of, region_of
-from ..context.call import Context, caller_of, current_context
+from ..context.call import Context, caller_of, current_context, work_context
 from ..errors import ClientUnavailable, ParameterUnavailable
 from .refusals import refusal_of
 from .sharing import SharedFunction, shared
@@ -63,6 +63,7 @@ class Parameter:
         self.name = name
         self._source = source
         self._client = client
+        self._first: Context | None = None  # of what has asked first, without what is its own
         shown = f"{source.what}({name!r})"
         self._read: SharedFunction[[], str] = shared(
             self._read_now, ttl=ttl, stale=stale, timeout=TIMEOUT, name=shown, key=self._owner
@@ -85,11 +86,28 @@ class Parameter:
 
     def _owner(self) -> object:
         """Return whose parameter it is: two functions in one process may be of two accounts."""
-        return owner_of(caller_of(_running_context(repr(self))))
+        return owner_of(caller_of(self._context()))
+
+    def _context(self) -> Context:
+        """Return the context of the call or hook that asks; in a task of the instance, that of the
+        first one that has: its client has the newest one's credentials.
+        """
+        try:
+            context = current_context()
+        except LookupError:
+            if self._first is None:
+                raise ParameterUnavailable(
+                    f"{self!r} is read with the credentials of a call, and none runs here: read it"
+                    " in a handler or in initialize(context) first"
+                ) from None
+            return self._first
+        if self._first is None:
+            self._first = work_context(context, repr(self))
+        return context
 
     def _read_now(self) -> str:
         """Read it, in a thread."""
-        context = _running_context(repr(self))
+        context = self._context()
         source, product = self._source, self._source.product
         try:
             client = context.client(product, **self._client)
@@ -174,13 +192,3 @@ def _of_oos(
 def _client_options(region: str, endpoint: str) -> dict[str, str]:
     options = {"region": region, "endpoint": endpoint}
     return {option: value for option, value in options.items() if value}
-
-
-def _running_context(shown: str) -> Context:
-    try:
-        return current_context()
-    except LookupError:
-        raise ParameterUnavailable(
-            f"{shown} is read with the credentials of a call, and none runs here: read it in a"
-            " handler or in initialize(context)"
-        ) from None

@@ -12,6 +12,7 @@ from service.clients import registry
 from service.clients.registry import Clients
 from service.context.call import RUNNING, Context
 from service.errors import ParameterUnavailable
+from service.lifetime.spawned import spawn
 from service.resources.parameters import parameter, secret
 from tests.clients.test_credentials import call_of
 from tests.cloud import Cloud, apart, cloud
@@ -86,6 +87,23 @@ async def test_a_plain_handler_reads_it_in_its_thread() -> None:
         played.values["url"] = VALUE
         RUNNING.set(call_of(1, 1.0))
         assert await asyncio.to_thread(parameter("url", endpoint=played.url).result) == VALUE
+
+
+@apart
+async def test_a_task_of_the_instance_reads_it_as_well() -> None:
+    """Once a call has: with the credentials of the newest call that used the client."""
+    async with cloud() as played:
+        played.values["url"] = VALUE
+        url = parameter("url", endpoint=played.url)
+        with call_of(1, 1.0):
+            await url()
+        url.invalidate()
+        assert await spawn(url()) == VALUE
+        with call_of(3, 3.0) as newer:
+            newer.client("oos", endpoint=played.url)
+        url.invalidate()
+        assert await spawn(url()) == VALUE
+        assert [each.key for each in played.asked] == ["key-1", "key-1", "key-3"]
 
 
 async def refused(played: Cloud, reader: Any) -> str:
