@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from .app import assemble_app
-from .calls.function import PARTS
+from .calls.function import PARTS, Handlers
 from .calls.loader import load, take
 from .errors import ServiceError
 from .http.server import WRAP_WHEN_OUT, WhenOut, at_once
@@ -21,7 +21,7 @@ from .instance.assembly import SERVICE
 from .logs.gathering import GatheringPipe
 from .logs.log import Logs
 from .process.patches import install
-from .settings.load import load_settings
+from .settings.load import Loaded, load_settings
 from .settings.table import ROWS
 
 
@@ -41,18 +41,7 @@ def create_app(
     Raises StartError for a handler that cannot be served, UsageError for a value that is not
     allowed, TypeError for a name that is no setting's.
     """
-    unknown = ", ".join(sorted(settings.keys() - ROWS.keys()))
-    if unknown:
-        raise TypeError(f"there is no setting {unknown}; docs/settings.md lists them")
-    cwd = Path.cwd()
-    if isinstance(handler, str):
-        settings["handler"] = handler
-    loaded = load_settings(settings, os.environ, cwd)
-    hooks = {what: getattr(loaded.settings, what) or "" for what in PARTS}
-    if isinstance(handler, str):
-        handlers = load(loaded.settings.handlers, cwd, **hooks)
-    else:
-        handlers = take(handler, cwd, **hooks)
+    loaded, handlers = loaded_for(handler, settings)
     logs = Logs(GatheringPipe(1), loaded.settings.log_format)
     app = assemble_app(loaded.settings, loaded.platform, handlers, logs, middlewares=middlewares)
     _log_while_served(app, logs, loaded.settings.log_level)
@@ -60,6 +49,28 @@ def create_app(
     if WRAP_WHEN_OUT in app:
         _wait_before_answers(app, app[WRAP_WHEN_OUT](at_once))
     return app
+
+
+def loaded_for(
+    handler: Callable[..., Any] | str, settings: dict[str, Any]
+) -> tuple[Loaded, Handlers]:
+    """Return the settings of this process with those that are given, and what is served with them.
+
+    Raises what `create_app` raises.
+    """
+    unknown = ", ".join(sorted(settings.keys() - ROWS.keys()))
+    if unknown:
+        raise TypeError(f"there is no setting {unknown}; docs/settings.md lists them")
+    cwd = Path.cwd()
+    if isinstance(handler, str):
+        settings = settings | {"handler": handler}
+    loaded = load_settings(settings, os.environ, cwd)
+    hooks = {what: getattr(loaded.settings, what) or "" for what in PARTS}
+    if isinstance(handler, str):
+        handlers = load(loaded.settings.handlers, cwd, **hooks)
+    else:
+        handlers = take(handler, cwd, **hooks)
+    return loaded, handlers
 
 
 def _wait_before_answers(app: web.Application, when_out: WhenOut) -> None:

@@ -49,6 +49,7 @@ WINGS = {
     "embed": "process app instance http calls logs settings context errors protocol",
     "__init__": "lifetime embed batching first idempotency metrics routing calls context errors"
     " names records resources",
+    "testing": "embed process app events instance calls logs settings context errors protocol",
     "workers": "process instance http calls logs settings context counting errors protocol",
     "emulator": "__init__ logs settings errors protocol events names",
     "commands": "__init__ emulator workers process profiling app instance http calls logs settings"

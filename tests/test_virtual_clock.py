@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests import virtual_clock
+from service.testing import virtual_clock
 from tests.virtual_clock import START, Deadlock, VirtualLoop, run_virtual
 
 
@@ -139,8 +139,8 @@ def test_a_deadlock_is_told(
     waits: Callable[[], object], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waits for what cannot happen ends with an error that names it, and its line."""
-    monkeypatch.setattr(virtual_clock, "PATIENCE", 0.01)
-    monkeypatch.setattr(virtual_clock, "LAST_LOOK", 0.01)
+    monkeypatch.setattr(virtual_clock, "THREAD_PATIENCE", 0.01)
+    monkeypatch.setattr(virtual_clock, "WAKE_PATIENCE", 0.01)
 
     async def main() -> None:
         await asyncio.gather(*(asyncio.create_task(f, name="reader") for f in (waits(),)))  # type: ignore[arg-type] # a coroutine
