@@ -100,6 +100,7 @@ async def call_at_once(
     instance = TestedInstance(
         handler, log, {"concurrency": n, "queue": n, "background": "warn", **settings}
     )
+    instance.is_shown = n == 1  # many calls' records bury what was found
     names = set(shared)
     modules = modules_of(_home(handler, instance.handlers))
     marks = CallMarks(bodies, ids, constants_of(modules))

@@ -59,12 +59,13 @@ class CallLogs:
         return os.pread(self._file.fileno(), size, 0).decode(errors="replace")
 
     @contextmanager
-    def taking(self, level: str) -> Iterator[None]:
-        """Within this, what calls print and log is in here; pytest's `caplog` has its records, too.
+    def taking(self, level: str, *, is_shown: bool = True) -> Iterator[None]:
+        """Within this, what calls print and log is in here. If it is shown, pytest's `caplog` has
+        the records, too.
 
         Entered again before it is left, in any order, it goes on until all have left it.
         """
-        self._begin(level)
+        self._begin(level, is_shown=is_shown)
         try:
             yield
         finally:
@@ -73,7 +74,7 @@ class CallLogs:
                 self.logs.close()
                 self._undo()
 
-    def _begin(self, level: str) -> None:
+    def _begin(self, level: str, *, is_shown: bool) -> None:
         self._users += 1
         if self._users > 1:
             return
@@ -83,7 +84,8 @@ class CallLogs:
         except BaseException:
             self._users = 0
             raise
-        logging.root.handlers.extend(before)
+        if is_shown:
+            logging.root.handlers.extend(before)
 
     def close(self) -> None:
         """Give the file back."""

@@ -54,6 +54,8 @@ class TestedInstance:
             replace(loaded.settings, log_format="json"), loaded.sources, loaded.platform
         )
         self.log = log
+        self.is_shown = True
+        """Whether pytest has its log records, too."""
         self.runner: web.AppRunner | None = None
         """Serves it, while it runs."""
         self._ids: set[str] = set()
@@ -77,7 +79,7 @@ class TestedInstance:
             app, access_log=None, shutdown_timeout=settings.drain_timeout
         )
         factory = loop.get_task_factory()
-        with self.log.taking(settings.log_level):
+        with self.log.taking(settings.log_level, is_shown=self.is_shown):
             track_on(loop)
             try:
                 await runner.setup()

@@ -20,7 +20,7 @@ from service.events import OssEvent
 from service.testing.call_logs import CallLogs
 from service.testing.contexts import GivenContext
 from service.testing.instances import LeftRunning
-from service.testing.invoking import CallHandler
+from service.testing.invoking import CallHandler, run_or_return
 from service.testing.serving import ServedAnswer, ServedFunction
 
 Fixture = Callable[..., Any]
@@ -221,6 +221,16 @@ async def test_a_call_that_is_cancelled_leaves_nothing(fc_invoke: CallHandler) -
     assert ended.is_set()
     after = (sys.stdout, threading.Thread.start, logging.root.handlers[:], asyncio.all_tasks())
     assert after == before
+
+
+def test_an_async_test_on_another_loop_is_told_what_to_do() -> None:
+    """The service runs on asyncio."""
+
+    async def work() -> None:
+        raise AssertionError
+
+    with pytest.raises(RuntimeError, match='anyio_backend "asyncio", not trio'):
+        run_or_return(work, is_async=True)
 
 
 # --- on a socket, and on the whole platform
