@@ -181,7 +181,7 @@ async def test_a_full_instance_refuses_its_sessions_calls(tmp_path: Path) -> Non
 
 
 async def test_a_handler_of_ours_knows_its_session(tmp_path: Path) -> None:
-    """What its module has of a session is there at the session's next call."""
+    """Sessions that share an instance share its module."""
     (tmp_path / "index.py").write_text(
         "seen = []\n"
         "async def handler(event, context):\n"
@@ -193,9 +193,9 @@ async def test_a_handler_of_ours_knows_its_session(tmp_path: Path) -> None:
         command=("python", "-m", "service"),
         concurrency=200,
         environment={"SERVICE_SESSION_HEADER": "x-session"},
-        sessions=SessionAffinity("X-Session", per_instance=1),
+        sessions=SessionAffinity("X-Session"),
     )
     async with playing(ours) as play:
         for name in ("a", "b", "a"):
             outcome = await play.call(session=name)
-        assert json.loads(outcome.body) == ["a", "a"]
+        assert json.loads(outcome.body) == ["a", "b", "a"]
