@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from aiohttp import web
-from PIL import Image
 
 from service.emulator.testing import emulator
 from service.events.sample import sample
+
+Image = pytest.importorskip("PIL.Image", reason="Pillow has no release for this Python")
 
 FOLDER = Path(__file__).parents[1]
 
