@@ -27,8 +27,7 @@ def made_by_name(
     if not credentials.get_credentials().has_keys():
         raise ClientUnavailable(
             f"the client {name!r} needs credentials, and this call brings none: give the function a"
-            " role (`role:` in s.yaml); on your desk, set ALIBABA_CLOUD_ACCESS_KEY_ID and"
-            " ALIBABA_CLOUD_ACCESS_KEY_SECRET"
+            " role (`role:` in s.yaml); on your desk, set the variables ALIBABA_CLOUD_ACCESS_KEY_*"
         )
     given = {"region": region, **options}
     if not given["region"]:
