@@ -134,6 +134,8 @@ async def a_stop(traffic: Traffic, redis: RedisServer) -> None:
     """A SIGTERM lets those finish that run and that wait, and then closes the connections."""
     async with AsyncExitStack() as open_ones:
         clients = [await open_ones.enter_async_context(traffic.two.client()) for _ in range(6)]
+        for client in clients:  # so that each is accepted
+            assert await ask(client, "first", "warm")
         calls = [asyncio.create_task(ask(c, "stop", f"s{n}")) for n, c in enumerate(clients)]
         await traffic.runs(traffic.two, "stop")
         traffic.two.signal(signal.SIGTERM)
