@@ -36,6 +36,8 @@ SWITCH_SECONDS = 1e-5
 """Seconds after which Python lets another thread run meanwhile: as often as it can."""
 
 
+BLOCKED = re.compile(r"event loop has been blocked for \S+ s at ")
+
 ForeignPart = tuple[str, int, Foreign]
 """The name of a field, the call that has it, and what in it is another's."""
 
@@ -253,7 +255,8 @@ def _findings(
 ) -> dict[str, list[str]]:
     """Return what was found, by its kind."""
     lines = [line for line in log.lines() if line.level == "WARNING"]
-    blocked = [line.message for line in lines if "event loop has been blocked" in line.message]
+    # One that stands in no line of the function's waits for threads, or for the machine.
+    blocked = [line.message for line in lines if BLOCKED.search(line.message)]
     left = [_own(line.message) for line in lines if _is_left(line.message, line.request_id, check)]
     return {
         "state": check.watch.findings(),

@@ -14,7 +14,7 @@ from ..calls import tracebacks
 from .marks import CallMarks
 from .module_state import lines_that_write, near, slots_of
 
-LOOKS_WAIT = 1.0
+LOOKS_WAIT = 2.0
 """Seconds that a plain handler's thread waits, behind its first write to a module, for the others
 to write there or to end: what holds a lock meanwhile costs this once.
 """

@@ -16,6 +16,7 @@ import pytest
 
 from service.context.call import Context
 from service.events.sample import sample
+from service.testing import watching
 from service.testing.at_once import CallsMixed, events_of
 from service.testing.call_logs import CallLogs
 
@@ -30,6 +31,7 @@ Loading = Callable[[str], ModuleType]
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loading:
     """Imports source text as the module `index`."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(watching, "LOOKS_WAIT", 60.0)  # however slow the machine is
 
     def load(source: str) -> ModuleType:
         file = tmp_path / "index.py"

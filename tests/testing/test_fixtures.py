@@ -99,7 +99,6 @@ def test_a_plain_test_gets_the_result(fc_invoke: CallHandler, fc_logs: CallLogs)
     assert (line.message, line.level, line.fields) == ("hello ann", "INFO", {"user": "ann"})
     assert fc_invoke(greet_plainly, b'{"user": "bob"}') == "hello bob"
     assert [line.level for line in fc_logs.of()] == ["STDOUT"]
-    assert threading.active_count() < 50
 
 
 async def test_an_async_test_awaits_it(
@@ -142,7 +141,7 @@ def test_a_call_fails_as_in_the_service(fc_invoke: CallHandler, fc_context: Give
 
     with pytest.raises(LookupError, match="no such order"):
         fc_invoke(refuse)
-    with pytest.raises(FunctionTimeout, match=r"within 0\.0"):
+    with pytest.raises(FunctionTimeout, match="was not done within"):
         fc_invoke(wait, b"{}", fc_context(timeout=0.01))
     with pytest.raises(InvalidEvent):
         fc_invoke(typed, b"[]")
