@@ -69,7 +69,7 @@ async def run_event(
     call.stage = "waiting for a free slot"
     if service.admission.take():
         record.slot_at = record.open_at = record.arrived
-        record.look_after = observers.look_after
+        record.look_after = next(observers.look_after)
     else:
         await service.admission.enter()
         record.slot_at = record.open_at = time.monotonic()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import repeat
 
 from ..context.call import Context
 from ..context.record import CallRecord
@@ -12,14 +13,14 @@ from .lifecycle import nothing
 Observer = Callable[[Context, CallRecord], None]
 
 TOGETHER = 64
-"""Calls whose figures are put aside before they are counted together."""
+"""Calls whose figures are put aside before they are counted together: one of so many is looked at
+closer, however short it is.
+"""
 
 FIGURES_OF_EACH = 4
 """Figures of a call: the seconds that it took, those of its handler, the event's bytes, the
 result's.
 """
-
-MOST_ASIDE = TOGETHER * FIGURES_OF_EACH
 
 
 def nobody(*_: object) -> None:
@@ -45,17 +46,15 @@ class Observers:
         """Told of slow calls alone, after all others."""
         self.is_first = True
         """True until the first call of this process begins."""
-        self.look_after = math.inf
-        """Seconds from which on somebody looks closer at a call that succeeds at once."""
+        self.look_after: Iterator[float] = repeat(math.inf)
+        """Seconds from which on somebody looks closer at a call, of each call that begins."""
         self.usual: list[float] | None = None
         """Where the figures of such calls are put aside that end sooner, one behind another; None
         if nobody counts calls. Numbers alone: nothing of a call is kept by them.
         """
-        self.settle: Callable[[], None] = nobody
-        """Counts what was put aside, and takes it from there."""
         self.unusual: Callable[[CallRecord], None] = nobody
         """Told of the other calls, if calls are counted: those that took longer, had to wait for a
-        slot, or failed.
+        slot, or failed, and one of a few dozen: it is time then to count what was put aside.
         """
 
     def begin(self, context: Context, record: CallRecord) -> None:
@@ -78,8 +77,6 @@ class Observers:
             return
         ran = record.handled_at - record.handler_at
         usual += (took, ran, record.bytes_in, record.bytes_out)
-        if len(usual) >= MOST_ASIDE:
-            self.settle()
 
     def _look_at(self, context: Context, record: CallRecord, took: float) -> None:
         if took >= self.slow_after:

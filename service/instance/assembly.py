@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -107,7 +108,7 @@ def _observers(settings: Settings, logs: Logs, figures: CountedCalls) -> Observe
         observers.ended += (lines.ended,)
     elif settings.log_calls == "slow":
         observers.slow_after, observers.slow = settings.slow_after, (lines.ended,)
-        observers.look_after = settings.slow_after
+        observers.look_after = repeat(settings.slow_after)
     if settings.metrics:
         figures.watch(observers)
     return observers

@@ -5,6 +5,7 @@ and sorted into buckets when somebody asks, or when a few hundred have come toge
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import cycle
 from typing import NamedTuple
 
 from ..calls.observers import FIGURES_OF_EACH, TOGETHER, Observers
@@ -102,10 +103,10 @@ class CountedCalls:
 
     def watch(self, observers: Observers) -> None:
         """Count the calls of which these are told."""
-        observers.look_after = min(observers.slow_after, BUCKET_ENDS[0])
+        soon = min(observers.slow_after, BUCKET_ENDS[0])
+        observers.look_after = cycle((0.0, *[soon] * (TOGETHER - 1)))
         observers.usual = self._usual
         observers.unusual = self.note_unusual
-        observers.settle = self.settle
 
     def note_unusual(self, record: CallRecord) -> None:
         """Put aside a call that failed, had to wait for a slot, or took its time."""
@@ -120,7 +121,7 @@ class CountedCalls:
                 error_type=record.error_type,
             )
         )
-        if len(self._unusual) >= TOGETHER:
+        if max(len(self._unusual), len(self._usual) // FIGURES_OF_EACH) >= TOGETHER // 2:
             self.settle()
 
     # --- now and then
