@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
+import re
 import signal
 import sys
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ..counting.samples import samples_in
@@ -23,6 +26,8 @@ URL = "http://127.0.0.1:9000"
 ANSWER_WITHIN = 5.0
 """Seconds that a service has for its answer."""
 
+MISSING = "watch needs rich: install fc-event-service[watch], or say --once for plain text"
+
 COLUMNS = ("worker", "calls/s", "p50", "p99", "in flight", "queued", "calls", "errors")
 
 
@@ -35,6 +40,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--once", action="store_true", help="two looks, one table as plain text, and the end"
     )
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE.svg", help="with --once: draw the table, too"
+    )
 
 
 def watch(flags: argparse.Namespace) -> int:
@@ -44,14 +52,15 @@ def watch(flags: argparse.Namespace) -> int:
     if not 0.05 <= flags.interval <= 3600:
         raise UsageError(f"--interval {flags.interval:g}: it takes 0.05 to 3600 seconds")
     if flags.once or not sys.stdout.isatty():
-        sys.stdout.write(run_cancellable(_once(flags.url, flags.interval)))
+        rows = run_cancellable(_once(flags.url, flags.interval))
+        sys.stdout.write(text_table(rows))
+        if flags.picture:
+            draw(flags.picture, flags.url, rows)
         return 0
     try:
         from rich.live import Live
     except ImportError:
-        raise UsageError(
-            "watch needs rich: install fc-event-service[watch], or say --once for plain text"
-        ) from None
+        raise UsageError(MISSING) from None
     with Live(auto_refresh=False) as live:
         asyncio.run(_until_stopped(_go_on(flags.url, flags.interval, live)))
     return 0
@@ -66,10 +75,10 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
         await task
 
 
-async def _once(url: str, interval: float) -> str:
+async def _once(url: str, interval: float) -> list[WatchedRow]:
     before = await _look(url)
     await asyncio.sleep(interval)
-    return text_table(rows_of(before, await _look(url)))
+    return rows_of(before, await _look(url))
 
 
 async def _go_on(url: str, interval: float, live: Any) -> None:
@@ -147,6 +156,22 @@ def text_table(rows: list[WatchedRow]) -> str:
         "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) + "\n"
         for line in lines
     )
+
+
+def draw(file: Path, url: str, rows: list[WatchedRow]) -> None:
+    """Write the table as a picture. Raises UsageError if `rich` is missing, or for the file."""
+    try:
+        from rich.console import Console
+    except ImportError:
+        raise UsageError(MISSING) from None
+    console = Console(record=True, file=io.StringIO(), width=88, color_system="truecolor")
+    console.print(table(url, rows))
+    drawn = console.export_svg(title="make watch")
+    fonts = re.compile(r"@font-face \{.*?\}", re.DOTALL)  # they would be fetched from elsewhere
+    try:
+        file.write_text(fonts.sub("", drawn), encoding="utf-8")
+    except OSError as reason:
+        raise UsageError(f"--picture {file}: {reason.strerror}") from None
 
 
 def table(url: str, rows: list[WatchedRow]) -> Any:

@@ -109,18 +109,24 @@ class CountedCalls:
         observers.unusual = self.note_unusual
 
     def note_unusual(self, record: CallRecord) -> None:
-        """Put aside a call that failed, had to wait for a slot, or took its time."""
-        handled = record.handled_at or record.ended
-        self._unusual.append(
-            _Unusual(
-                took=record.ended - record.arrived,
-                ran=handled - record.handler_at if record.handler_at else None,
-                waited=record.slot_at - record.arrived if record.slot_at else None,
-                bytes_in=record.bytes_in,
-                bytes_out=record.bytes_out,
-                error_type=record.error_type,
+        """Put aside a call that failed, had to wait for a slot, or took its time; or one of those
+        that did not, when it is time to count.
+        """
+        took, handled = record.ended - record.arrived, record.handled_at or record.ended
+        at_once = record.slot_at is record.arrived
+        if at_once and took < BUCKET_ENDS[0] and not record.error_type:
+            self._usual += (took, handled - record.handler_at, record.bytes_in, record.bytes_out)
+        else:
+            self._unusual.append(
+                _Unusual(
+                    took=took,
+                    ran=handled - record.handler_at if record.handler_at else None,
+                    waited=record.slot_at - record.arrived if record.slot_at else None,
+                    bytes_in=record.bytes_in,
+                    bytes_out=record.bytes_out,
+                    error_type=record.error_type,
+                )
             )
-        )
         if max(len(self._unusual), len(self._usual) // FIGURES_OF_EACH) >= TOGETHER // 2:
             self.settle()
 

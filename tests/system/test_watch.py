@@ -11,6 +11,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -29,16 +30,21 @@ def once(*flags: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_a_look_into_a_pipe_is_a_table_of_text(serve: Serve) -> None:
-    """Calls, errors and what is in flight of one worker."""
+async def test_a_look_into_a_pipe_is_a_table_of_text(serve: Serve, tmp_path: Path) -> None:
+    """Calls, errors and what is in flight of one worker; a picture of it needs no other server."""
     server = serve(ECHO)
     for _ in range(3):
         await server.ask(request())
-    done = once("--url", f"http://127.0.0.1:{server.port}")
+    picture = tmp_path / "watch.svg"
+    done = once("--url", f"http://127.0.0.1:{server.port}", "--picture", str(picture))
     heads, row = (re.split("  +", line.strip()) for line in done.stdout.splitlines())
     assert heads == ["worker", "calls/s", "p50", "p99", "in flight", "queued", "calls", "errors"]
     assert row == ["1", "0.0", "-", "-", "0", "0", "3", "0"]
     assert (done.returncode, done.stderr) == (0, "")
+    drawn = picture.read_text()
+    assert ElementTree.fromstring(drawn).tag.endswith("}svg")
+    assert "calls/s" in drawn
+    assert "@font-face" not in drawn
 
 
 def test_nothing_there_and_something_else_are_told(serve: Serve) -> None:
