@@ -26,7 +26,7 @@ URL = "http://127.0.0.1:9000"
 ANSWER_WITHIN = 5.0
 """Seconds that a service has for its answer."""
 
-MISSING = "watch needs rich: install fc-event-service[watch], or say --once for plain text"
+NEEDS_RICH = "watch needs rich: install fc-event-service[watch], or say --once for plain text"
 
 COLUMNS = ("worker", "calls/s", "p50", "p99", "in flight", "queued", "calls", "errors")
 
@@ -55,12 +55,12 @@ def watch(flags: argparse.Namespace) -> int:
         rows = run_cancellable(_once(flags.url, flags.interval))
         sys.stdout.write(text_table(rows))
         if flags.picture:
-            draw(flags.picture, flags.url, rows)
+            draw_table(flags.picture, flags.url, rows)
         return 0
     try:
         from rich.live import Live
     except ImportError:
-        raise UsageError(MISSING) from None
+        raise UsageError(NEEDS_RICH) from None
     with Live(auto_refresh=False) as live:
         asyncio.run(_until_stopped(_go_on(flags.url, flags.interval, live)))
     return 0
@@ -158,12 +158,12 @@ def text_table(rows: list[WatchedRow]) -> str:
     )
 
 
-def draw(file: Path, url: str, rows: list[WatchedRow]) -> None:
+def draw_table(file: Path, url: str, rows: list[WatchedRow]) -> None:
     """Write the table as a picture. Raises UsageError if `rich` is missing, or for the file."""
     try:
         from rich.console import Console
     except ImportError:
-        raise UsageError(MISSING) from None
+        raise UsageError(NEEDS_RICH) from None
     console = Console(record=True, file=io.StringIO(), width=88, color_system="truecolor")
     console.print(table(url, rows))
     drawn = console.export_svg(title="make watch")
