@@ -103,6 +103,7 @@ LATE = {
     "records": "stamina",
     "settings.refusals": "difflib",
     "settings.sources": "tomllib",
+    "testing.strategies": "hypothesis",
     "traces.providers": "traces",
     "traces.wiring": "traces",
     # Within a `try`, or when asked for.
