@@ -24,9 +24,13 @@ from . import figures
 from .results import failed_outcomes, outcomes_of
 
 MARGIN = 0.02
-"""Seconds before its deadline at which a call is told that its batch is late. Without it the call
-would be answered with what is said of any call that is late.
+"""Seconds before its deadline at which a call is told that its batch is late, and at most a tenth
+of what it had left. Without it the call would be answered with what is said of any call that is
+late.
 """
+
+SHORTEST_TIMER = 0.0005
+"""Seconds that no timer is set for: event loops count in milliseconds."""
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
@@ -175,17 +179,22 @@ class Batch:
             self._variables.run(self._give_up, "none of its calls waits any more")
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        earliest = min((call.deadline for call in self._open), default=math.inf) - MARGIN
+        earliest = min(map(self._late, self._open), default=math.inf)
         at = min(earliest, self._late_at)
         if at < math.inf:
             delay = max(0.0, at - time.monotonic())
             self._timer = loop.call_later(delay, self._look, context=self._variables)
 
+    def _late(self, call: BatchedCall) -> float:
+        """Return when a call is told that its batch is late."""
+        left = max(0.0, call.deadline - self._began)
+        return call.deadline - min(MARGIN, left / 10)
+
     def _look(self) -> None:
         """Fail the calls that cannot wait any longer."""
         now = time.monotonic()
-        for call in tuple(self._open):
-            if self._late_at <= now or call.deadline - MARGIN <= now:
+        for call in tuple(self._open):  # a timer may ring a little early
+            if min(self._late_at, self._late(call)) - now < SHORTEST_TIMER:
                 call.give(ThreadOutcome(None, self._lateness(now)))
         if any(self._open):
             self._watch(asyncio.get_running_loop())

@@ -13,12 +13,9 @@ from typing import Any
 from ..calls.lifecycle import Lifecycle, lifecycle_here
 from ..calls.threads import ThreadPool
 from ..context.call import Context
-from .batch import Batch, BatchedCall, BatchPlan
+from .batch import SHORTEST_TIMER, Batch, BatchedCall, BatchPlan
 from .figures import note_begin
 from .pace import ArrivalPace
-
-SHORTEST_TIMER = 0.0005
-"""Seconds that no timer is set for: event loops count in milliseconds."""
 
 MOST_LOST = 64
 """Threads that may hang, of batches that were given up, before further batches wait for them."""

@@ -390,6 +390,20 @@ def test_a_batch_that_hangs_is_late_for_each_call_at_its_own_deadline() -> None:
     assert [at, later, last] == pytest.approx([5, 9, 8], abs=0.05)
 
 
+def test_a_call_may_use_all_of_a_short_time() -> None:
+    """One that has a hundredth of a second left gets what comes within nine thousandths."""
+
+    @batched
+    async def hurry(events: list[int]) -> list[int]:
+        await asyncio.sleep(0.008)
+        return events
+
+    async def main() -> int:
+        return await hurry(1, context(seconds=0.01))
+
+    assert run_virtual(main()) == 1
+
+
 def test_a_thread_that_hangs_keeps_no_other_batch_from_running() -> None:
     """Its calls are late, and the next batch gets a thread of its own."""
     go = threading.Event()
