@@ -72,7 +72,7 @@ load: .venv/dev.stamp ## a load test that climbs to 200 users; TARGET=emulator s
 
 proof: .venv/dev.stamp ## the long proofs, and the other event loop: 10,000 calls of each kind, 200 bodies of 32 MiB at once, 10,000 mutants, a soak at full speed, 200 lives
 	ATTRIBUTION_CALLS=10000 .venv/bin/python -m pytest --timeout 600 -rP tests/system/test_attribution.py
-	.venv/bin/python -m pytest --timeout 600 -rP -m long tests/system tests/emulator
+	.venv/bin/python -m pytest --timeout 600 -rP -m long
 	.venv/bin/python -m pytest -n 4 -m "other_loop and not alone and not long" tests/system
 	.venv/bin/python -m pytest -m "other_loop and alone and not long" tests/system
 	MUTANTS=10000 .venv/bin/python -m pytest --timeout 600 tests/system/test_malformed.py -k mutants

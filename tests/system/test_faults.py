@@ -104,6 +104,7 @@ async def calls_with(held: Held, plan: Plan) -> None:
     await held.server.until_state(lost=0)
 
 
+@pytest.mark.long
 async def test_the_figure_of_exits_tells_servers_apart() -> None:
     """F-1: we serve ten of ten neighbours of a `sys.exit`, and go on; stock aiohttp ends."""
     ours = await figures.exited()
@@ -342,6 +343,7 @@ async def test_a_minute_of_kills_loses_no_more_than_the_dead_workers_calls(loop_
         await kill_again_and_again(server, times=30, pause=1.0)
 
 
+@pytest.mark.long
 async def test_the_figure_of_kills_tells_servers_apart() -> None:
     """H1: the kill of a worker that stood still loses none of 40 requests; of two processes of
     aiohttp, which have a queue each, it loses some.

@@ -344,6 +344,7 @@ async def test_a_stop_that_is_frozen_answers_everybody_at_the_thaw(pairs: dict[s
     assert server.ledger.count() == {"answered": 20}
 
 
+@pytest.mark.long
 async def test_the_figure_of_the_stop_tells_servers_apart() -> None:
     """A1, A2: of 20 calls and 10 half-sent bodies we lose none; stock aiohttp loses the bodies."""
     ours = await figures.stopped(in_flight=20, halves=10)

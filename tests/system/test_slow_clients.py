@@ -31,6 +31,7 @@ async def test_1000_half_open_connections_cost_200_good_ones_nothing(loop_kind: 
     assert found["alive"]
 
 
+@pytest.mark.long
 async def test_the_figure_of_slow_clients_tells_servers_apart() -> None:
     """E1: stock aiohttp, with the same limit, keeps connections that never finish their body."""
     ours = await figures.slowed(slow=20, good=5, patience=0.5, rounds=1)

@@ -73,6 +73,7 @@ def run_tests(folder: Path, source: str, *flags: str, mark: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_four_tests_of_a_handler_with_a_leak(tmp_path: Path) -> None:
     """Three are green, since each call alone is right; that of many at once finds what they share,
     with the file and the line. Nothing of ours is imported before the first fixture.
