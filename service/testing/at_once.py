@@ -7,9 +7,10 @@ import re
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
+from traceback import walk_stack
 from typing import Any
 
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from ..calls.function import Function, Handlers
 from ..context.call import Context, current_context, record_of
 from ..errors import ServiceError
 from ..instance.assembly import Service
-from .call_logs import CallLogs
+from .call_logs import CallLogs, LoggedLine
 from .gates import MeetingGate
 from .instances import NamedHandler, TestedInstance
 from .invoking import value_of
@@ -36,7 +37,7 @@ SWITCH_SECONDS = 1e-5
 """Seconds after which Python lets another thread run meanwhile: as often as it can."""
 
 
-BLOCKED = re.compile(r"event loop has been blocked for \S+ s at ")
+BLOCKED = re.compile(r"event loop has been blocked for \S+ s at (.+):\d+ in (.+?); ")
 
 ForeignPart = tuple[str, int, Foreign]
 """The name of a field, the call that has it, and what in it is another's."""
@@ -97,6 +98,7 @@ async def call_at_once(
     running. `shared` names what modules share on purpose, `ignore` kinds of findings.
     """
     bodies = events_of(events, n)
+    around = {(frame.f_code.co_filename, frame.f_code.co_name) for frame, _ in walk_stack(None)}
     run = secrets.token_hex(4)
     ids = [f"fc-at-once-{run}-{number}" for number in range(n)]
     instance = TestedInstance(
@@ -119,6 +121,7 @@ async def call_at_once(
     outcomes = await _all_at_once(instance, check, bodies, ids, values)
     exempt = [value for name, _, value in slots_of(modules) if check.watch.is_shared(name)]
     findings = _findings(check, outcomes, log, exempt, set(ignore))
+    findings["blocked"] = _cut([*blocked_within(log.lines(), around)])
     if instance.left and not findings["tasks"]:
         findings["tasks"] = [f"tasks were left running: {', '.join(instance.left[:MOST_TOLD])}"]
     told = [text for kind, texts in findings.items() if kind not in set(ignore) for text in texts]
@@ -255,17 +258,28 @@ def _findings(
 ) -> dict[str, list[str]]:
     """Return what was found, by its kind."""
     lines = [line for line in log.lines() if line.level == "WARNING"]
-    # One that stands in no line of the function's waits for threads, or for the machine.
-    blocked = [line.message for line in lines if BLOCKED.search(line.message)]
     left = [_own(line.message) for line in lines if _is_left(line.message, line.request_id, check)]
     return {
         "state": check.watch.findings(),
         "failure": _cut([_failed(n, o) for n, o in enumerate(outcomes) if not _is_bytes(o)]),
         "result": _by_place(_in_results(check, outcomes, exempt), check),
         "context": _by_place(_in_contexts(check), check),
-        "blocked": _cut([re.sub(r"; \d+ other calls wait", "", text) for text in blocked]),
+        "blocked": [],
         "tasks": _cut(left),
     }
+
+
+def blocked_within(
+    lines: Iterable[LoggedLine], around: Container[tuple[str, str]]
+) -> Iterator[str]:
+    """Yield what the log says of a loop that a handler has blocked. Where no line of the function's
+    runs, the loop waits for threads or for the machine; nor is what runs `around` the calls, by
+    file and function, a handler's.
+    """
+    for line in lines:
+        found = BLOCKED.search(line.message)
+        if found is not None and found.groups() not in around:
+            yield re.sub(r"; \d+ other calls wait", "", line.message)
 
 
 def _cut(found: list[str]) -> list[str]:

@@ -17,8 +17,8 @@ import pytest
 from service.context.call import Context
 from service.events.sample import sample
 from service.testing import watching
-from service.testing.at_once import CallsMixed, events_of
-from service.testing.call_logs import CallLogs
+from service.testing.at_once import CallsMixed, blocked_within, events_of
+from service.testing.call_logs import CallLogs, LoggedLine
 
 ROOT = Path(__file__).parents[2]
 Events = Callable[[int], Any]
@@ -309,6 +309,22 @@ def test_a_call_that_fails_is_found_and_holds_up_no_other(
         fc_at_once(waiting if is_async else in_thread, events, n=6)
     assert len(mixed.value.findings) == 4
     assert "4 of 6 calls were in flight together" in str(mixed.value)
+
+
+def test_a_loop_that_waits_for_the_machine_is_no_finding() -> None:
+    """Blocked is what a handler does: not the test around the calls, nor what is no line of the
+    function's.
+    """
+
+    def line(place: str) -> LoggedLine:
+        text = f"the event loop has been blocked for 0.8 s {place}; 9 other calls wait: await there"
+        return LoggedLine("WARNING", text, "id", "fc", {})
+
+    here = line(f"at {__file__}:12 in test_orders")
+    handler = line(f"at {__file__}:12 in handler")
+    lines = [here, handler, line("outside of the function's code")]
+    found = list(blocked_within(lines, {(__file__, "test_orders")}))
+    assert found == [handler.message.replace("; 9 other calls wait", "")]
 
 
 # --- functions as people write them
