@@ -32,7 +32,7 @@ CALLS = 100
 """Calls that wait together, each on a connection of its own."""
 
 OBJECTS, BYTES = 0.5, 0.6
-"""What one of ours may hold, of what one of aiohttp's does, on Python 3.12 and newer."""
+"""What one of ours may hold, of what one of aiohttp's does, on Python 3.13 and newer."""
 
 Wait = Callable[[Any], Awaitable[Any]]
 Connect = Callable[[Wait], AbstractAsyncContextManager[Callable[[], Any]]]
@@ -141,7 +141,10 @@ def on_a_loop(connect: Connect) -> Held:
         loop.close()
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks before 3.12")
+@pytest.mark.skipif(
+    sys.version_info < (3, 13),
+    reason="no eager tasks before 3.12, whose own collector crashes when it lists what is running",
+)
 def test_a_call_that_waits_holds_less_than_one_of_plain_aiohttp() -> None:
     """Its objects and their bytes, the context and all that is counted of it included."""
     ours_, aiohttps = on_a_loop(ours), on_a_loop(plain_aiohttp)
