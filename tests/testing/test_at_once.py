@@ -194,7 +194,7 @@ async def handler(event: dict, context):
         (PLAIN, r"index\.current: call \d+ had put .* at index\.py:7; written at index\.py:6"),
         (IN_A_DICT, r"index\.state: .* in index\.state\['user'\] at index\.py:8; .*:7 `st"),
         (IN_A_CLASS, r"index\.Session\.user: .* at index\.py:9; written at index\.py:8"),
-        (IN_AN_OBJECT, r"index\.session\.parts: .* index\.session\.parts\[0\].*index\.py:11"),
+        (IN_AN_OBJECT, r"index\.session\.parts: .* index\.session\.parts\[\d\].*index\.py:1[12]"),
         (CONTEXT, r"index\.last: .* 'fc-at-once-\w+-\d+' in index\.last\.request_id at"),
         (BOUND, r"bound field user: call \d+ has 'user-\d+', which belongs to call"),
         (BOUND, r"context\.user: call \d+ has 'user-\d+'"),
