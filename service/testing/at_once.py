@@ -33,8 +33,8 @@ from .watching import StateWatch
 MOST_TOLD = 10
 """Findings of one kind that are told one by one."""
 
-SWITCH_SECONDS = 1e-5
-"""Seconds after which Python lets another thread run meanwhile: as often as it can."""
+SWITCH_SECONDS = 1e-4
+"""Seconds after which Python lets another thread run meanwhile: much sooner than usual."""
 
 
 BLOCKED = re.compile(r"event loop has been blocked for \S+ s at (.+):\d+ in (.+?); ")
