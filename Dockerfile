@@ -4,15 +4,17 @@
 FROM python:3.14-slim-bookworm AS build
 WORKDIR /build
 COPY requirements.lock requirements-uv.lock ./
-COPY bundling bundling
+COPY service/bundling bundling
 # The tools of this stage; the result has none of them.
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore --no-compile \
     --no-deps --require-hashes --only-binary :all: --requirement requirements-uv.lock
 # Into a folder of its own, so that the result holds these packages and nothing that installed them.
-RUN python bundling/packages.py /packages requirements.lock
+RUN python -m bundling.packages /packages requirements.lock
 # The service is one of the packages, so that a `service` of your function's own is not in its way.
 COPY service /packages/fc_event_service
 COPY installed/service /packages/service
+# What no instance needs.
+RUN python -m bundling.pruning /packages
 # Your function: what .dockerignore lets through of this folder, without the service, or all of another folder.
 ARG FUNCTION=.
 COPY ${FUNCTION} /code

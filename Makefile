@@ -1,6 +1,6 @@
 # The commands of this project. `make` lists them.
-.PHONY: help run emulate watch dev test test-all test-floor test-newest pythons coverage proof load soak bench bench-growth profile instructions imports bench-emulator bench-batching bench-attribution conformance \
-	reliability parse-spec lock lock-function sbom audit bundle zip image settings map clean
+.PHONY: help run emulate check watch dev test test-all test-floor test-newest pythons coverage proof load soak bench bench-growth profile instructions imports bench-emulator bench-batching bench-attribution conformance \
+	reliability parse-spec lock lock-function sbom audit bundle zip layer image push verify-deploy settings reference console-pictures map docs dist release clean
 MAKEFLAGS += --no-print-directory
 PIP = -m pip --disable-pip-version-check --no-input install --quiet
 
@@ -28,11 +28,16 @@ run: $(if $(findstring --reload,$(ARGS)),.venv/dev.stamp,.venv/run.stamp) ## ser
 emulate: .venv/dev.stamp ## Function Compute on this machine, for s.yaml; ARGS="--json" is passed on
 	@exec .venv/bin/fc-event-service emulate $(DESK) $(ARGS)
 
+check: .venv/dev.stamp ## what of s.yaml, settings, code and lock fits, and what does not; ARGS="--run" measures, too
+	@exec .venv/bin/fc-event-service check $(ARGS)
+
 watch: .venv/dev.stamp ## a live table of the service on port 9000; ARGS="--url http://127.0.0.1:9001" is passed on
 	@exec .venv/bin/fc-event-service watch $(ARGS)
 
 # What is tried on both event loops is tried on one by each Python, and on the other by the next one.
 USUAL = not long and not other_loop
+# Neighbours stay together, in a process that has made what they share; who has nothing left takes from others.
+SPREAD = -n 4 --dist worksteal
 # One process compiles the tests, whose asserts pytest rewrites, and the service: else each process that follows does so
 # again if the shell says that byte code is not kept. What cannot be collected is told by the run itself.
 compiled = PYTHONDONTWRITEBYTECODE= $(1)/bin/python -m pytest --collect-only -q >/dev/null 2>&1 || true
@@ -43,7 +48,7 @@ test: .venv/dev.stamp ## format, lint, types, tests
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	$(call compiled,.venv) & .venv/bin/mypy; types=$$?; wait; exit $$types
-	.venv/bin/python -m pytest -n 4 -m "not alone and $(USUAL)" $(ARGS)
+	.venv/bin/python -m pytest $(SPREAD) -m "not alone and $(USUAL)" $(ARGS)
 	.venv/bin/python -m pytest -m "alone and $(USUAL)" $(or $(ARGS),tests/system)
 
 coverage: .venv/dev.stamp ## which lines and branches of the service the tests reach; takes a minute longer than they do
@@ -64,7 +69,7 @@ test-floor test-newest: test-%: build/%/stamp
 test-%: .venv-%/dev.stamp
 	@echo "== Python $*"
 	@$(call compiled,.venv-$*)
-	@.venv-$*/bin/python -m pytest -n 4 -m "not alone and $(USUAL)" $(ARGS)
+	@.venv-$*/bin/python -m pytest $(SPREAD) -m "not alone and $(USUAL)" $(ARGS)
 	@.venv-$*/bin/python -m pytest -m "alone and $(USUAL)" $(or $(ARGS),tests/system)
 
 load: .venv/dev.stamp ## a load test that climbs to 200 users; TARGET=emulator shows the scale-out; leaves reports/
@@ -87,7 +92,7 @@ BENCH = .venv-bench-$(firstword $(BENCHED))
 benched = @$(MAKE) $(patsubst %,.venv-bench-%/stamp,$(sort $(BENCHED) $(1)))
 COMPARED = $(foreach v,3.11 3.13,$(if $(call python,$(v)),$(v)))
 
-soak: ## ten minutes of all that can happen: does anything grow? ARGS="--minutes 1"; leaves reports/soak.png
+soak: ## ten minutes of all that can happen: does anything grow? ARGS="--minutes 1", --publish; leaves reports/soak.png
 	$(benched)
 	$(BENCH)/bin/python -m tests.soak.run $(ARGS)
 
@@ -136,10 +141,12 @@ parse-spec: .venv/dev.stamp ## Serverless Devs' parser into build/parse-spec, an
 
 lock: build/uv/bin/uv ## resolve the lock files again; ARGS=--upgrade moves to newer versions
 	@$(MAKE) lock-function
-	$(COMPILE) pyproject.toml $(REQUIREMENTS) --extra batches --extra clients --extra emulator --extra events --extra load --extra otel --extra parameters --extra profile --extra redis --extra reload --extra tablestore --extra watch --group dev --constraints requirements.lock \
+	$(COMPILE) pyproject.toml $(REQUIREMENTS) --extra all --group dev --constraints requirements.lock \
 		--output-file requirements-dev.lock $(ARGS)
 	$(COMPILE) --group uv --output-file requirements-uv.lock $(ARGS)
 	$(COMPILE) --group audit --output-file requirements-audit.lock $(ARGS)
+	$(COMPILE) --group docs --output-file requirements-docs.lock $(ARGS)
+	$(COMPILE) --group release --output-file requirements-release.lock $(ARGS)
 
 lock-function: build/uv/bin/uv
 	@echo "Locking the packages of $(or $(REQUIREMENTS),pyproject.toml) in requirements.lock"
@@ -155,30 +162,60 @@ audit: build/audit/bin/pip-audit ## known vulnerabilities of what is deployed; L
 	else echo "$$said" | tail -n 1; echo "NOT AUDITED: the database of known vulnerabilities did not answer," \
 		"so nothing is known of $(LOCK). Try again where it can be reached."; exit 2; fi
 
-bundle: build/uv/bin/uv ## build/code for s.yaml: the function (FUNCTION=DIR), and in python/ the service and all packages
+bundle: .venv/run.stamp build/uv/bin/uv ## build/code for s.yaml: the function (FUNCTION=DIR), and in python/ the service and all packages
 	@$(locked)
-	rm -rf build/code && mkdir -p build/code
-	cp -R $(CODE) build/code
-	build/uv/bin/python bundling/packages.py build/code/python requirements.lock \
-		--python-version $(BUNDLE) --python-platform x86_64-manylinux_2_28
-	rm -rf build/code/python/.lock build/code/python/bin
-	cp -RL installed/fc_event_service installed/service build/code/python
-	find build/code -name __pycache__ -prune -exec rm -r {} +
-	@# A zip keeps a file's time in steps of two seconds: byte code that is checked by time would be made again.
-	$(or $(call python,$(BUNDLE)),true) -m compileall -q --invalidation-mode unchecked-hash build/code
+	@$(runnable)
+	@.venv/bin/python -P -m fc_event_service bundle $(FUNCTION) --requirements requirements.lock --python $(BUNDLE) \
+		--tools build/uv/bin/python $(addprefix --interpreter ,$(INTERPRETER)) $(ARGS)
 
-zip: bundle ## build/code.zip for the console
-	cd build/code && rm -f ../code.zip && $(abspath build/uv)/bin/python -m zipfile -c ../code.zip *
+zip: ## the same, and build/code.zip of it for the console: the same bytes each time for the same files
+	@$(MAKE) bundle ARGS="--zip build/code.zip $(ARGS)"
+
+layer: .venv/run.stamp ## build/layer and build/layer.zip: a Python that no runtime has, BUNDLE=3.14 INTERPRETER=FOLDER
+	@$(if $(BROUGHT),:,$(error Name the Python: make layer BUNDLE=3.14 INTERPRETER=FOLDER, which has its bin/ and lib/))
+	@.venv/bin/python -P -m fc_event_service bundle --layer --python $(BUNDLE) --interpreter $(BROUGHT) \
+		--zip build/layer.zip $(ARGS)
 
 image: ## build the Dockerfile (FUNCTION=DIR below this folder); BUILD="podman build -t TAG" for another tool
 	@$(locked)
-	$(BUILD) --build-arg FUNCTION=$(FUNCTION) .
+	$(BUILD)$(if $(filter-out .,$(FUNCTION)), --build-arg FUNCTION=$(FUNCTION)) .
+
+verify-deploy: .venv/dev.stamp build/uv/bin/uv ## build what is deployed and drive it as the platform does; needs root, debootstrap and minutes
+	@.venv/bin/python -m tests.deploy.run --build "$(BUILD)" --export '$(EXPORT)' \
+		$(foreach v,3.12 3.13,$(addprefix --python $(v)=,$(call prefix,$(v)))) \
+		$(addprefix --python 3.14=,$(or $(INTERPRETER),$(call prefix,3.14))) $(ARGS)
+
+push: ## build the Dockerfile for Function Compute and push it: IMAGE=REGISTRY/NAMESPACE/NAME:TAG, as s.image.yaml says
+	@$(if $(IMAGE),:,$(error Say where to: make push IMAGE=REGISTRY/NAMESPACE/NAME:TAG; `s deploy -t s.image.yaml` does))
+	@$(MAKE) image BUILD="docker build --platform linux/amd64 -t $(IMAGE)"
+	docker push $(IMAGE)
 
 settings: .venv/dev.stamp ## write config/service.toml and the table of docs/settings.md anew
 	.venv/bin/python -m tests.settings.test_table
 
+reference: .venv/dev.stamp ## write docs/reference/ anew: Python names, event types, errors, commands
+	.venv/bin/python -m tests.site.reference
+
+docs: .venv/dev.stamp build/docs/bin/zensical ## the documentation's site in build/site, to be opened as files
+	.venv/bin/python -m tests.site.pages build/pages
+	build/docs/bin/zensical build --strict --clean
+	.venv/bin/python -m tests.site.languages build/site
+
+console-pictures: .venv/dev.stamp ## take the pictures of docs/console.md anew, of a running emulator; needs chromium
+	.venv/bin/python -m tests.console.browser.pictures
+
 map: .venv/dev.stamp ## draw the map of the wings in docs/how-a-call-flows.md anew, from their imports
 	.venv/bin/python -m tests.wings
+
+dist: build/release/bin/twine ## the wheel and the source archive into dist/, checked as an index page checks them
+	@rm -rf dist
+	@build/release/bin/python -m build --quiet --no-isolation
+	@build/release/bin/twine check --strict dist/*
+
+release: ## all of a release but its upload: make release VERSION=1.2.3
+	@$(PYTHON) bundling/release.py --check "$(VERSION)"
+	@$(MAKE) build/release/bin/twine .venv/dev.stamp
+	@build/release/bin/python bundling/release.py "$(VERSION)"
 
 clean: ## remove what these commands made
 	rm -rf .venv .venv-3.* .venv-bench-3.* build dist reports *.egg-info installed/*.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -187,15 +224,19 @@ clean: ## remove what these commands made
 MEETING = tests/http tests/process tests/workers tests/test_app.py tests/test_embed.py tests/system/test_contract.py \
 	tests/system/test_connection.py tests/system/test_start_checks.py tests/system/test_workers.py
 BUILD = docker build -t fc-event-service
-# The Python of the runtime in s.yaml; the function's folder, and what in it is part of the function: no virtual
-# environment, and in a clone not the service, which lies among the packages.
+# Writes the files of the image that BUILD has made to stdout, as a tar.
+EXPORT = id=$$(docker create fc-event-service) && docker export $$id && docker rm $$id >/dev/null
+prefix = $(if $(call python,$(1)),$(shell $(call python,$(1)) -c 'import sys; print(sys.base_prefix)'))
+# The Python of the runtime in s.yaml, and the function's folder. A Python that no runtime has is brought along:
+# INTERPRETER is the folder with its bin/ and lib/, or `layer` for one that a layer brings (`make layer`).
 BUNDLE = 3.11
+INTERPRETER =
+BROUGHT = $(filter-out layer,$(INTERPRETER))
+RUNTIMES = 3.11 3.12 3.13
+runnable = $(if $(or $(INTERPRETER),$(filter $(BUNDLE),$(RUNTIMES))),:,$(error No runtime has Python $(BUNDLE): take \
+	BUNDLE=$(firstword $(RUNTIMES)), or bring one along: INTERPRETER=FOLDER, which has its bin/ and lib/, or \
+	INTERPRETER=layer for one in a layer))
 FUNCTION = .
-ALL = $(notdir $(wildcard $(FUNCTION)/*))
-OURS = $(and $(wildcard $(FUNCTION)/installed),service installed bundling)
-CODE = $(addprefix $(FUNCTION)/,$(filter-out $(OURS) tests docs examples benchmarks build dist reports node_modules %.egg-info %.md \
-	%.lock s.yaml Dockerfile Makefile LICENSE pyproject.toml \
-	$(patsubst $(FUNCTION)/%/pyvenv.cfg,%,$(wildcard $(FUNCTION)/*/pyvenv.cfg)),$(ALL)))
 # The files where they are take the place of what `make bundle` makes, for a s.yaml that deploys that.
 DESK = $(if $(findstring --spec,$(ARGS))$(shell grep -Es '^[^\#]*build/code' s.yaml),--code .)
 # The function's own list of packages is locked beside the project's: again whenever it has changed.
@@ -206,7 +247,7 @@ locked = $(if $(REQUIREMENTS),grep -qx "$(seen)" requirements.lock || $(MAKE) lo
 # Strict: a package that the database does not know is not called sound.
 AUDIT = build/audit/bin/pip-audit --require-hashes --disable-pip --strict --progress-spinner off --timeout 15
 LOCK = requirements.lock
-UV = build/uv/bin/python bundling/run_uv.py
+UV = build/uv/bin/python service/bundling/run_uv.py
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(UV) pip compile --quiet --no-config --universal \
 	--generate-hashes --python-version 3.11
 
@@ -254,7 +295,7 @@ build/floor/stamp build/newest/stamp: pyproject.toml requirements-dev.lock build
 	@echo "Installing the peers into $(@D)"
 	@test -x $(@D)/bin/python || $(or $(call python,$*),$(error There is no Python $* here that can make an environment)) \
 		-m venv --clear $(@D)
-	@$(@D)/bin/python $(PIP) -e ".[bench,emulator]" || $(@D)/bin/python benchmarks/peers.py
+	@$(@D)/bin/python benchmarks/peers.py
 	@# Robyn and Sanic ask for older versions of what we lock, and run with ours.
 	@$(@D)/bin/python $(PIP) --no-warn-conflicts --no-deps --require-hashes -r requirements.lock
 	@touch $@
@@ -263,7 +304,9 @@ build/floor/stamp build/newest/stamp: pyproject.toml requirements-dev.lock build
 # versions, which pip cannot.
 build/uv/bin/uv: requirements-uv.lock
 build/audit/bin/pip-audit: requirements-audit.lock
-build/uv/bin/uv build/audit/bin/pip-audit:
+build/release/bin/twine: requirements-release.lock
+build/docs/bin/zensical: requirements-docs.lock
+build/uv/bin/uv build/audit/bin/pip-audit build/docs/bin/zensical build/release/bin/twine:
 	@echo "Installing $(@F) into build/$(notdir $(patsubst %/,%,$(dir $(@D))))"
 	@$(PYTHON) -m venv $(dir $(@D))
 	@$(dir $(@D))bin/python $(PIP) --no-deps --require-hashes -r $<

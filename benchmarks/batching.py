@@ -14,13 +14,12 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,18 +28,16 @@ from typing import Any
 
 import psutil
 
+from benchmarks.batching_report import CALLERS, SINGLE, Rounds, publish, table
 from benchmarks.loads import wrk_is_missing
 from benchmarks.report import machine
 from benchmarks.servers import ENDS_WITHIN, KEPT, SOURCES, NotRun, cores, end, free_port
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "reports" / "bench"
-DOCS = ROOT / "docs"
-CALLERS = (50, 200)
 STARTS_WITHIN = 90.0
 ROW = [round(0.37 * n - 3.1, 2) for n in range(20)]
 FEW = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-SINGLE = "ours, a call at a time"
 
 SCRIPT = """
 wrk.method = "POST"
@@ -89,9 +86,6 @@ FIELD = (
     BatchingServer("Ray Serve", ("batched_ray.py",), "/", None, ("ray[serve]>=2.40,<3",), 12.0),
     ours(SINGLE, "single"),
 )
-
-Rounds = dict[str, dict[int, list[dict[str, float]]]]
-"""The figures of each round, by server and callers."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -284,55 +278,6 @@ def loaded(
         "p99": figures["p99"] / 1000,
         "errors": figures["errors"],
     }
-
-
-# --- what is told
-
-
-def median(rounds: Sequence[Mapping[str, float]], figure: str) -> float:
-    """Return the median of the rounds."""
-    return statistics.median(each[figure] for each in rounds)
-
-
-def table(found: Rounds, missing: Mapping[str, str]) -> Iterator[str]:
-    """Yield the lines of the table: each server's figures, and its calls for one of the single
-    one's.
-    """
-    heads = [f"{n} callers: calls/s | for one | p50, ms | p99, ms | CPU, ms" for n in CALLERS]
-    yield f"| server | {' | '.join(heads)} |"
-    yield "| --- |" + " ---: |" * 5 * len(CALLERS)
-    for name, by_callers in found.items():
-        if name in missing:
-            yield f"| {name} | not run: {missing[name]} |" + " |" * (5 * len(CALLERS) - 1)
-            continue
-        cells = []
-        for count in CALLERS:
-            rounds, single = by_callers[count], found.get(SINGLE, {}).get(count)
-            rate = median(rounds, "rps")
-            ratio = f"{rate / median(single, 'rps'):.1f}" if single else ""
-            if errors := sum(each["errors"] for each in rounds):
-                ratio += f" ({errors:.0f} errors)"
-            times = [f"{median(rounds, each):.1f}" for each in ("p50", "p99")]
-            cells += [f"{rate:,.0f}", ratio, *times, f"{median(rounds, 'cpu') / 1000:.2f}"]
-        yield f"| {name} | {' | '.join(cells)} |"
-
-
-def publish(report: Mapping[str, Any]) -> None:
-    """Write the table and the picture of the page anew."""
-    from benchmarks import batching_plot
-
-    page = DOCS / "batching.md"
-    before, _, rest = page.read_text().partition("<!-- made: batching -->\n")
-    _, mark, after = rest.partition("<!-- end -->")
-    if not mark:
-        raise SystemExit(f"{page} has no place for the table")
-    found, own = report["rounds"], report["machine"]
-    made = (
-        f"Python {report['python']}, {report['date'][:10]}, {own['cores']} cores of {own['cpu']}."
-    )
-    text = "\n".join([*table(found, report["missing"]), "", made])
-    page.write_text(f"{before}<!-- made: batching -->\n\n{text}\n\n{mark}{after}")
-    batching_plot.draw(report, [DOCS / "batching.png"])
 
 
 if __name__ == "__main__":

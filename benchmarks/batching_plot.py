@@ -12,35 +12,37 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # the backend is chosen before
 
-TEXT, GREY = "#343a40", "#868e96"
-OURS, OTHERS = ("#ffa94d", "#d9480f"), ("#ced4da", "#868e96")
-"""Colours of few and of many callers."""
+from service.pictures.look import PictureLook, on_both_grounds
 
 
 def draw(report: Mapping[str, Any], files: Sequence[Path]) -> None:
-    """Draw the chart to each file."""
-    callers = report["callers"]
+    """Draw the chart to each file, on light and on dark ground."""
+    for look, file in on_both_grounds(files):
+        with plt.rc_context(look.style):
+            _draw(report, file, look)
+
+
+def _draw(report: Mapping[str, Any], file: Path, look: PictureLook) -> None:
     names = [name for name in report["rounds"] if name not in report["missing"]]
-    plt.rcParams.update({"font.size": 11, "text.color": TEXT})
+    ours, others = (look.ours_pale, look.ours), (look.other_pale, look.other)
     figure, axes = plt.subplots(figsize=(8.3, 0.9 + 0.55 * len(names)), layout="constrained")
-    for number, count in enumerate(callers):
+    for number, count in enumerate(report["callers"]):
         rates = [
             statistics.median(each["rps"] for each in _rounds(report, name, count))
             for name in names
         ]
         places = [place + (number - 0.5) * 0.4 for place in range(len(names))]
-        colours = [(OURS if name.startswith("ours, @") else OTHERS)[number] for name in names]
+        colours = [(ours if name.startswith("ours, @") else others)[number] for name in names]
         bars = axes.barh(places, rates, height=0.37, color=colours)
         labels = [f"{rate:,.0f}  ({count} callers)" for rate in rates]
-        axes.bar_label(bars, labels, padding=4, fontsize=9, color=GREY)
+        axes.bar_label(bars, labels, padding=4, fontsize=9, color=look.quiet)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.spines["bottom"].set_visible(False)
     axes.set_xticks([])
     axes.margins(x=0.2)
     axes.set_title("Calls per second of a model, one core", loc="left", weight="bold")
-    for file in files:
-        figure.savefig(file, dpi=150, facecolor="white")
+    figure.savefig(file, dpi=150)
     plt.close(figure)
 
 

@@ -23,13 +23,18 @@ from benchmarks import loads
 from benchmarks.interpreters import RUNNING, interpreter
 from benchmarks.lineup import Contender, lineup
 from benchmarks.loads import Load, wrk_is_missing
-from benchmarks.publish import DOCS, fill
+from benchmarks.publish import DOCS, PAGE, fill, kept
 from benchmarks.report import machine
 from benchmarks.servers import NotRun, Stage, cores
 
 REPORTS = Path("reports/bench")
 NAMES = ("ours", "aiohttp", "granian")
 FIGURES = ("rps", "p99")
+
+SHOWN = """\
+<picture><source media="(prefers-color-scheme: dark)" srcset="growth-dark.png">
+![calls a second and p99 over connections, size and wait](growth.png)</picture>"""
+"""The figure in the page."""
 
 Points = dict[str, list[dict[str, float]]]
 """The figures of each round at each point of a sweep."""
@@ -94,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=2, help="of each point [2]")
     parser.add_argument("--seconds", type=int, help="of each point [2 to 4, as it needs]")
     parser.add_argument("--only", choices=[sweep.name for sweep in SWEEPS], action="append")
-    parser.add_argument("--publish", action="store_true", help="write docs/growth.png as well")
+    parser.add_argument("--publish", action="store_true", help="write docs/growth* as well")
     options = parser.parse_args(arguments)
     if missing := wrk_is_missing() or interpreter(options.python).missing():
         parser.error(missing)
@@ -184,20 +189,37 @@ def _cell(rounds: Sequence[Mapping[str, float]]) -> str:
 def save(found: Mapping[str, Any], options: argparse.Namespace) -> None:
     """Write JSON and figure, and publish them if that was asked for."""
     REPORTS.mkdir(parents=True, exist_ok=True)
-    file = REPORTS / f"growth-{options.python}.json"
-    file.write_text(json.dumps(found, indent=1) + "\n")
-    pictures = [REPORTS / "growth.png"]
+    text = json.dumps(found, indent=1) + "\n"
+    files = [REPORTS / f"growth-{options.python}.json"]
+    files[0].write_text(text)
+    files += draw([found], REPORTS / "growth.png")
     if options.publish:
-        pictures.append(DOCS / "growth.png")
-        fill("growth", f"Python {found['python']}:\n" + "\n".join(tables(found)))
+        (DOCS / files[0].name).write_text(text)
+        files += publish()
+    print("", *files, sep="\n")
+
+
+def publish() -> list[Path]:
+    """Write the page's tables and figure anew, of each Python whose figures are kept beside it;
+    return the files.
+    """
+    found = kept("growth")
+    made = [f"Python {each['python']}:\n" + "\n".join(tables(each)) for each in reversed(found)]
+    figure = draw(found, DOCS / "growth.png")
+    shown = [SHOWN] if figure else []
+    fill("growth", "\n\n".join([*shown, *made]))
+    return [PAGE, *figure]
+
+
+def draw(found: Sequence[Mapping[str, Any]], file: Path) -> list[Path]:
+    """Draw the figure, and return its file; none if there is nothing to draw with."""
     try:
         from benchmarks import growth_plot
     except ImportError:
         print("no figure: matplotlib is not installed", file=sys.stderr)
-        pictures = []
-    else:
-        growth_plot.draw(found, SWEEPS, pictures)
-    print(*("", file, *pictures), sep="\n")
+        return []
+    growth_plot.draw(found, SWEEPS, [file])
+    return [file]
 
 
 if __name__ == "__main__":

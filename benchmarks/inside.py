@@ -10,17 +10,16 @@ import json
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from benchmarks import loads
-
-Handle = Callable[[bytes, Any], Awaitable[Any]]
-Made = Callable[[Handle, int], Awaitable[list[Any]]]
-"""Returns so many connections whose events a handler gets."""
 
 EVENT = loads.head("/invoke", loads.request_id(1), len(loads.BODY)) + loads.BODY
 """The benchmark's request."""
@@ -60,11 +59,57 @@ async def at_once(event: bytes, context: Any) -> Any:
     return {"count": len(orjson.loads(event)["items"]), "requestId": context.request_id}
 
 
-async def next_turn(event: bytes, context: Any) -> Any:
-    """Answer in the next turn of the event loop."""
-    await asyncio.sleep(0)
-    return {"count": len(orjson.loads(event)["items"]), "requestId": context.request_id}
+async def waits(pause: Pause, event: dict[str, Any], context: Any) -> Any:
+    """Answer after a wait."""
+    await pause()
+    return {"count": len(event["items"]), "requestId": context.request_id}
 
+
+async def next_turn() -> None:
+    """Wait for the next turn of the event loop."""
+    await asyncio.sleep(0)
+
+
+class Timer:
+    """What handlers wait for, as for a timer: they go on in the order in which they began to."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def __call__(self) -> None:
+        """Wait for it."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await future
+
+    def ring(self) -> None:
+        """Let the next one go on."""
+        self._waiting.popleft().set_result(None)
+
+
+TIMER = Timer()
+
+
+class Work(NamedTuple):
+    """What is served: what its handler waits for, and how many events are in flight. Of those that
+    wait for TIMER a few end in each turn of the loop, and as many begin.
+
+    There is none for a plain handler: how often threads take turns is another number each time.
+    """
+
+    pause: Pause | None = None
+    in_flight: int = 100
+
+
+Pause = Callable[[], Awaitable[None]]
+Made = Callable[[Work], Awaitable[list[Any]]]
+"""Returns connections that do some work."""
+
+WORKS = {
+    "small event": Work(),
+    "event that waits a turn": Work(next_turn),
+    "event that waits among 200": Work(TIMER, in_flight=200),
+}
 
 SETTINGS: dict[str, Any] = {}
 """Settings of the service, if they are not the default ones."""
@@ -72,21 +117,20 @@ SETTINGS: dict[str, Any] = {}
 ALL_OFF = {"metrics": False, "log_calls": "off"}
 """Settings by which nothing is told of calls."""
 
-WORKS: dict[str, Handle] = {"small event": at_once, "event that waits a turn": next_turn}
 
-
-async def ours(handle: Handle, number: int) -> list[Any]:
+async def ours(work: Work) -> list[Any]:
     """Return the service's own connections."""
-    return await _ours(handle, number, **SETTINGS)
+    return await _ours(work, **SETTINGS)
 
 
-async def all_off(handle: Handle, number: int) -> list[Any]:
+async def all_off(work: Work) -> list[Any]:
     """Return connections of the service when it tells nothing of its calls."""
-    return await _ours(handle, number, **SETTINGS, **ALL_OFF)
+    return await _ours(work, **SETTINGS, **ALL_OFF)
 
 
-async def _ours(handle: Handle, number: int, **settings: Any) -> list[Any]:
+async def _ours(work: Work, **settings: Any) -> list[Any]:
     from service.app import assemble_app
+    from service.calls.decode import decoder
     from service.calls.function import Function, Handlers
     from service.calls.left_behind import task_factory
     from service.context.call import Platform
@@ -99,56 +143,60 @@ async def _ours(handle: Handle, number: int, **settings: Any) -> list[Any]:
 
     asyncio.get_running_loop().set_task_factory(task_factory)
     pipe = GatheringPipe(os.open(os.devnull, os.O_WRONLY))
-    handlers = Handlers(Function("inside.handle", handle, "async", bytes))
-    app = assemble_app(Settings(**settings), Platform(), handlers, Logs(pipe))
+    function = Function("inside.at_once", at_once, "async", bytes)
+    if work.pause is not None:
+        function = Function("inside.waits", partial(waits, work.pause), "async", decoder(dict))
+    settings = {"concurrency": work.in_flight, **settings}
+    app = assemble_app(Settings(**settings), Platform(), Handlers(function), Logs(pipe))
     lifecycle = app[SERVICE].lifecycle
-    server = Server(app, lifecycle, Limits(60, 60, 2 * number), pipe.when_out)
+    server = Server(app, lifecycle, Limits(60, 60, 2 * work.in_flight), pipe.when_out)
     await server.setup()
     await lifecycle.initialized()
-    return [server() for _ in range(number)]
+    return [server() for _ in range(work.in_flight)]
 
 
-async def plain_aiohttp(handle: Handle, number: int) -> list[Any]:
+async def plain_aiohttp(work: Work) -> list[Any]:
     """Return aiohttp's connections, of the application that the benchmark runs."""
     from aiohttp import web
 
-    module = _contender("aiohttp_app")
-    app = web.Application(middlewares=[module.marked])
-    app.router.add_post("/invoke", module.invoke if handle is at_once else _waiting(module))
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    assert runner.server is not None
-    return [runner.server() for _ in range(number)]
+    module, pause = _contender("aiohttp_app"), work.pause or next_turn
 
-
-def _waiting(module: Any) -> Any:
     async def invoke(request: Any) -> Any:
         event = orjson.loads(await request.read())
-        await asyncio.sleep(0)
+        await pause()
         number = len(event["items"])
         return module.answer({"count": number, "requestId": request[module.REQUEST_ID]})
 
-    return invoke
+    app = web.Application(middlewares=[module.marked])
+    app.router.add_post("/invoke", module.invoke if work.pause is None else invoke)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    assert runner.server is not None
+    return [runner.server() for _ in range(work.in_flight)]
 
 
-async def limit(handle: Handle, number: int) -> list[Any]:
+async def limit(work: Work) -> list[Any]:
     """Return connections of the limit: what the work costs with nothing around it."""
-    module = _contender("limit")
-    if handle is at_once:
-        return [module.Connection() for _ in range(number)]
+    module, pause = _contender("limit"), work.pause or next_turn
+    if work.pause is None:
+        return [module.Connection() for _ in range(work.in_flight)]
 
     class Waiting(module.Connection):  # type: ignore[misc, name-defined]
-        """It answers in a task, after a turn."""
+        """It answers in a task."""
 
         def on_message_complete(self) -> None:
             self.task = asyncio.ensure_future(self.wait())
 
         async def wait(self) -> None:
-            await asyncio.sleep(0)
-            module.Connection.on_message_complete(self)
+            event = self.begin()
+            await pause()
+            self.answer(event)
 
-    return [Waiting() for _ in range(number)]
+    return [Waiting() for _ in range(work.in_flight)]
 
+
+TOGETHER = 4
+"""Calls that end in a turn of the loop, of those that wait for TIMER."""
 
 CONTENDERS: dict[str, Made] = {
     "limit": limit,
@@ -165,25 +213,44 @@ def _contender(name: str) -> Any:
     return __import__(name)
 
 
-async def serve(made: Made, handle: Handle, count: int, at_a_time: int) -> None:
-    """Serve so many events, some of them at a time."""
-    connections = await made(handle, at_a_time)
+async def serve(made: Made, work: Work, count: int) -> None:
+    """Serve so many events."""
+    connections = await made(work)
     for connection in connections:
         connection.connection_made(Nowhere())
     gc.collect()
     gc.freeze()  # what is there by now is looked at no more, in short runs and in long ones
-    served = Nowhere.answers
-    for _ in range(count // at_a_time):
-        for connection in connections:
-            connection.data_received(EVENT)
-        served += at_a_time
-        while Nowhere.answers < served:  # noqa: ASYNC110 - an event would be part of the count
-            await asyncio.sleep(0)
+    if work.pause is TIMER:
+        await _serve_timed(connections, count)
+        return
+    for _ in range(count // len(connections)):
+        await _send(connections, len(connections))
 
 
-async def timed(made: Made, handle: Handle, seconds: float) -> float:
+async def _send(connections: Iterable[Any], answers: int) -> None:
+    """Send events, and wait for so many answers."""
+    due = Nowhere.answers + answers
+    for connection in connections:
+        connection.data_received(EVENT)
+    while Nowhere.answers < due:  # noqa: ASYNC110 - an event would be part of the count
+        await asyncio.sleep(0)
+
+
+async def _serve_timed(connections: list[Any], count: int) -> None:
+    """Let so many events end, TOGETHER in a turn of the loop, while all others wait."""
+    await _send(connections, 0)
+    groups = [connections[at : at + TOGETHER] for at in range(0, len(connections), TOGETHER)]
+    for group in islice(cycle(groups), count // TOGETHER):
+        await asyncio.sleep(0)
+        for _ in group:
+            TIMER.ring()
+        await _send((), TOGETHER)
+        await _send(group, 0)
+
+
+async def timed(made: Made, work: Work, seconds: float) -> float:
     """Return the microseconds of CPU time an event, 100 at once, after a quarter of a second."""
-    connections = await made(handle, 100)
+    connections = await made(work)
     for connection in connections:
         connection.connection_made(Nowhere())
 

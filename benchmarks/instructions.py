@@ -34,9 +34,6 @@ FEW, MANY = 500, 2500
 """Events in the two runs of a contender; the first few hundred warm up caches and the interpreter.
 """
 
-BETWEEN = 100
-"""Events that are in flight together."""
-
 LOOPS = ("asyncio", "uvloop")
 MORE = 0.02
 """The share by which an event's instructions may grow over the number that is written down."""
@@ -55,8 +52,13 @@ STEPS = tuple(n * 7919 % 997 * 1e-8 for n in range(1, 997))
 would without valgrind.
 """
 
-ENVIRON = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0", "PYTHONMALLOC": "pymalloc"}
-"""The variables of a run."""
+ENVIRON = {
+    **{"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0", "PYTHONMALLOC": "pymalloc"},
+    **{"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull},
+}
+"""The variables of a run. aiohttp reads all certificates when it is imported, which takes longer
+under valgrind than all events.
+"""
 
 RUN = "import sys; from benchmarks.instructions import run; run(*sys.argv[1:])"
 
@@ -69,7 +71,7 @@ def run(contender: str, work: str, loop: str, count: str) -> None:
     time.monotonic = itertools.accumulate(itertools.cycle(STEPS), initial=1000.0).__next__
     inside.SETTINGS["stall_after"] = 0.0
     asyncio.set_event_loop(made := new_loop(loop))
-    made.run_until_complete(serve(CONTENDERS[contender], WORKS[work], int(count), BETWEEN))
+    made.run_until_complete(serve(CONTENDERS[contender], WORKS[work], int(count)))
     os._exit(0)  # without the interpreter's clean-up, which depends on what is left
 
 
@@ -101,7 +103,7 @@ def collected(python: str, contender: str, work: str, loop: str, count: int) -> 
 def compile_all(python: str, asked: Iterable[tuple[str, str, str]]) -> None:
     """Let the modules be compiled that are imported: whoever comes first would do it."""
     for work, loop, contender in asked:
-        command = [python, "-c", RUN, contender, work, loop, str(BETWEEN)]
+        command = [python, "-c", RUN, contender, work, loop, str(FEW)]
         subprocess.run(command, env=ENVIRON, stdout=subprocess.DEVNULL, check=True)
 
 

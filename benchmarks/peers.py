@@ -1,5 +1,5 @@
-"""Install the peers one by one, for when they cannot be installed together: `make bench` shows the
-one that this machine or this Python cannot have as not run, and measures the others.
+"""Install the peers: together, or one by one if that fails. `make bench` shows the one that this
+machine or this Python cannot have as not run, and measures the others.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ WITHIN = 600
 
 
 def main() -> int:
-    """Install the project, which must succeed, then each peer."""
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
-    subprocess.run([*PIP, "-e", "."], check=True, timeout=WITHIN)
-    for peer in project["optional-dependencies"]["bench"]:
+    """Install the project, which must succeed, and the peers."""
+    project = [*PIP, "-e", ".[emulator]"]
+    peers = tomllib.loads(Path("pyproject.toml").read_text())["dependency-groups"]["bench"]
+    if subprocess.run([*project, *peers], timeout=WITHIN).returncode == 0:
+        return 0
+    subprocess.run(project, check=True, timeout=WITHIN)
+    for peer in peers:
         if subprocess.run([*PIP, peer], timeout=WITHIN).returncode:
             print(f"left out: {peer}", file=sys.stderr)
     return 0

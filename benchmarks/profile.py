@@ -19,7 +19,7 @@ from types import FrameType
 import aiohttp
 
 import service
-from benchmarks.inside import EVENT, Nowhere, at_once, ours
+from benchmarks.inside import EVENT, Nowhere, Work, ours
 from service.calls.left_behind import task_factory
 from service.process.loop import new_loop
 from service.profiling.flame import Stack, draw
@@ -63,7 +63,7 @@ def part_of(module: str) -> str:
 
 async def sample(seconds: float) -> tuple[Counter[Stack], float]:
     """Return the stacks that were seen, how often, and the seconds of CPU time of an event."""
-    served = await ours(at_once, CONNECTIONS)
+    served = await ours(Work(in_flight=CONNECTIONS))
     for connection in served:
         connection.connection_made(Nowhere())
     seen: Counter[tuple[tuple[str, str], ...]] = Counter()

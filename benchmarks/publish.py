@@ -19,7 +19,7 @@ from benchmarks.works import WORKS
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "performance.md"
-PLOTS = ("speed.png", "speed.svg")
+PLOTS = ("speed.png",)
 
 
 def publish() -> None:
@@ -36,9 +36,9 @@ def publish() -> None:
     draw(found)
 
 
-def kept() -> list[dict[str, Any]]:
+def kept(what: str = "speed") -> list[dict[str, Any]]:
     """Return the published runs, the oldest Python first."""
-    files = DOCS.glob("speed-3.*.json")
+    files = DOCS.glob(f"{what}-3.*.json")
     found = [json.loads(file.read_text()) for file in files]
     return sorted(found, key=lambda each: [int(part) for part in each["python"].split(".")[:2]])
 

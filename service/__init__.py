@@ -57,6 +57,9 @@ else:
 
     if _is_program():
         _begin()  # at once: a signal that process 1 has no handler for is dropped
+        from .first.late_modules import hold_places as _hold_places
+
+        _hold_places()
     try:
         from .calls.stream import EventStream
         from .context.call import Context, current_context

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from . import protocol
 from .calls import left_behind
+from .calls.admission import Admission
 from .calls.allocator import keep_a_little
 from .calls.deadline import Call
 from .calls.encode import encode
@@ -22,6 +23,7 @@ from .calls.function import Handlers, run
 from .calls.lifecycle import Lifecycle
 from .calls.stream import EventStream, too_large
 from .context.call import RUNNING, Context, Platform, record_of
+from .context.record import CallRecord
 from .errors import ServiceError
 from .http.answers import RESULT, Answer
 from .http.body import WholeBody
@@ -32,6 +34,9 @@ from .instance.assembly import SERVICE, Service, assemble
 from .instance.duties import DUTIES, Ask, Duty, alone
 from .logs.log import Logs
 from .settings.table import Settings
+
+Body = EventStream | bytes
+"""An event as it has come: its bytes if they are here and wanted whole."""
 
 # --- what each path does
 
@@ -50,34 +55,26 @@ async def invoke(service: Service, request: web.Request) -> web.StreamResponse:
     return Answer(result, content_type=RESULT)
 
 
-async def run_call(service: Service, context: Context, event: EventStream | bytes) -> bytes:
+async def run_call(service: Service, context: Context, event: Body) -> bytes:
     """Return the answer to one event, by its deadline. Raises ServiceError."""
     call = Call(context.deadline)
     return await service.calls.run(call, run_event(service, call, context, event))
 
 
-async def run_event(
-    service: Service, call: Call, context: Context, event: EventStream | bytes
-) -> bytes:
+async def run_event(service: Service, call: Call, context: Context, event: Body) -> bytes:
     """Return the answer to one event. Raises ServiceError for whatever keeps it from having one."""
     lifecycle, budget, held = service.lifecycle, service.budget, 0
     record, observers = record_of(context), service.observers
-    # Connections count what is in flight; those of aiohttp's own server, and `invoke`, do not.
     record.in_flight = lifecycle.in_flight or service.admission.present + 1
-    if observers.is_first:
-        observers.is_first, record.cold_start = False, True
-    call.stage = "waiting for a free slot"
+    record.cold_start = next(observers.cold_starts)
     if service.admission.take():
         record.slot_at = record.open_at = record.arrived
         record.look_after = next(observers.look_after)
     else:
-        await service.admission.enter()
-        record.slot_at = record.open_at = time.monotonic()
+        await _wait_for_slot(service.admission, call, record)
     try:
         if not lifecycle.ready or lifecycle.refusing:
-            record.open_at = 0.0
-            await _until_open(lifecycle, call)
-            record.open_at = time.monotonic()
+            await _until_open(lifecycle, call, record)
         function = service.handlers.handler
         argument: Any = event
         if function.decode is not None:
@@ -100,28 +97,42 @@ async def run_event(
             record.handled_at, record.cpu = time.monotonic(), call.cpu
             if left:
                 await left_behind.settle(left, "warn" if call.over else service.settings.background)
-        answer = encode(result)
-        record.bytes_out = len(answer)
+        record.bytes_out = len(answer := encode(result))
         return answer
     finally:
-        if isinstance(event, bytes):
-            budget.release(held)
-        else:
-            record.bytes_in = event.total
-            event.close()
-        service.admission.leave()
-        call.end()
+        _release(service, call, record, event, held)
 
 
-async def _until_open(lifecycle: Lifecycle, call: Call) -> None:
+async def _wait_for_slot(admission: Admission, call: Call, record: CallRecord) -> None:
+    """Wait for a slot. Raises Overloaded if too many wait already."""
+    call.stage = "waiting for a free slot"
+    await admission.enter()
+    record.slot_at = record.open_at = time.monotonic()
+
+
+async def _until_open(lifecycle: Lifecycle, call: Call, record: CallRecord) -> None:
     """Wait for the initializer. Raises ServiceError if it fails or calls are not taken any more."""
+    record.open_at = 0.0
     if not lifecycle.ready:
         call.stage = "waiting for the initializer"
         await lifecycle.initialized()
     lifecycle.check_open()
+    record.open_at = time.monotonic()
 
 
-def _event(service: Service, request: web.Request) -> EventStream | bytes:
+def _release(service: Service, call: Call, record: CallRecord, event: Body, held: int) -> None:
+    """Give back what a call has: its share of the budget, its slot, and whoever waits for it."""
+    if isinstance(event, bytes):
+        service.budget.release(held)
+    else:
+        record.bytes_in = event.total
+        event.close()
+    service.admission.leave()
+    if call.ended is not None:
+        call.end()
+
+
+def _event(service: Service, request: web.Request) -> Body:
     """Return the body's bytes if they are here and wanted whole, as most are; else a stream."""
     source = request.content
     if isinstance(source, WholeBody):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 
 class ServiceError(Exception):
     """A failure that a caller is told about: `status` and `code` go on the wire, the message says
@@ -192,6 +194,24 @@ def forget(failure: BaseException | None) -> None:
             left += each.exceptions
 
 
+def own_copy(failure: BaseException) -> BaseException:
+    """Return a failure for one of those who get it, with the same frames and causes; itself if it
+    cannot be copied.
+
+    Raised in several places, one would show the frames of all of them, and whoever has told of it
+    lets go of its frames.
+    """
+    try:
+        copied = copy.copy(failure)
+        if type(copied) is not type(failure) or copied.args != failure.args:
+            return failure
+    except Exception:  # its class takes other arguments than it keeps
+        return failure
+    copied.__cause__, copied.__context__ = failure.__cause__, failure.__context__
+    copied.__suppress_context__ = failure.__suppress_context__
+    return copied.with_traceback(failure.__traceback__)
+
+
 class ClientUnavailable(FunctionFault):
     """A client that the function asks for cannot be made: a package, credentials or a region is
     missing.
@@ -269,3 +289,9 @@ class UsageError(StartError):
     """A flag, a variable or a settings file is wrong."""
 
     exit_code = 2
+
+
+class HandlerUnfit(StartError):
+    """The handler cannot be measured: it fails, or takes too long. The message says what to do."""
+
+    exit_code = 1

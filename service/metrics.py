@@ -16,6 +16,7 @@ import math
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import partial
 from typing import TypeVar
 
 from .counting.locks import FORK_LOCK
@@ -87,15 +88,16 @@ class UserMetric:
 
     def _add(self, labels: dict[str, object], changes: Sequence[tuple[int, float]]) -> None:
         """Add to numbers of a series, each by its place in it."""
-        place = self._place(labels)
+        FORK_LOCK.do(partial(self._add_now, self._values(labels), changes))
+
+    def _add_now(self, values: tuple[str, ...], changes: Sequence[tuple[int, float]]) -> None:
+        place = self._place(values)
         if place is not None:
             cells = USER_PAGE.made().cells
-            with FORK_LOCK:
-                for offset, amount in changes:
-                    cells[place + offset] += amount
+            for offset, amount in changes:
+                cells[place + offset] += amount
 
-    def _place(self, labels: dict[str, object]) -> int | None:
-        values = self._values(labels)
+    def _place(self, values: tuple[str, ...]) -> int | None:
         if USER_PAGE.page is not self._page:  # a test's, or a worker's that takes a place
             self._page, self._places = USER_PAGE.page, {}
         if values in self._places:
@@ -103,11 +105,10 @@ class UserMetric:
         if len(self._places) >= MOST_SERIES:
             self._tell_once(f"has over {MOST_SERIES} values of its labels: further ones are one")
             values = tuple(OTHER_VALUES for _ in values)
-        with FORK_LOCK:
-            try:
-                place = USER_PAGE.made().place_of(self.shape, values)
-            except PageFull:
-                place = None
+        try:
+            place = USER_PAGE.made().place_of(self.shape, values)
+        except PageFull:
+            place = None
         if place is None:
             self._tell_once("has no room: there are too many metrics, or their labels are long")
         self._page = USER_PAGE.page
@@ -137,7 +138,7 @@ class UserCounter(UserMetric):
         """Add to it. Raises ValueError for less than nothing, and for labels that it has not."""
         if not 0 <= amount < math.inf:
             raise ValueError(f"{self.shape.name} only grows: {amount!r} cannot be added")
-        self._add(labels, [(0, amount)])
+        self._add(labels, [(0, float(amount))])
 
 
 class UserGauge(UserMetric):
@@ -149,18 +150,20 @@ class UserGauge(UserMetric):
 
     def set(self, value: float, /, **labels: object) -> None:
         """Set it. Raises ValueError for labels that it has not."""
-        number, place = float(value), self._place(labels)
+        FORK_LOCK.do(partial(self._set_now, self._values(labels), float(value)))
+
+    def _set_now(self, values: tuple[str, ...], number: float) -> None:
+        place = self._place(values)
         if place is not None:
-            with FORK_LOCK:
-                USER_PAGE.made().cells[place] = number
+            USER_PAGE.made().cells[place] = number
 
     def inc(self, amount: float = 1, /, **labels: object) -> None:
         """Add to it. Raises ValueError for labels that it has not."""
-        self._add(labels, [(0, amount)])
+        self._add(labels, [(0, float(amount))])
 
     def dec(self, amount: float = 1, /, **labels: object) -> None:
         """Take from it. Raises ValueError for labels that it has not."""
-        self._add(labels, [(0, -amount)])
+        self._add(labels, [(0, -float(amount))])
 
 
 class UserHistogram(UserMetric):
@@ -175,7 +178,7 @@ class UserHistogram(UserMetric):
         if value != value:
             raise ValueError(f"{self.shape.name}: {value!r} is no number")
         bounds = self.shape.bounds
-        self._add(labels, [(bisect_left(bounds, value), 1), (len(bounds) + 1, value)])
+        self._add(labels, [(bisect_left(bounds, value), 1), (len(bounds) + 1, float(value))])
 
 
 MetricKind = TypeVar("MetricKind", bound=UserMetric)

@@ -102,7 +102,8 @@ def is_request_id(text: str) -> bool:
 
 def new_request_id() -> str:
     """Return a request id of the platform's own form: its second field is the Unix time in hex."""
-    return f"1-{int(time.time()):08x}-{os.urandom(4).hex()}-{os.urandom(6).hex()}"
+    drawn = os.urandom(10).hex()
+    return f"1-{int(time.time()):08x}-{drawn[:8]}-{drawn[8:]}"
 
 
 @lru_cache(maxsize=16)  # a function's time limit is the same for all of its calls

@@ -19,17 +19,18 @@ class Router:
     """The handler of a function with several triggers: each function that it decorates gets the
     events of one type, decoded and checked.
 
-    ```python
-    on = Router()
+        on = Router()
 
-    @on(OssEvent)
-    async def uploaded(event: OssEvent, context): ...
 
-    @on(TimerEvent)
-    def report(event: TimerEvent, context): ...
+        @on(OssEvent)
+        async def uploaded(event: OssEvent, context): ...
 
-    handler = on
-    ```
+
+        @on(TimerEvent)
+        def report(event: TimerEvent, context): ...
+
+
+        handler = on
 
     Each runs as its kind, an async function on the loop, a plain one in a thread. An event that no
     type takes goes to the function below `@on.default`, decoded as its annotation says, and is

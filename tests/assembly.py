@@ -11,11 +11,11 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import orjson
 from aiohttp import web
+from msgspec.structs import replace
 
 from service.app import assemble_app
 from service.calls import function as handler
@@ -115,10 +115,12 @@ def assembled(
     settings: Settings | None = None,
     **hooks: Callable[..., Any],
 ) -> web.Application:
-    """The service's application around `call` and its hooks. On a busy machine any call is slow:
-    that adds no line, unless a test has set what is slow.
+    """The service's application around `call` and its hooks. On a busy machine any call is slow,
+    and the event loop stands still: that adds no line, unless a test has set what does.
     """
     settings = settings or Settings()
+    if settings.stall_after == Settings().stall_after:
+        settings = replace(settings, stall_after=0.0)
     if settings.slow_after == Settings().slow_after and settings.log_calls == "slow":
         settings = replace(settings, log_calls="off")
     return assemble_app(settings, Platform(), handlers_of(call, **hooks), logs)

@@ -27,12 +27,13 @@ KEY = re.compile(r"Credential=([^/,]+)")
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it arrived: what for, and with whose credentials."""
+    """A request as it arrived: what for, with whose credentials, and from which port."""
 
     what: str
     key: str
     token: str
     query: dict[str, str]
+    port: int
 
 
 @dataclass
@@ -53,10 +54,10 @@ class Cloud:
         action = request.headers.get("x-acs-action", "")
         found = KEY.search(request.headers.get("Authorization", ""))
         tokens = (request.headers.get(f"x-{api}-security-token", "") for api in ("acs", "oss"))
-        what = action or f"{request.method} {request.path}"
-        self.asked.append(
-            Asked(what, found[1] if found else "", "".join(tokens), dict(request.query.items()))
-        )
+        what, key = action or f"{request.method} {request.path}", found[1] if found else ""
+        assert request.transport is not None
+        port = request.transport.get_extra_info("peername")[1]
+        self.asked.append(Asked(what, key, "".join(tokens), dict(request.query.items()), port))
         await self.open.wait()
         if self.nonsense is not None:
             return web.Response(body=self.nonsense, content_type="application/json")

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -21,12 +22,16 @@ from typing import IO, Any
 
 import orjson
 
+from tests.warm_start import WarmProcess, warm_starts
+
 # What a test waits for comes at once. These are for a machine on which nothing does: no test says
 # by them how fast the service is.
 STARTS_WITHIN = 60.0
 ANSWERS_WITHIN = 60.0
 ENDS_WITHIN = 30.0
 """Less than the `drain_timeout` that a service has by default: a stop that waits for it fails."""
+RUNS_WITHIN = 120.0
+"""For a command with its start, beside which a busy machine does others."""
 
 
 ECHO = """
@@ -194,6 +199,57 @@ UNMOVED = {"SERVICE_LOG_CALLS": "off"}
 """Settings by which a busy machine adds no line to the log: any call may be slow there."""
 
 
+def variables(own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a service, with variables of its own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SERVICE_", "FC_", "OTEL_"))}
+    return {**kept, **UNMOVED, **(own or {})}
+
+
+PLAIN = [sys.executable, "-m", "service"]
+FROM_THE_FIRST = {"--reload", "--start-report"}
+"""Flags of starts that look at their own imports, or start others."""
+
+
+def _warm(
+    line: list[str], folder: Path, env: dict[str, str], stdout: int
+) -> subprocess.Popen[bytes] | WarmProcess:
+    """Start a service whose imports are done, if that is the same as a real start."""
+    same = line[:3] == PLAIN and not FROM_THE_FIRST.intersection(line)
+    if same and warm_starts().may_start(env):
+        return warm_starts().start(line[3:], folder, env, stdout)
+    return _real(line, folder, env, stdout)
+
+
+def _real(
+    line: list[str], folder: Path, env: dict[str, str], stdout: int
+) -> subprocess.Popen[bytes] | WarmProcess:
+    return subprocess.Popen(
+        line, cwd=folder, env=env, stdout=stdout, stderr=subprocess.PIPE, bufsize=0
+    )
+
+
+def run_service(
+    folder: Path,
+    *arguments: str,
+    environ: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    stdout: int = subprocess.PIPE,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `python -m service` with these arguments to its end."""
+    with tempfile.TemporaryFile() as file:
+        file.write(stdin)
+        file.seek(0)
+        env, command = variables(environ), [*PLAIN, *arguments]
+        if not warm_starts().may_start(env):
+            return subprocess.run(
+                command, cwd=folder, env=env, stdin=file, stdout=stdout, stderr=subprocess.PIPE,
+                timeout=RUNS_WITHIN, check=False,
+            )  # fmt: skip
+        process = warm_starts().start(arguments, folder, env, stdout, file.fileno())
+    output, errors = process.communicate(RUNS_WITHIN)
+    return subprocess.CompletedProcess(command, process.wait(), output, errors)
+
+
 class ServerProcess:
     """`python -m service` in a folder with the given `index.py`."""
 
@@ -207,9 +263,11 @@ class ServerProcess:
         open_files: int | None = None,
         stdout: int = subprocess.PIPE,
         command: Sequence[str] = (),
+        is_warm: bool = True,
     ) -> None:
         """`options` are the interpreter's own; `open_files` limits the process's descriptors; a
-        `stdout` of the test's own is not read here; `command` starts another server than ours.
+        `stdout` of the test's own is not read here; `command` starts another server than ours. Its
+        imports are done already if it may be `is_warm`, and nothing else asks for a real start.
         """
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -217,17 +275,9 @@ class ServerProcess:
             (folder / "index.py").write_text(textwrap.dedent(source))
         limited = ["sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh"] if open_files else []
         ours = [sys.executable, *options, "-m", "service", "--port", "0", *flags]
-        kept = {
-            k: v for k, v in os.environ.items() if not k.startswith(("SERVICE_", "FC_", "OTEL_"))
-        }
-        self.process = subprocess.Popen(
-            [*limited, *(command or ours)],
-            cwd=folder,
-            env={**kept, **UNMOVED, **(environ or {})},
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-        )
+        started = _warm if is_warm and not limited else _real
+        line = [*limited, *(command or ours)]
+        self.process = started(line, folder, variables(environ), stdout)
         self._news = threading.Condition()
         self._outputs = [
             Output(stream, self._news)
@@ -278,6 +328,12 @@ class ServerProcess:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process."""
         self.process.send_signal(number)
+
+    def stop_while_frozen(self) -> None:
+        """Freeze the process, tell it to stop, and let it go on; return once it has heard."""
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT):
+            self.signal(number)
+        self.wait_for("SIGTERM: stopping")
 
     def wait(self, seconds: float = ENDS_WITHIN) -> int:
         """Wait for the end; return the exit code. All output has been read then."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks import instructions, publish, report, speed
+from benchmarks import growth, instructions, publish, report, speed
 from benchmarks.interpreters import RUNNING
 from benchmarks.lineup import OURS, Contender
 from benchmarks.report import Results
@@ -103,6 +105,47 @@ def test_tables_are_put_between_their_marks(
         "a\n<!-- made: small -->\n\n\\1 new\n\n<!-- end -->\nb\n<!-- made: one -->\n<!-- end -->\n"
     )
     assert page.read_text() == kept
+
+
+def test_the_growth_of_each_python_that_is_kept_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest first, below the figure, which is drawn of all of them in one."""
+    pytest.importorskip("matplotlib", reason="the extra `size` has it, and not on Python 3.15")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- made: growth -->\n<!-- end -->\n")
+    for module in (publish, growth):
+        monkeypatch.setattr(module, "DOCS", tmp_path)
+        monkeypatch.setattr(module, "PAGE", page)
+    rounds = [{"rps": 10.0, "p99": 1.0, "cpu": 5.0, "non_2xx": 0.0, "socket_errors": 0.0}]
+    for python in ("3.9.1", "3.13.1", "3.14.2"):
+        found = {
+            "python": python,
+            "machine": {"cpu": "a processor"},
+            "sweeps": {"wait": {"fc-event-service": {"0": rounds, "1": rounds}, "aiohttp": {}}},
+        }
+        (tmp_path / f"growth-{python[:-2]}.json").write_text(json.dumps(found))
+    assert growth.publish() == [page, tmp_path / "growth.png"]
+    assert (tmp_path / "growth-dark.png").read_bytes().startswith(b"\x89PNG")
+    text = page.read_text()
+    assert re.findall(r"^Python (.*):$", text, re.M) == ["3.14.2", "3.13.1", "3.9.1"]
+    assert text.index("![calls a second") < text.index("Python 3.14.2")
+
+
+def test_a_plot_of_two_pythons_names_the_machine_of_each() -> None:
+    """They may have been measured on two, on two days."""
+    pytest.importorskip("matplotlib", reason="the extra `size` has it, and not on Python 3.15")
+    from benchmarks import plot
+
+    found = [
+        report.as_json(small(python, 50), {}, [RUNNING])
+        | {"machine": {"cpu": f"processor {python}"}}
+        for python in ("3.14.2", "3.13.1")
+    ]
+    runs = {each["python"]: each["works"]["small"]["contenders"] for each in found}
+    said = plot.caption(found, runs).splitlines()
+    assert said[1].startswith("The upper bar: Python 3.14.2, processor 3.14.2, ")
+    assert said[2].startswith("the lower one, a run of its own: Python 3.13.1, processor 3.13.1, ")
 
 
 def test_an_event_that_takes_two_hundredths_more_instructions_is_told() -> None:

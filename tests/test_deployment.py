@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from service.settings.table import Settings
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")
-FILES = (*LOCKS, "Dockerfile", ".dockerignore", "s.yaml", "Makefile", ".ci/run")
+SPECS = ("s.yaml", "s.image.yaml")
+FILES = (*LOCKS, "Dockerfile", ".dockerignore", *SPECS, "Makefile", ".ci/run")
 
 
 def text(name: str) -> str:
@@ -49,26 +51,42 @@ def complaints(props: dict[str, Any]) -> list[str]:
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(props)]
 
 
+def filled(name: str) -> dict[str, Any]:
+    """The whole of a file of Serverless Devs, with its variables put in."""
+    raw = yaml.safe_load(text(name))
+    whole = re.sub(r"\$\{vars\.(\w+)\}", lambda name: str(raw["vars"][name[1]]), text(name))
+    return dict(yaml.safe_load(whole))
+
+
+@pytest.fixture(params=SPECS)
+def name(request: pytest.FixtureRequest) -> str:
+    """A file of Serverless Devs: the function as code, and as an image."""
+    return str(request.param)
+
+
 @pytest.fixture
-def spec() -> dict[str, Any]:
-    """The whole of s.yaml, with its variables put in."""
-    raw = yaml.safe_load(text("s.yaml"))
-    filled = re.sub(r"\$\{vars\.(\w+)\}", lambda name: str(raw["vars"][name[1]]), text("s.yaml"))
-    return dict(yaml.safe_load(filled))
+def spec(name: str) -> dict[str, Any]:
+    """The whole of it."""
+    return filled(name)
 
 
 @pytest.fixture
 def props(spec: dict[str, Any]) -> dict[str, Any]:
-    """The function of s.yaml."""
+    """Its function."""
     (resource,) = spec["resources"].values()
     return dict(resource["props"])
+
+
+def runtime_of(props: dict[str, Any]) -> dict[str, Any]:
+    """What is said of the start, for code or for an image."""
+    return dict(props.get("customRuntimeConfig") or props["customContainerConfig"])
 
 
 @pytest.fixture
 def told(props: dict[str, Any], tmp_path: Path) -> Loaded:
     """What the service reads on an instance of this function."""
     platform = {
-        "FC_CUSTOM_LISTEN_PORT": str(props["customRuntimeConfig"]["port"]),
+        "FC_CUSTOM_LISTEN_PORT": str(runtime_of(props)["port"]),
         "FC_FUNCTION_HANDLER": props["handler"],
         "FC_FUNCTION_MEMORY_SIZE": str(props["memorySize"]),
     }
@@ -76,7 +94,13 @@ def told(props: dict[str, Any], tmp_path: Path) -> Loaded:
 
 
 class TestSpec:
-    """s.yaml."""
+    """s.yaml and s.image.yaml."""
+
+    def test_explains_each_key(self, name: str) -> None:
+        """On its line, or in the line above it."""
+        for above, line in pairwise(text(name).splitlines()):
+            if re.match(r" *(- )?\w+:", line):
+                assert "# " in line or above.strip().startswith("# "), line
 
     def test_is_for_the_component_fc3(self, spec: dict[str, Any]) -> None:
         """Serverless Devs 3 deploys it with the component fc3."""
@@ -94,6 +118,7 @@ class TestSpec:
             ({"instanceConcurrency": 201}, "$.instanceConcurrency: 201 is greater"),
             ({"instanceLifecycleConfig": {"preFreeze": {}}}, "$.instanceLifecycleConfig: Add"),
             ({"customRuntimeConfig": {"prt": 1}}, "$.customRuntimeConfig: Additional"),
+            ({"customContainerConfig": {"img": "a"}}, "$.customContainerConfig: Additional"),
             ({"environmentVariables": {"A": 1}}, "$.environmentVariables.A: 1 is not"),
             ({"runtime": "custom.debian99"}, "$.runtime: 'custom.debian99' is not one of"),
         ],
@@ -118,10 +143,12 @@ class TestSpec:
         assert hooks["preStop"]["handler"] == (told.settings.pre_stop or "pre_stop")
 
     def test_starts_this_service(self, props: dict[str, Any], told: Loaded) -> None:
-        """The runtime's own Python runs the service on the default port."""
-        runtime = props["customRuntimeConfig"]
+        """On the default port: the runtime's own Python does, or what the image runs by itself."""
+        runtime = runtime_of(props)
         started = ["python3", "-P", "-m", "fc_event_service"]
-        assert runtime["command"] + runtime["args"] == started
+        code = "code" in props
+        assert runtime.get("command", []) + runtime.get("args", []) == started * code
+        assert "entrypoint" not in runtime
         assert runtime["port"] == told.settings.port == Settings().port
         assert told.settings.host == "0.0.0.0"
 
@@ -129,16 +156,6 @@ class TestSpec:
         """What is deployed first is the sample in index.py."""
         assert told.settings.handlers == ("index.handler",)
         assert (ROOT / "index.py").is_file()
-
-    def test_is_bundled_for_its_runtime(self, props: dict[str, Any], spec: dict[str, Any]) -> None:
-        """`s deploy` bundles packages for the runtime's Python to where PYTHONPATH looks."""
-        (resource,) = spec["resources"].values()
-        assert resource["actions"]["pre-deploy"] == [{"run": "make bundle", "path": "./"}]
-        assert props["runtime"] == "custom.debian12"
-        assert re.search(r"^BUNDLE = 3\.11$", text("Makefile"), re.MULTILINE)
-        assert props["code"] == "./build/code"
-        assert "bundling/packages.py build/code/python requirements.lock" in text("Makefile")
-        assert props["environmentVariables"]["PYTHONPATH"] == "/code/python"
 
     def test_hooks_outlast_the_service(self, props: dict[str, Any], told: Loaded) -> None:
         """Each hook's time-out is longer than the service's own, and allowed by the platform."""
@@ -152,7 +169,7 @@ class TestSpec:
 
     def test_health_is_asked_where_it_is_answered(self, props: dict[str, Any]) -> None:
         """The health check asks the service's path, within the platform's limits."""
-        check = props["customRuntimeConfig"]["healthCheckConfig"]
+        check = runtime_of(props)["healthCheckConfig"]
         assert check["httpGetUrl"] == protocol.HEALTH_PATH
         assert 1 <= check["timeoutSeconds"] <= 3
         assert 1 <= check["periodSeconds"] <= 120
@@ -168,11 +185,52 @@ class TestSpec:
         triggers = [each["triggerType"] for each in props.get("triggers", [])]
         assert "http" not in triggers
 
-    def test_commented_parts_are_right_too(self, props: dict[str, Any]) -> None:
+    def test_commented_parts_are_right_too(self, name: str, props: dict[str, Any]) -> None:
         """What a user may uncomment satisfies the schema as well."""
-        lines = text("s.yaml").split("never through an HTTP trigger.\n")[1]
+        lines = text(name).split("never through an HTTP trigger.\n")[1]
         trigger = yaml.safe_load(re.sub(r"^ *# ?", "", lines, flags=re.MULTILINE))
         assert complaints(props | trigger) == []
+        keys = re.findall(r"^      # ((?:layers|role): \S.*)", text(name), re.MULTILINE)
+        assert len(keys) == (2 if "code" in props else 1)  # an image has no layers
+        assert complaints(props | yaml.safe_load("\n".join(keys))) == []
+
+
+class TestEachSpec:
+    """What s.yaml and s.image.yaml have for themselves, and that all else is the same."""
+
+    def test_is_bundled_for_its_runtime(self) -> None:
+        """`s deploy` bundles packages for the runtime's Python to where PYTHONPATH looks."""
+        (resource,) = filled("s.yaml")["resources"].values()
+        props = resource["props"]
+        run = [each["run"] for each in resource["actions"]["pre-deploy"]]
+        assert run == ["make bundle", "make check ARGS=--built"]
+        assert props["runtime"] == "custom.debian12"
+        assert re.search(r"^BUNDLE = 3\.11$", text("Makefile"), re.MULTILINE)
+        assert props["code"] == "./build/code"
+        assert "bundle $(FUNCTION) --requirements requirements.lock --python" in text("Makefile")
+        assert props["environmentVariables"]["PYTHONPATH"] == "/code/python"
+
+    def test_pushes_the_image_that_it_runs(self) -> None:
+        """`s deploy` checks it, builds it and pushes it to the registry that it is taken from."""
+        (resource,) = filled("s.image.yaml")["resources"].values()
+        [checked, built] = resource["actions"]["pre-deploy"]
+        assert checked["run"] == "make check ARGS=--spec=s.image.yaml"
+        image = resource["props"]["customContainerConfig"]["image"]
+        assert built["run"] == f"make push IMAGE={image.replace('registry-vpc.', 'registry.')}"
+        assert re.search("^push: ", text("Makefile"), re.MULTILINE)
+
+    def test_deploy_the_same_function(self) -> None:
+        """Whichever is deployed, it has the same limits, hooks and settings."""
+        apart = {"runtime", "code", "customRuntimeConfig", "customContainerConfig"}
+        code, image = (
+            {key: each for key, each in resource["props"].items() if key not in apart}
+            for name in SPECS
+            for resource in filled(name)["resources"].values()
+        )
+        for variable in ("PYTHONPATH", "PYTHONFAULTHANDLER"):  # the image's own
+            del code["environmentVariables"][variable]
+            assert f"{variable}=" in text("Dockerfile")
+        assert code == image
 
 
 class TestImage:
@@ -204,7 +262,8 @@ class TestImage:
         """Packages are installed by the hashes of the lock file; the tool for it by its own."""
         (pip,) = (line for line in stages[0] if "pip install" in line)
         assert {"--require-hashes", "--only-binary", "requirements-uv.lock"} <= set(pip.split())
-        assert "RUN python bundling/packages.py /packages requirements.lock" in stages[0]
+        assert "RUN python -m bundling.packages /packages requirements.lock" in stages[0]
+        assert "RUN python -m bundling.pruning /packages" in stages[0]
 
     def test_needs_nothing_to_be_writable(self, stages: list[list[str]]) -> None:
         """Byte code is made beforehand, and none is written later."""
@@ -285,32 +344,54 @@ class TestMakefile:
         assert first.startswith(".venv/bin/python is not a Python 3.11 to 3.15: 'make clean'")
         assert done.returncode == 2
 
-    def test_what_is_installed_beside_the_code_is_not_bundled(self, folder: Path) -> None:
-        """A virtual environment, whatever it is called, and `node_modules` stay out of the bundle;
-        a package of the function's does not.
-        """
-        for name in ("env/pyvenv.cfg", "venv/pyvenv.cfg", "node_modules/x", "environ/__init__.py"):
-            (folder / name).parent.mkdir()
-            (folder / name).touch()
-        (folder / "index.py").touch()
-        lines = self.make(folder, "-n", "bundle", f"PYTHON={sys.executable}").stdout.splitlines()
-        (copy,) = (line for line in lines if line.startswith("cp -R "))
-        assert set(copy.split()[2:-1]) == {"./environ", "./index.py"}
+    def test_a_python_that_no_runtime_has_is_brought_along(self, folder: Path) -> None:
+        """A bundle for one needs to be told where it is, before anything is made."""
+        built = ["-o", "build/uv/bin/uv", "-o", ".venv/run.stamp"]
+        done = self.make(folder, "bundle", "BUNDLE=3.14", *built)
+        assert "No runtime has Python 3.14: take BUNDLE=3.11, or bring one" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert not (folder / "build").exists()
+        lines = self.make(
+            folder, "-n", "bundle", "BUNDLE=3.14", "INTERPRETER=/somewhere", *built
+        ).stdout
+        assert "--python 3.14" in lines
+        assert "--interpreter /somewhere" in lines
 
-    @pytest.mark.parametrize("file", ["service.py", "service/__init__.py", "service/orders.py"])
+    def test_a_python_in_a_layer_is_not_in_the_package(self, folder: Path) -> None:
+        """`make layer` makes the layer, which wants to be told where the Python is."""
+        built = ["-o", "build/uv/bin/uv", "-o", ".venv/run.stamp"]
+        done = self.make(folder, "layer", "BUNDLE=3.14", *built)
+        assert "Name the Python: make layer BUNDLE=3.14 INTERPRETER=FOLDER" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        told = ["BUNDLE=3.14", "INTERPRETER=layer", *built]
+        assert "--interpreter layer" in self.make(folder, "-n", "bundle", *told).stdout
+        told[1] = "INTERPRETER=/somewhere"
+        lines = " ".join(self.make(folder, "-n", "layer", *told).stdout.split())
+        assert "bundle --layer --python 3.14 --interpreter /somewhere" in lines
+        assert "--zip build/layer.zip" in lines
+
+    @pytest.mark.parametrize(
+        "file",
+        [
+            pytest.param("service.py", marks=pytest.mark.long),
+            pytest.param("service/__init__.py", marks=pytest.mark.long),
+            "service/orders.py",
+        ],
+    )
     def test_a_function_with_a_service_of_its_own_is_bundled(
         self, folder: Path, tmp_path_factory: pytest.TempPathFactory, file: str
     ) -> None:
         """The bundle has the function's own `service` beside its handler and ours among the
         packages; the command of s.yaml runs it there.
         """
-        for name in ("service", "installed"):
-            shutil.copytree(ROOT / name, folder / name, symlinks=True)
-        python = folder / "build" / "uv" / "bin" / "python"
-        python.parent.mkdir(parents=True)
-        # The packages are the tests' own.
-        python.write_text("#!/bin/sh\nmkdir -p build/code/python\n")
-        python.chmod(0o755)
+        for tool in ("python", "uv"):  # the packages are the tests' own
+            fake = folder / "build" / "uv" / "bin" / tool
+            fake.parent.mkdir(parents=True, exist_ok=True)
+            fake.write_text("#!/bin/sh\n")
+            fake.chmod(0o755)
+        (folder / ".venv" / "bin").mkdir(parents=True)
+        (folder / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (folder / ".venv" / "bin" / "python").chmod(0o755)
         shop = tmp_path_factory.mktemp("shop")
         (shop / file).parent.mkdir(exist_ok=True)
         (shop / file).write_text("PRICE = 7")
@@ -319,7 +400,8 @@ class TestMakefile:
             f"import fc_event_service\nfrom {module} import PRICE\n"
             "def handler(event, context): return [PRICE, fc_event_service.__file__]\n"
         )
-        bundled = self.make(folder, "bundle", f"FUNCTION={shop}", "-o", "build/uv/bin/uv")
+        built = ["-o", "build/uv/bin/uv", "-o", ".venv/run.stamp"]
+        bundled = self.make(folder, "bundle", f"FUNCTION={shop}", *built)
         assert bundled.returncode == 0, bundled.stderr
         code = folder / "build" / "code"
         done = subprocess.run(
@@ -332,7 +414,7 @@ class TestMakefile:
         ours = str(code / "python" / "fc_event_service" / "__init__.py")
         assert json.loads(done.stdout) == [7, ours], done.stderr
         assert {each.name for each in code.iterdir()} - {"__pycache__"} == {
-            *("index.py", "python", file.split("/")[0])
+            *("bootstrap", "index.py", "python", file.split("/")[0])
         }
 
 
@@ -358,9 +440,9 @@ class TestLocks:
     def test_hold_what_the_project_names(self) -> None:
         """Each dependency of pyproject.toml is in its lock file."""
         project = tomllib.loads(text("pyproject.toml"))
-        dev = [*project["dependency-groups"]["dev"]]
-        for extra in ("emulator", "events", "load", "otel", "reload", "watch"):
-            dev += project["project"]["optional-dependencies"][extra]
+        groups, extras = project["dependency-groups"], project["project"]["optional-dependencies"]
+        dev = [*groups["load"], *(each for each in groups["dev"] if isinstance(each, str))]
+        dev += [each for extra in extras.keys() - {"all"} for each in extras[extra]]
         for named, lock in ((project["project"]["dependencies"], LOCKS[0]), (dev, LOCKS[1])):
             names = {re.split(r"[\[<>=;]", each)[0].strip().lower() for each in named}
             assert names <= set(self.pins(lock))

@@ -16,11 +16,13 @@ import service.events
 from service import __version__
 from service.events.sample import names, type_of
 from tests.conftest import Serve
-from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN, STARTS_WITHIN
+from tests.harness import ANSWERS_WITHIN, RUNS_WITHIN
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-DOCS = {str(path.relative_to(ROOT)): path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))}
+DOCS = {
+    str(path.relative_to(ROOT)): path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
+}
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 HANDLERS = [text for kind, text in BLOCKS if kind == "python"]
 CONSOLE = {
@@ -38,13 +40,10 @@ def same(shown: list[str], seen: list[str]) -> bool:
 
 
 def test_the_handler_and_the_curl_of_the_first_lines_work_as_shown(serve: Serve) -> None:
-    """The first handler, served, prints what is shown below the line on the installation, and
-    answers the curl as shown.
-    """
+    """The first handler, served, prints what is shown, and answers the curl as shown."""
     server = serve(HANDLERS[0])
     port = server.port
-    installing, *printed = CONSOLE["make run"]
-    assert f'@echo "{installing}"' in (ROOT / "Makefile").read_text()
+    printed = CONSOLE["fc-event-service"]
     server.wait_for("^  stop ")
     assert same(printed, server.lines[: len(printed)])
     command = next(line for line in CONSOLE if line.startswith("curl"))
@@ -65,7 +64,7 @@ def test_the_invoke_command_prints_what_is_shown(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=ENDS_WITHIN,
+        timeout=RUNS_WITHIN,
     )
     assert done.returncode == 0
     assert same(CONSOLE[command], done.stdout.splitlines())
@@ -88,30 +87,6 @@ def test_the_log_of_a_call_of_the_sample_is_what_is_shown(serve: Serve) -> None:
     assert same(promised, written)
 
 
-def test_the_application_of_the_page_runs_as_pasted(tmp_path: Path) -> None:
-    """`create_app` under pytest-aiohttp with the sample, and under `web.run_app`."""
-    page = DOCS["docs/how-a-call-flows.md"].read_text()
-    for name, text in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", page, re.DOTALL):
-        (tmp_path / name).write_text(text)
-    shutil.copy(ROOT / "index.py", tmp_path)
-    flags = ["-o", "asyncio_mode=auto", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
-    command = [sys.executable, "-m", "pytest", "-q", *flags, str(tmp_path)]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=STARTS_WITHIN
-    )
-    assert "1 passed" in done.stdout, done.stdout
-    code = "from aiohttp import web; web.run_app = lambda app, port: print(type(app), port)\n"
-    command = [
-        sys.executable,
-        "-c",
-        f"{code}import runpy; runpy.run_path('app.py', None, '__main__')",
-    ]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=ENDS_WITHIN, check=True
-    )
-    assert "web_app.Application'> 9000" in done.stdout
-
-
 def test_the_typed_handler_takes_a_sample_event(tmp_path: Path) -> None:
     """The handler with an annotation returns the object's key of the sample OSS event."""
     (tmp_path / "index.py").write_text(HANDLERS[1])
@@ -120,26 +95,10 @@ def test_the_typed_handler_takes_a_sample_event(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=ENDS_WITHIN,
+        timeout=RUNS_WITHIN,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith('["')
-
-
-def test_the_test_of_the_emulators_page_runs_as_pasted(tmp_path: Path) -> None:
-    """The example needs pytest and nothing else, and passes on this repository's `s.yaml`."""
-    page = DOCS["docs/emulator.md"].read_text()
-    (example,) = re.findall(r"```python\n(# test_scaling\.py.*?)```", page, re.DOTALL)
-    (tmp_path / "test_scaling.py").write_text(example)
-    plugins = ["-p", "no:asyncio", "-p", "no:aiohttp", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *plugins, str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=STARTS_WITHIN,
-    )
-    assert "1 passed" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("name", DOCS)
@@ -178,7 +137,7 @@ def test_what_is_copied_beside_a_function_is_enough_for_make(tmp_path: Path) -> 
         copy(ROOT / name, tmp_path / name)
     (tmp_path / "index.py").write_text(HANDLERS[0])
     named = re.findall("`make ([^`]+)`", " ".join(commands for _copied, commands in rows))
-    assert {"run", "emulate", "bundle", "lock", "run ARGS=--reload"} == set(named)
+    assert {"run", "emulate", "check", "bundle", "lock", "run ARGS=--reload"} == set(named)
     for command in named:
         done = subprocess.run(
             ["make", "-n", f"PYTHON={sys.executable}", *command.split()],
@@ -186,14 +145,16 @@ def test_what_is_copied_beside_a_function_is_enough_for_make(tmp_path: Path) -> 
             env={**os.environ, "MAKEFLAGS": ""},
             capture_output=True,
             text=True,
-            timeout=ENDS_WITHIN,
+            timeout=RUNS_WITHIN,
         )
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", DOCS)
+@pytest.mark.parametrize("name", [name for name in DOCS if "/zh/" not in name])
 def test_no_line_of_prose_is_over_120_characters(name: str) -> None:
-    """Paragraphs are wrapped; a table's rows and what a terminal shows are as long as they are."""
+    """Paragraphs are wrapped, but Chinese ones, in which an end of line is shown as a space; a
+    table's rows and what a terminal shows are as long as they are.
+    """
     prose = re.sub(r"^ *```.*?^ *```$", "", DOCS[name].read_text(), flags=re.DOTALL | re.MULTILINE)
     lines = [line for line in prose.splitlines() if not line.startswith("|")]
     assert [line for line in lines if len(line) > 120] == []
@@ -202,6 +163,15 @@ def test_no_line_of_prose_is_over_120_characters(name: str) -> None:
 def test_the_readme_is_short() -> None:
     """The README stays under 150 lines."""
     assert len(README.splitlines()) < 150
+
+
+def test_the_readme_has_the_figures_of_the_page_on_reliability() -> None:
+    """What is counted of the others is what the last run counted."""
+    page = DOCS["docs/reliability.md"].read_text()
+    for row in ("requests without a whole answer", "requests whose secrets showed up"):
+        (shown,) = re.findall(rf"^\| {row} \| (.*) \|$", README, re.MULTILINE)
+        (counted,) = re.findall(rf"^\| \*\*\w+\*\* \| {row}, in all \| (.*) \|$", page, re.M)
+        assert shown == counted.replace("**", "")
 
 
 def test_the_changelogs_newest_version_is_the_codes() -> None:

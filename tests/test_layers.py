@@ -10,10 +10,12 @@ import pytest
 from tests.wings import (
     FILES,
     PAGE,
+    PICTURE,
     ROOT,
     imported,
     imports,
     module_of,
+    picture,
     target_of,
     tree_of,
     wing_of,
@@ -24,22 +26,30 @@ from tests.wings import (
 WINGS = {
     "first": "",
     "names": "",
+    "origins": "",
     "protocol": "",
     "errors": "",
+    "locks": "",
+    "whole_folder": "errors",
+    "bundling": "whole_folder",
     "counting": "",
-    "clients": "errors protocol",
-    "context": "clients protocol",
+    "advice": "",
+    "pictures": "",
+    "clients": "errors locks protocol",
+    "context": "clients locks protocol",
     "calls": "context errors protocol names",
     "events": "calls errors",
+    "console": "calls events origins errors protocol",
     "routing": "calls context errors",
-    "logs": "context protocol",
+    "logs": "context locks protocol",
     "settings": "context errors protocol",
-    "profiling": "calls",
+    "profiling": "pictures calls",
     "http": "calls logs context errors protocol",
     "instance": "http calls logs settings context counting errors protocol",
     "lifetime": "instance http calls context errors protocol",
-    "traces": "instance http calls logs settings context errors protocol",
+    "traces": "instance http calls logs settings context errors locks protocol",
     "app": "traces lifetime instance http calls logs settings context errors protocol",
+    "in_process": "app instance http calls context errors protocol",
     "metrics": "counting protocol",
     "batching": "metrics calls context counting errors protocol",
     "idempotency": "metrics calls context counting errors protocol",
@@ -49,11 +59,20 @@ WINGS = {
     "embed": "process app instance http calls logs settings context errors protocol",
     "__init__": "lifetime embed batching first idempotency metrics routing calls context errors"
     " names records resources",
-    "testing": "embed process app events instance calls logs settings context errors protocol",
+    "recording": "__init__ instance http calls logs settings context errors protocol",
+    "testing": "in_process embed process app events instance calls logs settings context errors"
+    " protocol",
+    "own_console": "console recording instance http calls logs context __init__ protocol",
     "workers": "process instance http calls logs settings context counting errors protocol",
-    "emulator": "__init__ logs settings errors protocol events names",
-    "commands": "__init__ emulator workers process profiling app instance http calls logs settings"
-    " events first context counting errors protocol names",
+    "emulator": "recording __init__ console origins http calls logs settings errors protocol events"
+    " names",
+    "projects": "__init__ advice emulator whole_folder errors protocol",
+    "checking": "advice emulator calls settings errors protocol names",
+    "sizing": "pictures emulator errors protocol names",
+    "commands": "sizing"
+    " checking own_console console recording __init__ projects advice emulator workers"
+    " process profiling pictures in_process app instance http calls logs settings events first"
+    " context bundling whole_folder counting errors protocol names",
     "__main__": "first commands process",
 }
 
@@ -70,10 +89,17 @@ PARTS = {
     "queue": "spec texts calls",
     "api": "queue spec failures texts account calls",
     "disagreements": "instances spec account",
-    "local": "api queue instances spec figures account calls log",
+    "recorded": "instances spec account calls log",
+    "played": "instances spec figures calls",
+    "watching": "queue instances calls",
+    "local": "watching played recorded api queue instances spec figures account calls log",
+    "console": "local watching api queue instances spec texts figures account calls log",
     "testing": "local queue instances spec figures calls log",
     "__init__": "testing local calls",
-    "command": "local disagreements instances spec figures log",
+    "reloading": "spec",
+    "banner": "local disagreements spec",
+    "flags": "console instances",
+    "command": "flags banner console reloading local recorded instances spec figures log",
 }
 
 # What is imported inside of functions only, where it is used: import time is cold start.
@@ -84,26 +110,34 @@ LATE = {
     "calls.encode": "pydantic",
     "calls.loader": "calls",
     "context.call": "clients",
+    "bundling.builds.sitecustomize": "setuptools",
+    "commands.bundle": "bundling",
+    "commands.check": "commands",
     "commands.client": "aiohttp emulator",
     "commands.event_source": "events",
     "commands.handlers": "settings",
     "commands.invoke": "commands",
     "commands.main": "commands emulator",
+    "commands.new": "projects",
     "commands.parser": "difflib",
     "commands.profile": "profiling",
     "commands.reload.supervise": "watchfiles",
-    "commands.serve": "commands workers",
-    "commands.watch": "aiohttp rich",
-    "emulator": "jsonschema uvloop yaml",
+    "commands.serve": "commands console own_console recording workers",
+    "commands.watch": "aiohttp pictures rich",
+    "console": "jsonschema",
+    "emulator": "debugpy jsonschema uvloop watchfiles yaml",
     "first.begin": "first",
     "events": "cbor2 pydantic",
     "idempotency.redis_store": "redis",
     "idempotency.tablestore_store": "tablestore",
+    "own_console": "aiohttp",
     "process.loop": "uvloop",
+    "projects.new_spec": "yaml",
     "records": "stamina",
     "settings.refusals": "difflib",
+    "sizing": "matplotlib simpy",
     "settings.sources": "tomllib",
-    "testing.strategies": "hypothesis",
+    "testing.strategies": "cbor2 hypothesis",
     "traces.providers": "traces",
     "traces.wiring": "traces",
     # Within a `try`, or when asked for.
@@ -116,9 +150,10 @@ their `wiring` comes first and does not.
 """
 OPTIONAL = {
     *EXTRA.values(),
-    *("uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml", "rich"),
+    *("uvloop", "watchfiles", "cbor2", "pydantic", "jsonschema", "yaml", "rich", "debugpy"),
     *("redis", "tablestore"),
     "stamina",
+    *("matplotlib", "simpy"),
 }
 PURE = ("protocol", "http.chunked", "http.heads", "http.wire")
 """Modules of rules and bytes, which know nothing of sockets and tasks."""
@@ -185,8 +220,9 @@ def test_no_import_leads_back() -> None:
 
 
 def test_the_map_shows_the_imports_of_today() -> None:
-    """`make map` has nothing to change in docs/how-a-call-flows.md."""
+    """`make map` has nothing to change in docs/how-a-call-flows.md and its picture."""
     assert PAGE.read_text() == with_map(PAGE.read_text())
+    assert PICTURE.read_text() == picture()
 
 
 def test_nothing_is_imported_late_but_what_may_be_missing() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import ENDS_WITHIN
+from tests.harness import RUNS_WITHIN
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,7 +34,7 @@ def commands(clone: Path, *target: str) -> list[str]:
         env={k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MAKELEVEL"}},
         capture_output=True,
         text=True,
-        timeout=ENDS_WITHIN,
+        timeout=RUNS_WITHIN,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -76,7 +76,7 @@ def test_a_list_of_packages_that_changed_is_locked_before_it_is_used(
     (clone / "requirements.txt").write_text("requests\n")
     for function in ("FUNCTION=.", "FUNCTION=shop"):
         said = commands(clone, command, function)
-        (asked,) = [line for line in said if "lock-function" in line]
+        (asked,) = {line for line in said if "lock-function" in line}
         assert asked.startswith('grep -qx "# ./requirements.txt: ')
 
 
@@ -84,8 +84,39 @@ def test_what_is_passed_on_to_the_service_is_not_passed_on_to_the_lock(clone: Pa
     """`make run ARGS="--handler app.main"` locks a new list of packages all the same."""
     (clone / "requirements.txt").write_text("requests\n")
     said = commands(clone, "run", "ARGS=--handler app.main")
-    (asked,) = [line for line in said if "lock-function" in line]
+    (asked,) = {line for line in said if "lock-function" in line}
     assert asked.endswith("lock-function ARGS=")
     assert "--handler" not in "".join(commands(clone, "lock-function", "ARGS="))
     locking = "".join(commands(clone, "lock", "ARGS=--upgrade"))
-    assert locking.count("--upgrade") == locking.count("pip compile") == 4
+    assert locking.count("--upgrade") == locking.count("pip compile") == 6
+
+
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [
+        (["image"], ["docker build -t fc-event-service ."]),
+        (
+            ["image", "FUNCTION=shop"],
+            ["docker build -t fc-event-service --build-arg FUNCTION=shop ."],
+        ),
+        (["image", "BUILD=podman build -t mine"], ["podman build -t mine ."]),
+        (
+            ["push", "IMAGE=registry.example/ns/shop:1"],
+            [
+                "docker build --platform linux/amd64 -t registry.example/ns/shop:1 .",
+                "docker push registry.example/ns/shop:1",
+            ],
+        ),
+    ],
+    ids=["image", "of another folder", "another engine", "push"],
+)
+def test_an_engine_is_asked_for_the_image(clone: Path, target: list[str], asked: list[str]) -> None:
+    """What is typed for it, as one would type it."""
+    assert commands(clone, *target)[-len(asked) :] == asked
+
+
+def test_what_is_pushed_has_a_name(clone: Path) -> None:
+    """Without one nothing is built."""
+    done = subprocess.run(["make", "push"], cwd=clone, capture_output=True, text=True)
+    (line,) = done.stderr.splitlines()
+    assert "Say where to: make push IMAGE=REGISTRY/NAMESPACE/NAME:TAG" in line

@@ -13,7 +13,7 @@ import pytest
 from service import metrics
 from service.counting.page import Page
 from service.counting.pages import USER_PAGE
-from tests.harness import ENDS_WITHIN
+from tests.harness import RUNS_WITHIN
 
 
 @pytest.fixture(autouse=True)
@@ -197,4 +197,4 @@ assert "fc_event_service.metrics" not in sys.modules
 from fc_event_service.metrics import counter
 assert metrics.counter is counter
 """
-    subprocess.run([sys.executable, "-c", code], timeout=ENDS_WITHIN, check=True)
+    subprocess.run([sys.executable, "-c", code], timeout=RUNS_WITHIN, check=True)

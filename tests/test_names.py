@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.names import fresh_command, place_on_path
-from tests.harness import ENDS_WITHIN
+from tests.harness import RUNS_WITHIN
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,7 +20,7 @@ def output(source: str, folder: Path, *options: str) -> str:
     """What a program prints that runs in `folder`."""
     command = [sys.executable, *options, "-c", textwrap.dedent(source)]
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=ENDS_WITHIN, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=RUNS_WITHIN, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -112,7 +112,7 @@ def test_an_import_leaves_the_path_alone(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text("import service, sys; print(sys.path[0])\n")
     command = [sys.executable, "-m", "program", "-m", "service"]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=ENDS_WITHIN, check=True
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=RUNS_WITHIN, check=True
     )
     assert done.stdout == f"{tmp_path}\n"
 
@@ -178,7 +178,7 @@ def test_a_new_interpreter_goes_by_the_name_of_the_command(
     monkeypatch.setattr(sys, "argv", [started])
     command = fresh_command("--nope")
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=ENDS_WITHIN, check=False
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=RUNS_WITHIN, check=False
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"{name}: ")

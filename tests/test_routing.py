@@ -69,6 +69,7 @@ async def test_each_event_runs_as_its_handlers_kind(aiohttp_client: AiohttpClien
     """Async functions run on the loop, plain ones in a thread, generators are joined; failures are
     the one call's; hooks are those of the module.
     """
+    called.clear()
     client = await aiohttp_client(create_app(on))
 
     async def answer(body: bytes) -> tuple[int, bytes]:

@@ -1,6 +1,6 @@
 """How the wings of `service/` hang together, read from their imports.
 
-`python -m tests.wings` draws the map in docs/how-a-call-flows.md anew (`make map`).
+`python -m tests.wings` draws the map of docs/how-a-call-flows.md anew (`make map`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from functools import cache
 from pathlib import Path
 
 import service
+from tests.wings_picture import wings_svg
 
 ROOT = Path(service.__file__).parent
 PAGE = ROOT.parent / "docs" / "how-a-call-flows.md"
+PICTURE = PAGE.with_name("wings.svg")
 BEGIN, END = "<!-- the map: written by make map -->\n", "<!-- end of the map -->"
 FILES = sorted(ROOT.rglob("*.py"))
 
@@ -66,7 +68,9 @@ def tree_of(file: Path) -> ast.Module:
 @cache
 def imports(file: Path) -> list[str]:
     """The name of each import of a file, at any depth."""
-    return [n for node in ast.walk(tree_of(file)) for n in imported(module_of(file), node)]
+    module, nodes = module_of(file), ast.walk(tree_of(file))
+    found = (node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+    return [name for node in found for name in imported(module, node)]
 
 
 def edges() -> dict[str, set[str]]:
@@ -79,14 +83,20 @@ def edges() -> dict[str, set[str]]:
     return found
 
 
-def row_of(graph: dict[str, set[str]]) -> list[str]:
-    """Return the wings from the top of the staircase to its ground: the deepest first."""
+def depths(graph: dict[str, set[str]]) -> dict[str, int]:
+    """Return how far each wing is from the ground: 0 if it imports no other."""
 
     @cache
     def depth(wing: str) -> int:
         return 1 + max((depth(below) for below in graph[wing]), default=-1)
 
-    return sorted(graph, key=lambda wing: (-depth(wing), wing))
+    return {wing: depth(wing) for wing in graph}
+
+
+def row_of(graph: dict[str, set[str]]) -> list[str]:
+    """Return the wings from the top of the staircase to its ground: the deepest first."""
+    found = depths(graph)
+    return sorted(graph, key=lambda wing: (-found[wing], wing))
 
 
 def arrows(graph: dict[str, set[str]]) -> Iterator[tuple[str, str]]:
@@ -109,20 +119,28 @@ def purpose_of(wing: str) -> str:
     return re.split(r"(?<=\.)\s", text, maxsplit=1)[0]
 
 
-def drawn() -> str:
-    """Return the map: a picture of the imports, and what each wing is for."""
+def shown() -> dict[str, set[str]]:
+    """Return the wings that the map shows, each with those that it imports."""
     graph = edges()
     del graph["__init__"], graph["__main__"]
-    for below in graph.values():
-        below -= {"__init__"}
-    picture = "\n".join(f"  {upper} --> {lower}" for upper, lower in arrows(graph))
+    return {wing: below - {"__init__"} for wing, below in graph.items()}
+
+
+def picture() -> str:
+    """Return the imports as an SVG."""
+    graph = shown()
+    return wings_svg(depths(graph), list(arrows(graph)))
+
+
+def drawn() -> str:
+    """Return the map: its picture, and what each wing is for."""
     rows = "\n".join(
         f"| `{wing}{'/' if (ROOT / wing).is_dir() else '.py'}` | {purpose_of(wing)}"
         f" | {', '.join(modules_of(wing))} |"
-        for wing in row_of(graph)
+        for wing in row_of(shown())
     )
     return (
-        f"```mermaid\nflowchart TD\n{picture}\n```\n\n"
+        f"![the wings, each above those that it imports]({PICTURE.name})\n\n"
         f"| wing | purpose | modules |\n| --- | --- | --- |\n{rows}\n"
     )
 
@@ -145,3 +163,4 @@ def with_map(page: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(with_map(PAGE.read_text()))
+    PICTURE.write_text(picture())

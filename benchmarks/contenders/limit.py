@@ -32,9 +32,14 @@ class Connection(asyncio.Protocol):
         self.body += body
 
     def on_message_complete(self):
+        self.answer(self.begin())
+
+    def begin(self):
+        os.write(1, b"FC Invoke Start RequestId: %b\n" % self.headers[b"x-fc-request-id"])
+        return orjson.loads(self.body)
+
+    def answer(self, event):
         name = self.headers[b"x-fc-request-id"]
-        os.write(1, b"FC Invoke Start RequestId: %b\n" % name)
-        event = orjson.loads(self.body)
         body = orjson.dumps({"count": len(event["items"]), "requestId": name.decode()})
         os.write(1, b"FC Invoke End RequestId: %b\n" % name)
         self.transport.write(

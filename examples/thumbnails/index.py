@@ -13,9 +13,8 @@ from service.events.oss import OssInfo
 
 SIZE = (256, 256)
 FOLDER = "thumbnails/"
-ENDPOINT = os.environ.get(
-    "OSS_ENDPOINT", ""
-)  # the region's internal one, unless a test names another
+# The region's internal one, unless a test names another.
+ENDPOINT = os.environ.get("OSS_ENDPOINT", "")
 
 
 def client_of(context: Context) -> Any:

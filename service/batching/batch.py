@@ -16,8 +16,9 @@ from typing import Any
 from ..calls import left_behind, tracebacks
 from ..calls.callables import HandlerKind
 from ..calls.lifecycle import HERE, Lifecycle
-from ..calls.threads import ThreadOutcome, ThreadPool
-from ..context.call import RUNNING, Context, shared_context
+from ..calls.threads import ThreadOutcome, ThreadPool, end_with_forks
+from ..context.call import RUNNING, Context
+from ..context.derived import shared_context
 from ..errors import BatchFailed, FunctionTimeout
 from ..protocol import SERVICE_LOGGER
 from . import figures
@@ -142,12 +143,13 @@ class Batch:
         contexts = [call.context for call in self._calls]
         arguments = (events, contexts) if plan.takes_contexts else (events,)
         if plan.kind != "sync":
-            return await plan.function(*arguments)
+            return await end_with_forks(plan.function(*arguments))
         outcome = await self._pool.run(self._in_thread, arguments)
         if outcome.failure is not None:
             raise outcome.failure
         # A plain function around an async one: what it has begun goes on here.
-        return await outcome.result if isawaitable(outcome.result) else outcome.result
+        returned = outcome.result
+        return await end_with_forks(returned) if isawaitable(returned) else returned
 
     def _in_thread(self, arguments: tuple[Any, ...]) -> Any:
         self._thread = threading.get_ident()

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar, get_args, get_origin, overload
 from weakref import WeakKeyDictionary
 
 from ..calls.callables import judge_kind, read_signature
+from ..calls.loops import entries_of
 from ..context.call import RUNNING, Context
 from ..errors import StartError
 from .batch import BatchPlan
@@ -130,10 +131,17 @@ class Batched(Generic[EventT, ResultT]):
         loop = asyncio.get_running_loop()
         found = self._gatherings.get(loop)
         if found is None:
-            for other in [each for each in self._gatherings if each.is_closed()]:
-                self._gatherings.pop(other).close()
+            for other, _ in entries_of(self._gatherings):
+                if other.is_closed():
+                    self._close(other)
             found = self._gatherings[loop] = Gathering(self._plan)
         return found
+
+    def _close(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let go of the calls of a loop that is closed, unless another thread does."""
+        left = self._gatherings.pop(loop, None)
+        if left is not None:
+            left.close()
 
     def __getattr__(self, name: str) -> Any:
         if name != "__signature__":

@@ -94,18 +94,21 @@ class Gathering:
     def _due(self, now: float) -> float:
         """Return when what waits is handed over if no other call comes.
 
-        That is at once if no other request is in flight, or if none is expected soon; else once the
+        That is at once if they are as many as may be together, as they are if they have come while
+        others ran, if no other request is in flight, or if none is expected soon; else once the
         usual time has passed without a call, and at the latest when the batch could have begun for
-        `max_wait` seconds, or half of the time has passed that one of the calls has left.
+        `max_wait` seconds, or half of the time has passed that one of the calls had.
         """
         count = len(self._waiting)
+        if count >= self._plan.max_size:
+            return now
         in_flight = 0 if self._life is None else self._life.in_flight
         returning = self._returning if now < self._free_at + self._plan.max_wait else 0
         if in_flight <= count and not self._under_way and not returning:
             return now
-        left = min(call.deadline for call in self._waiting) - now
+        half_time = min((call.came + call.deadline) / 2 for call in self._waiting)
         could_begin = max(self._free_at, self._waiting[0].came)
-        latest = min(could_begin + self._plan.max_wait, now + max(0.0, left / 2))
+        latest = min(could_begin + self._plan.max_wait, half_time)
         return min(latest, max(self._free_at, self._pace.last) + self._pace.wait())
 
     def _start(self) -> None:

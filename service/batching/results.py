@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
 from ..calls.threads import ThreadOutcome
-from ..errors import BatchFailed
+from ..errors import BatchFailed, own_copy
 
 ADVICE = "return a list with one result for each event, in their order; an exception fails one call"
 
@@ -35,22 +34,6 @@ def outcomes_of(returned: Any, count: int, function: str) -> Sequence[ThreadOutc
 
 
 def failed_outcomes(failure: BaseException, count: int) -> Sequence[ThreadOutcome]:
-    """Return the failure of a whole batch as that of each of its calls.
-
-    Each gets an exception of its own if it can be copied: raised in several places, one would show
-    the frames of all of them, and whoever has told of it lets go of its frames.
-    """
-    others = (_twin(failure) for _ in range(count - 1))
+    """Return the failure of a whole batch as that of each of its calls: an exception of its own."""
+    others = (own_copy(failure) for _ in range(count - 1))
     return [ThreadOutcome(None, each) for each in (failure, *others)]
-
-
-def _twin(failure: BaseException) -> BaseException:
-    try:
-        twin = copy.copy(failure)
-        if type(twin) is not type(failure) or twin.args != failure.args:
-            return failure
-    except Exception:  # its class takes other arguments than it keeps
-        return failure
-    twin.__cause__, twin.__context__ = failure.__cause__, failure.__context__
-    twin.__suppress_context__ = failure.__suppress_context__
-    return twin.with_traceback(failure.__traceback__)

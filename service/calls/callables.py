@@ -101,6 +101,15 @@ def parameters_of(found: Any) -> tuple[str, ...]:
     return tuple(signature.parameters) if signature else ()
 
 
+def full_name(found: Any) -> str:
+    """Return the module and the name of user code; of a partial, those of its function."""
+    while isinstance(found, functools.partial):
+        found = found.func
+    name = getattr(found, "__qualname__", None) or type(found).__qualname__
+    module = getattr(found, "__module__", None)
+    return f"{module}.{name}".removeprefix("None.").replace("<locals>.", "")
+
+
 def is_router(found: Any) -> bool:
     """Return whether something has handlers for types of events, as `Router` has."""
     return not inspect.isclass(found) and hasattr(found, "__event_routes__")

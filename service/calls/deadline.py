@@ -9,6 +9,8 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
+
 from ..errors import FunctionTimeout, HandlerFailed, forget
 from ..protocol import SERVICE_LOGGER
 from . import tracebacks
@@ -23,25 +25,21 @@ UNWINDING = 1.0
 _log = logging.getLogger(SERVICE_LOGGER)
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """One call's work.
 
-    `stage` says what it does now; `thread` is set while a plain `def` handler runs; `over` is true
-    once the call was answered as a time-out; `cpu` is for how many seconds that thread has worked,
-    0.0 if that is not measured.
+    `deadline` is a time of the monotonic clock, None for no limit. `stage` says what it does now;
+    `thread` is set while a plain `def` handler runs; `over` is true once the call was answered as a
+    time-out; `cpu` is for how many seconds that thread has worked, 0.0 if that is not measured.
     """
 
-    __slots__ = ("cpu", "deadline", "ended", "limit", "over", "stage", "thread")
-
-    def __init__(self, deadline: float | None) -> None:
-        """`deadline` is a time of the monotonic clock, None for no limit."""
-        self.deadline = deadline
-        self.limit = 0.0 if deadline is None else deadline - time.monotonic()
-        self.stage = "starting"
-        self.thread: int | None = None
-        self.over = False
-        self.cpu = 0.0
-        self.ended: asyncio.Future[None] | None = None  # what waits for it
+    deadline: float | None
+    began: float = msgspec.field(default_factory=time.monotonic)
+    stage: str = "starting"
+    thread: int | None = None
+    over: bool = False
+    cpu: float = 0.0
+    ended: asyncio.Future[None] | None = None  # what waits for it
 
     def cut(self) -> None:
         """End the call now, as its deadline does."""
@@ -181,4 +179,5 @@ def _ask(task: asyncio.Task[Any]) -> None:
 def _explain(call: Call) -> str:
     if call.deadline is None:
         return f"the service stops and the call was not done in time (it was {call.stage})"
-    return f"the call was not done within {call.limit:.3g} seconds (it was {call.stage})"
+    limit = call.deadline - call.began
+    return f"the call was not done within {limit:.3g} seconds (it was {call.stage})"

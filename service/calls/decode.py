@@ -32,6 +32,9 @@ BOM: Final = b"\xef\xbb\xbf"
 SHOWN: Final = 300
 """How many characters of a reason are told: a name in it may come from the body."""
 
+NEVER_UNKNOWN: Final = (Any, dict, list)
+"""What most functions take: nothing of these is unknown to msgspec."""
+
 ALLOWED: Final = (
     "allowed are bytes, str, dict, list, Any, a dataclass, a TypedDict, a msgspec.Struct,"
     " a pydantic model, containers and unions of those, and a class with __from_event__"
@@ -155,6 +158,8 @@ def _built(annotation: Any) -> Decode:
     Also for dict, list and Any: orjson makes floats of ints over 64 bits, and looking for such ints
     first costs more time than msgspec does, which keeps them.
     """
+    if any(annotation is each for each in NEVER_UNKNOWN):
+        return msgspec.json.Decoder(annotation).decode  # `msgspec.inspect` is imported for others
     name = name_of(annotation)
     try:
         held = _with_holders(annotation)
@@ -177,7 +182,7 @@ def _lenient(read: Decode, annotation: Any) -> Decode:
     if mended is None:
         return read
 
-    return _Mending(read, lambda body: _json(mended(msgspec.json.decode(body), annotation)))
+    return _Mending(read, lambda body: json_of(mended(msgspec.json.decode(body), annotation)))
 
 
 class _Mending:
@@ -239,7 +244,7 @@ def _decode_part(kind: Any, value: Any) -> Any:
     """Decode what msgspec does not know; as JSON, since a strict model takes more from JSON."""
     if kind is object:
         return value
-    body = _json(value)
+    body = json_of(value)
     try:
         if hasattr(kind, "__event_part__"):
             return kind.__event_part__(body)
@@ -251,7 +256,8 @@ def _decode_part(kind: Any, value: Any) -> Any:
     raise ValueError(reason)
 
 
-def _json(value: Any) -> bytes:
+def json_of(value: Any) -> bytes:
+    """Return a decoded value as the JSON that it came from."""
     try:
         return msgspec.json.encode(value)
     except OverflowError:  # an int over 64 bits

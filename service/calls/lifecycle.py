@@ -47,6 +47,7 @@ class Lifecycle:
         self._idle: list[asyncio.Future[None]] = []  # who waits until nothing is in flight
         self.ready = False  # the initializer has succeeded
         self.initializer_seconds = 0.0  # how long it ran, the last time
+        # Connections count it: it stays 0 on aiohttp's own server, and in `invoke`.
         self.in_flight = 0
         self.ending = asyncio.Event()
         self.draining = asyncio.Event()
@@ -101,8 +102,11 @@ class Lifecycle:
         self.ready = True
 
     def begin_anew(self) -> None:
-        """Run the initializer once more, when the next call comes."""
-        self.ready, self._started = False, None
+        """Run the initializer once more, when the next call comes. While it runs it goes on: two
+        at once would each open what the other one uses.
+        """
+        if self.ready:
+            self.ready, self._started = False, None
 
     # --- in flight
 

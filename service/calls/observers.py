@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterator
-from itertools import repeat
+from itertools import chain, repeat
 
 from ..context.call import Context
 from ..context.record import CallRecord
@@ -44,8 +44,8 @@ class Observers:
         """Seconds from which on a call is slow."""
         self.slow: tuple[Observer, ...] = ()
         """Told of slow calls alone, after all others."""
-        self.is_first = True
-        """True until the first call of this process begins."""
+        self.cold_starts = chain((True,), repeat(False))
+        """Whether it is the first of this process, of each call that begins."""
         self.look_after: Iterator[float] = repeat(math.inf)
         """Seconds from which on somebody looks closer at a call, of each call that begins."""
         self.usual: list[float] | None = None

@@ -38,6 +38,20 @@ class Chunks:
         return self._chunks.pop(0) if self._chunks else b""
 
 
+class _Overheard:
+    """A source whose chunks somebody else is given, too."""
+
+    def __init__(self, source: Source, hear: Callable[[bytes], None]) -> None:
+        self._source = source
+        self._hear = hear
+
+    async def readany(self) -> bytes:
+        """Return the next bytes, b"" at the end."""
+        chunk = await self._source.readany()
+        self._hear(chunk)
+        return chunk
+
+
 class EventStream:
     """The event's bytes as they arrive: iterate over chunks, `lines()` or `json_lines(T)`, or
     `await read()`.
@@ -177,6 +191,10 @@ class EventStream:
     def _give_back(self, size: int) -> None:
         self._reserved -= size
         self._budget.release(size)
+
+    def overhear(self, hear: Callable[[bytes], None]) -> None:
+        """Have each chunk given to `hear`, too, as it is read."""
+        self._source = _Overheard(self._source, hear)
 
     def close(self) -> None:
         """Give the body's share of the budget back, at the end of the call; nothing is read any

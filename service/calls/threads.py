@@ -6,17 +6,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 import threading
 import traceback
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
+from dataclasses import dataclass
 from functools import wraps
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
+
+from .bell import Bell
+
+ForkingT = TypeVar("ForkingT")
 
 
 class ThreadOutcome(NamedTuple):
@@ -35,7 +39,17 @@ def attempt(work: Callable[..., Any], *arguments: Any) -> ThreadOutcome:
 
 
 _Future = asyncio.Future[ThreadOutcome]
-_Job = tuple[asyncio.AbstractEventLoop, _Future, Callable[[], ThreadOutcome]]
+
+
+@dataclass(eq=False, slots=True)
+class ThreadJob:
+    """What a thread is to do, and who waits for it."""
+
+    loop: asyncio.AbstractEventLoop
+    future: _Future
+    work: Callable[[], ThreadOutcome]
+    is_told: bool = False
+    """Whether its outcome was taken note of."""
 
 
 def end_fork(failure: BaseException | None = None) -> NoReturn:
@@ -58,6 +72,22 @@ def end_fork(failure: BaseException | None = None) -> NoReturn:
     os._exit(code)
 
 
+async def end_with_forks(work: Awaitable[ForkingT]) -> ForkingT:
+    """Wait for user code on the event loop, and return what it comes to; a process that it has
+    forked, and that comes back too, ends.
+    """
+    process = os.getpid()
+    try:
+        result = await work
+    except BaseException as failure:
+        if os.getpid() != process:
+            end_fork(failure)
+        raise
+    if os.getpid() != process:
+        end_fork()
+    return result
+
+
 _POOLS: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
 
 
@@ -65,41 +95,6 @@ def mark_copies() -> None:
     """Let every pool know that it is a copy. Called in a process that was just forked."""
     for pool in tuple(_POOLS):
         pool.is_copy = True
-
-
-class Bell:
-    """Wakes one of the threads that wait, for each time that it is rung.
-
-    A pipe, since writing to it lets go of the interpreter: the thread that wakes up runs at once. A
-    lock would wake it while the loop holds the interpreter, and it would wait a second time, for
-    that: one switch more between threads at each call (237 to 222 us of CPU time for one that
-    sleeps).
-    """
-
-    def __init__(self) -> None:
-        self._heard, self._rung = os.pipe()
-        os.set_blocking(self._rung, False)  # as `set_wakeup_fd` wants it; it is never full
-        # Once nobody waits any more, or rings; not at the exit, where threads still wait.
-        weakref.finalize(self, _close, self._heard, self._rung).atexit = False
-
-    def ring(self) -> None:
-        """Wake a thread, or let the next one that waits go on at once."""
-        os.write(self._rung, b"\0")
-
-    def wait(self) -> None:
-        """Return once it was rung for this thread."""
-        os.read(self._heard, 1)
-
-    def let_signals_ring(self) -> None:
-        """Let a signal end a wait of the main thread. One that comes just before the wait begins
-        would not end it by itself, and its handler would not run before the next job.
-        """
-        signal.set_wakeup_fd(self._rung, warn_on_full_buffer=False)
-
-
-def _close(*descriptors: int) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
 
 
 GetLoop = Callable[[], asyncio.AbstractEventLoop]
@@ -150,13 +145,13 @@ class ThreadPool:
         """Whether it is noted for how long its threads work for a call."""
         self.is_lent = False
         """Whether its one thread is a thread of the process's, which `serve_here` runs in."""
-        self._in_hand: _Job | None = None
+        self._in_hand: ThreadJob | None = None
         self._main = 0  # the main thread's number, if that is lent
         self.threads = 0
         self._busy = 0  # calls that have a thread or wait for one
-        self._jobs: deque[_Job | None] = deque()
+        self._jobs: deque[ThreadJob | None] = deque()
         self._bell = Bell()  # is rung for each job
-        self._done: deque[tuple[_Future, ThreadOutcome | None]] = deque()
+        self._done: deque[tuple[ThreadJob, ThreadOutcome | None]] = deque()
         self._told = False  # the loop will look at what is done
 
     @property
@@ -174,22 +169,31 @@ class ThreadPool:
         self._busy += 1
         if self._busy > self.threads < self.size:
             self._grow()
-        self._put((loop, future, lambda: context.run(attempt, work, *arguments)))
+        self._put(ThreadJob(loop, future, lambda: context.run(attempt, work, *arguments)))
         return future
 
-    def _put(self, job: _Job | None) -> None:
+    def _put(self, job: ThreadJob | None) -> None:
         self._jobs.append(job)
         self._bell.ring()
 
-    def _get(self) -> _Job | None:
+    def _get(self) -> ThreadJob | None:
         while True:
             if self._main and threading.get_ident() == self._main:
                 self._bell.let_signals_ring()  # each time: a function may have set another one
             self._bell.wait()
             try:
-                return self._jobs.popleft()
+                return self._taken_in_hand() if self.is_lent else self._jobs.popleft()
             except IndexError:  # rung once more, after a signal's handler raised
                 continue
+
+    def _taken_in_hand(self) -> ThreadJob | None:
+        """Take a job in the lent thread, or see that it may end. Whichever step a signal's handler
+        raises in: a job is in the queue or in hand, and that it may end is not forgotten.
+        """
+        job = self._in_hand = self._jobs[0]
+        if job is not None:
+            self._jobs.popleft()
+        return job
 
     def _grow(self) -> None:
         name = f"{self._name}-{self.threads + 1}"
@@ -212,8 +216,6 @@ class ThreadPool:
         gets a thread of the pool's own.
         """
         self.size += 1
-        self.measures_cpu = False
-        """Whether it is noted for how long its threads work for a call."""
         self.is_lent = False
 
     def serve_here(self) -> None:
@@ -226,15 +228,22 @@ class ThreadPool:
             try:
                 self._serve()
                 if self._main:
-                    signal.set_wakeup_fd(-1)
+                    self._bell.let_no_signal_ring()
                 return
             except BaseException as failure:
                 if self.is_copy:
                     end_fork(failure)
-                job, self._in_hand = self._in_hand, None
-                if job is not None:
-                    self._finish(job, ThreadOutcome(None, failure))
+                self._end_in_hand(failure)
                 self._bell.ring()  # it may have been heard, and nothing taken
+
+    def _end_in_hand(self, failure: BaseException) -> None:
+        """End the job that a signal's handler has interrupted, unless it waits in the queue still.
+        If it was over already, that is what counts; the loop may not have been told yet.
+        """
+        job, self._in_hand = self._in_hand, None
+        if job is not None and job not in self._jobs:
+            self._told = False
+            self._finish(job, ThreadOutcome(None, failure))
 
     def close(self) -> None:
         """Let the idle threads end."""
@@ -244,32 +253,31 @@ class ThreadPool:
     def _serve(self) -> None:
         _here.is_handlers = True
         while (job := self._get()) is not None:
-            if self.is_lent:
-                self._in_hand = job
-            _, future, work = job
             # Answered while it waited for a thread: it must not run any more.
-            outcome = None if future.cancelled() else work()
+            outcome = None if job.future.cancelled() else job.work()
             if outcome is not None and self.is_copy:
                 end_fork(outcome.failure)
+            self._finish(job, outcome)
             if self._in_hand is job:
                 self._in_hand = None
-            self._finish(job, outcome)
-            del job, future, work, outcome  # an idle thread keeps no call's event alive
+            del job, outcome  # an idle thread keeps no call's event alive
 
-    def _finish(self, job: _Job, outcome: ThreadOutcome | None) -> None:
-        loop, future, _ = job
-        self._done.append((future, outcome))
+    def _finish(self, job: ThreadJob, outcome: ThreadOutcome | None) -> None:
+        self._done.append((job, outcome))
         if not self._told:  # to wake the loop costs more than a small handler
             self._told = True
             try:
-                loop.call_soon_threadsafe(self._deliver)
+                job.loop.call_soon_threadsafe(self._deliver)
             except RuntimeError:  # the loop is closed: nobody waits
                 self._told = False
 
     def _deliver(self) -> None:
         self._told = False  # first: what is done from here on is told again
         while self._done:
-            future, outcome = self._done.popleft()
+            job, outcome = self._done.popleft()
+            if job.is_told:
+                continue
+            job.is_told = True
             self._busy -= 1
-            if outcome is not None and not future.done():
-                future.set_result(outcome)
+            if outcome is not None and not job.future.done():
+                job.future.set_result(outcome)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
+from ..locks import HasLock
 from ..protocol import SERVICE_LOGGER
 
 VALID = 36 * 3600.0
@@ -148,7 +148,7 @@ class CallCredentials:
     def __init__(self, owner: Owner, running: GetRunning) -> None:
         self._owner = owner
         self._running = running
-        self._lock = threading.Lock()
+        self._has = HasLock()
         self._keys = TemporaryKeys("", "", None)
         self._arrived = 0.0
         self._since = 0.0
@@ -160,7 +160,7 @@ class CallCredentials:
         """
         context, _, arrived = caller
         given = context.credentials
-        with self._lock:
+        with self._has.lock:
             if arrived < self._arrived or not given.access_key_id:
                 return
             keys = TemporaryKeys(

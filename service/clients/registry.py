@@ -44,7 +44,7 @@ class Clients:
     """The clients of this process, and the credentials that they ask for."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may ask for a client in the midst of it
         self._places: dict[Hashable, ClientPlace] = {}
         self._credentials: dict[Owner, CallCredentials] = {}
         self._watches = False
@@ -105,8 +105,10 @@ class Clients:
             os.register_at_fork(after_in_child=self._begin_anew)
 
     def _begin_anew(self) -> None:
-        self._lock = threading.Lock()
+        # Another thread of the parent may have held a lock, which nobody releases here.
+        self._lock = threading.RLock()
         self._places = {}
+        self._credentials = {}
 
 
 CLIENTS = Clients()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from ..calls.threads import ThreadPool
 from ..process.beside import run_beside
-from ..process.loop import new_loop, wind_up
+from ..process.loop import new_loop, wind_up, woken_by_signals
 from ..process.signals import SIGNALS
 
 T = TypeVar("T")
@@ -28,7 +28,8 @@ def run_cancellable(
     def run() -> T:
         asyncio.set_event_loop(loop)
         try:
-            return loop.run_until_complete(main)
+            with woken_by_signals(loop):
+                return loop.run_until_complete(main)
         finally:
             wind_up(loop)
 

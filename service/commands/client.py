@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64decode
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -34,17 +35,21 @@ def call_service(url: str, event: bytes, settings: Settings) -> tuple[bytes, boo
 
     Raises UsageError when nothing answers.
     """
-    return run_cancellable(_post_event(url, event, settings))
-
-
-async def _post_event(url: str, event: bytes, settings: Settings) -> tuple[bytes, bool]:
-    from aiohttp import ClientError, ClientSession, ClientTimeout
-
-    target = url.rstrip("/").removesuffix(protocol.INVOKE.path) + protocol.INVOKE.path
     headers = protocol.common_headers(
         protocol.new_request_id(), handler=settings.handler, timeout=settings.timeout
     )
     headers["Content-Type"] = "application/octet-stream"
+    return run_cancellable(post_event(url, event, headers))
+
+
+async def post_event(url: str, event: bytes, headers: Mapping[str, str]) -> tuple[bytes, bool]:
+    """Send the event to a running service; return the body and whether it is an error.
+
+    Raises UsageError when nothing answers.
+    """
+    from aiohttp import ClientError, ClientSession, ClientTimeout
+
+    target = url.rstrip("/").removesuffix(protocol.INVOKE.path) + protocol.INVOKE.path
     try:
         async with (
             ClientSession(timeout=ClientTimeout(total=None)) as session,
@@ -59,11 +64,17 @@ async def _post_event(url: str, event: bytes, settings: Settings) -> tuple[bytes
 class ApiAnswer:
     """What the InvokeFunction API answered: the result, whether it is an error, and what there is
     to say beside it.
+
+    `log` is the call's, "" if there is none; `refusal` the code of what the platform says in place
+    of a function.
     """
 
     body: bytes
     failed: bool
     told: str
+    request_id: str = field(default="", compare=False)
+    log: str = field(default="", compare=False)
+    refusal: str = field(default="", compare=False)
 
 
 def call_function(
@@ -80,8 +91,11 @@ def call_function(
 
     Raises UsageError when nothing answers.
     """
-    work = _post_invocation(url, function, event, asynchronous, tail, access_key)
-    answer = run_cancellable(work)
+    answer = run_cancellable(
+        post_invocation(
+            url, function, event, asynchronous=asynchronous, tail=tail, access_key=access_key
+        )
+    )
     if tail and not asynchronous and not answer.failed and not answer.told:
         return replace(answer, told=NO_LOG)
     return answer
@@ -95,14 +109,16 @@ def _signed(target: URL, event: bytes, access_key: tuple[str, str]) -> dict[str,
     return sign("POST", target.raw_path, host, event, access_key, time.time())
 
 
-async def _post_invocation(
+async def post_invocation(
     url: str,
     function: str,
     event: bytes,
+    *,
     asynchronous: bool,
     tail: bool,
-    access_key: tuple[str, str],
+    access_key: tuple[str, str] = ANY_KEY,
 ) -> ApiAnswer:
+    """Send the event to a function. Raises UsageError when nothing answers."""
     from aiohttp import ClientError, ClientSession, ClientTimeout
 
     path = f"/2023-03-30/functions/{quote(function, safe='')}/invocations"
@@ -128,14 +144,15 @@ async def _post_invocation(
 def _api_answer(status: int, headers: Any, body: bytes) -> ApiAnswer:
     request_id = headers.get(protocol.REQUEST_ID, "")
     if status >= 400:
-        return ApiAnswer(b"", True, _refusal(status, request_id, body))
-    log = b64decode(headers.get("x-fc-log-result", "")).decode(errors="replace")
+        told = _refusal(status, request_id, body)
+        return ApiAnswer(b"", True, told, request_id, refusal=told.partition(":")[0])
+    log = own = b64decode(headers.get("x-fc-log-result", "")).decode(errors="replace")
     error = headers.get("x-fc-error-type", "")
     if error:
         log += f"{'' if log.endswith(chr(10)) or not log else chr(10)}X-Fc-Error-Type: {error}\n"
     if status == 202:
         log += f"accepted, to be run later: request {request_id}\n"
-    return ApiAnswer(body, bool(error), log)
+    return ApiAnswer(body, bool(error), log, request_id, own)
 
 
 def _refusal(status: int, request_id: str, body: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from .. import events
 from ..errors import UsageError
@@ -32,7 +33,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def print_event(flags: argparse.Namespace) -> int:
+def print_event(flags: argparse.Namespace, cwd: Path) -> int:
     """Print what the flags name; return the exit code. Raises UsageError."""
     text = schema_text(flags.name) if flags.schema else sample_text(flags.name, flags.changes)
     write_result(text)
@@ -64,7 +65,7 @@ def sample_text(name: str | None, changes: Sequence[str]) -> bytes:
     except ImportError as reason:
         raise UsageError(
             f"{reason.name} is not installed, which this sample's bytes are written with:"
-            " run `make dev`, or pip install -e '.[events]' in the project's folder"
+            " install fc-event-service[events], or run `make dev` in the repository of the service"
         ) from None
 
 

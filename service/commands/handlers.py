@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,11 +23,13 @@ _log = logging.getLogger(SERVICE_LOGGER)
 
 
 @contextmanager
-def logged(settings: Settings, descriptor: int) -> Iterator[Logs]:
+def logged(
+    settings: Settings, descriptor: int, pipe: Callable[[int], GatheringPipe] = GatheringPipe
+) -> Iterator[Logs]:
     """Within this, all that the function prints and logs leaves by a file descriptor, line by line,
-    with the request id of its call.
+    with the request id of its call. `pipe` makes the pipe there.
     """
-    logs = Logs(GatheringPipe(descriptor), settings.log_format)
+    logs = Logs(pipe(descriptor), settings.log_format)
     undo = install(
         logs,
         settings.log_level,

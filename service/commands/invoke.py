@@ -10,19 +10,16 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from .. import protocol
-from ..app import assemble_app, run_call
-from ..calls.admission import Budget
-from ..calls.stream import Chunks, EventStream
-from ..context.call import RUNNING, Context, record_of
+from ..app import assemble_app
+from ..context.call import Context
 from ..context.fields import Platform
 from ..context.record import CallRecord
 from ..errors import ServiceError, UsageError
-from ..http.middleware import report
+from ..in_process import call_in_process
 from ..instance.assembly import SERVICE, Service
 from ..logs.log import Logs
 from ..process.beside import runs_here
@@ -58,6 +55,35 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="send it to a running service, http://127.0.0.1:9000 for example, instead of calling"
         " the handler in this process",
     )
+    _add_flags_of_function(parser)
+    parser.add_argument(
+        "--profile-to",
+        metavar="FILE",
+        help="draw where the handler's time goes as a flame graph into FILE; --profile without a"
+        f" name draws into {PROFILE_FILE}",
+    )
+    _add_flags_of_replay(parser)
+    add_settings(parser)
+
+
+def _add_flags_of_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--replay",
+        metavar="FILE|DIR",
+        help="in place of an event: send the calls again that --record DIR has written, and show"
+        " what differs; exit code 1 if a result does",
+    )
+    parser.add_argument(
+        "--overlap",
+        action="store_true",
+        help="with --replay: let the calls overlap as they did, in place of one by one",
+    )
+    parser.add_argument(
+        "--of", metavar="NAME", help="with --replay: the calls of this function alone"
+    )
+
+
+def _add_flags_of_function(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--function",
         metavar="NAME",
@@ -79,13 +105,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="with --function: sign the call with it [default: the ALIBABA_CLOUD variables' that"
         " SDKs read, or any]",
     )
-    parser.add_argument(
-        "--profile-to",
-        metavar="FILE",
-        help="draw where the handler's time goes as a flame graph into FILE; --profile without a"
-        f" name draws into {PROFILE_FILE}",
-    )
-    add_settings(parser)
 
 
 def with_profile_file(arguments: Sequence[str]) -> list[str]:
@@ -110,6 +129,8 @@ def event_of(flags: argparse.Namespace, cwd: Path, stdin: BinaryIO) -> bytes:
             "--profile looks at the handler in this process: leave out --url and --function, or"
             " start the service with SERVICE_PROFILE_CALLS=SECONDS"
         )
+    if flags.overlap or flags.of is not None:
+        raise UsageError("--overlap and --of go with --replay FILE|DIR")
     if flags.function is None and (flags.asynchronous or flags.tail):
         raise UsageError("--async and --tail go with --function NAME: a call of the emulator's API")
     named = flags.event if flags.argument is None else flags.argument
@@ -122,12 +143,28 @@ def call_once(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
     """
     heed_stops()
     try:
+        if flags.replay is not None:
+            return send_recorded(loaded, flags, cwd)
         event = event_of(flags, cwd, sys.stdin.buffer)
         if flags.function is not None:
             return _through_api(loaded, flags, event)
         return _called(loaded, flags, event, cwd)
     except Stopped as stopped:  # no result: unlike a service, it has not done its work
         return 128 + stopped.number
+
+
+def send_recorded(loaded: Loaded, flags: argparse.Namespace, cwd: Path) -> int:
+    """Send the calls of a recording again, and return the exit code. Raises StartError and
+    UsageError.
+    """
+    events = flags.argument is not None or flags.event is not None
+    if events or flags.profile_to or flags.asynchronous or flags.tail:
+        raise UsageError("--replay has its events: leave out EVENT, --profile, --async and --tail")
+    from .replay import replay  # few calls are recorded ones
+
+    if flags.function is not None:
+        flags.url = flags.url or EMULATOR
+    return replay(loaded, flags, cwd, _access_key(flags.access_key, loaded.platform))
 
 
 def _through_api(loaded: Loaded, flags: argparse.Namespace, event: bytes) -> int:
@@ -204,32 +241,12 @@ async def _call_here(service: Service, event: bytes) -> tuple[bytes, bool]:
     record = CallRecord(time.monotonic())
     deadline = None if limit is None else record.arrived + limit
     context = Context(headers, request_id, deadline, service.platform, record)
-    RUNNING.set(context)
-    service.logs.marker(protocol.start_line(protocol.INVOKE, request_id))
-    failed = True
-    service.observers.begin(context, record)
     try:
-        result, failed = await _answer(service, context, event)
-    finally:
-        service.logs.end(request_id)
-        record.ended = time.monotonic()
-        service.observers.end(context, record)
-        service.logs.marker(protocol.end_line(protocol.INVOKE, request_id, failed=failed))
+        result, failed = await call_in_process(service, context, event), False
+    except ServiceError as error:
+        result = protocol.error_body(error.code, str(error), request_id, [])
+        failed = True
     if service.lifecycle.ready:
         with suppress(ServiceError):  # its failure is logged, and is not the call's
             await service.lifecycle.stop()
     return result, failed
-
-
-async def _answer(service: Service, context: Context, event: bytes) -> tuple[bytes, bool]:
-    limit = service.settings.max_body
-    stream = EventStream(Chunks(event), size=len(event), limit=limit, budget=Budget(limit))
-    begin = partial(run_call, service, context, stream)
-    try:
-        answer = await (begin() if service.around is None else service.around(context, begin))
-        return answer, False
-    except ServiceError as error:
-        record = record_of(context)
-        record.error_type, record.look_after = error.code, 0.0
-        report(error)
-        return protocol.error_body(error.code, str(error), context.request_id, []), True

@@ -10,13 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from ..errors import StartError
+from ..errors import StartError, UsageError
 from ..logs.lines import FORMATS, NOWHERE
 from ..process.signals import SIGNALS, Stopped
 from ..settings.load import Loaded, load_settings, show
 from . import serve
 from .parser import PROGRAM, parser_of, split_command
 from .result import flush_stdout, write_result
+
+PACKAGE = __name__.partition(".")[0]
 
 LEFTOVERS = 2.0
 """Seconds for threads, processes and exit functions of the function's own to end by themselves once
@@ -40,10 +42,24 @@ def main() -> NoReturn:
 def _outcome() -> int:
     """Return the exit code of the command that the process was started with."""
     try:
-        return run_command(sys.argv[1:], _folder())
+        with _missing_parts_told():
+            return run_command(sys.argv[1:], _folder())
     except StartError as error:
         _tell(error)
         return error.exit_code
+
+
+@contextmanager
+def _missing_parts_told() -> Iterator[None]:
+    """Within this, a part of the service that is left out of what is deployed is told in its line
+    (`bundling/pruning.py`), which says where it is. Raises UsageError.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        if not (missing.name or "").startswith(f"{PACKAGE}."):
+            raise
+        raise UsageError(str(missing)) from None
 
 
 def _tell(error: StartError) -> None:
@@ -80,18 +96,11 @@ def run_command(arguments: Sequence[str], cwd: Path) -> int:
     UsageError.
     """
     command, rest = split_command(arguments)
-    if command == "event":
-        from . import event
+    if command not in ("serve", "invoke"):
+        from .plain_commands import plain_command
 
-        return event.print_event(parser_of(command, event.add_flags).parse_args(rest))
-    if command == "emulate":
-        from ..emulator import command as emulator
-
-        return emulator.emulate(parser_of(command, emulator.add_flags).parse_args(rest), cwd)
-    if command == "watch":
-        from . import watch
-
-        return watch.watch(parser_of(command, watch.add_flags).parse_args(rest))
+        add_flags, run = plain_command(command)
+        return run(parser_of(command, add_flags).parse_args(rest), cwd)
     if command == "invoke":
         from . import invoke
 
@@ -100,11 +109,20 @@ def run_command(arguments: Sequence[str], cwd: Path) -> int:
         with _told_as(loaded.settings.log_format):
             return _shown(loaded) if flags.show_config else invoke.call_once(loaded, flags, cwd)
     flags = parser_of(command, serve.add_flags).parse_args(rest)
+    if flags.completion:
+        return _complete(flags.completion)
     loaded = load_settings(vars(flags), os.environ, cwd)
     if flags.show_config:
         return _shown(loaded)
     with _told_as(loaded.settings.log_format):
         return serve.serve_function(loaded, flags, rest, cwd)
+
+
+def _complete(shell: str) -> int:
+    from .completion import completion_script
+
+    write_result(completion_script(shell).encode())
+    return 0
 
 
 def _shown(loaded: Loaded) -> int:
@@ -122,8 +140,11 @@ def _leave(code: int) -> NoReturn:
             with suppress(OSError, ValueError):
                 stream.flush()
         if "multiprocessing" in sys.modules:
-            for process in sys.modules["multiprocessing"].active_children():
-                process.kill()  # it has the port as well
+            left = sys.modules["multiprocessing"].active_children()
+            for process in left:
+                process.kill()
+            for process in left:
+                process.join(LEFTOVERS)  # it has the port as well, until it has ended
         os._exit(code)
 
     overdue = threading.Timer(LEFTOVERS, end)

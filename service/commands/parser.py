@@ -6,10 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
 
 from .. import __version__
 from ..errors import UsageError
-from ..settings.flags import add_setting_flags, flags_with_value
+from ..settings.flags import HelpSettings, add_setting_flags, flags_with_value
 
 INSTALLED = "fc-event-service"
 PROGRAM = INSTALLED if os.path.basename(sys.argv[0]) == INSTALLED else "python -m service"
@@ -20,12 +22,17 @@ COMMANDS = {
     "invoke": "call the handler once: result on stdout, log on stderr",
     "event": "list the sample events, or print one",
     "watch": "show a running service's calls as a table",
+    "new": "write a new function's project, or one from a built-in runtime's",
+    "check": "tell what of s.yaml, settings, code and lock fits, and what does not",
+    "size": "measure the handler: how many calls at once, how much memory and CPU",
+    "bundle": "make the code package: the function, its packages for the runtime, and its start",
     "emulate": "play Function Compute for the functions of s.yaml",
 }
 EXAMPLES = f"""\
 examples:
   {PROGRAM}                              serve index.py's handler on port 9000
   {PROGRAM} --handler app.main --reload  serve app.py's main, anew after each change
+  {PROGRAM} new my-function              write a new function's project
   {PROGRAM} invoke --event '{{"name":"x"}}'  call the handler once, without a server
   {PROGRAM} invoke @oss.put              the same with a trigger's sample event
   {PROGRAM} event                        the sample events
@@ -68,14 +75,12 @@ def _no_command(word: str) -> UsageError:
 
 def parser_of(command: str, add_flags: AddFlags) -> argparse.ArgumentParser:
     """Return the parser of a command, whose own flags `add_flags` adds."""
-    commands = "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
+    whole = command == "serve"
     parser = argparse.ArgumentParser(
-        prog=PROGRAM if command == "serve" else f"{PROGRAM} {command}",
-        description="Serves an event function of Alibaba Cloud Function Compute,"
-        f" many calls at once.\n\ncommands:\n{commands}\n\n"
-        f"{PROGRAM} COMMAND --help tells more of each.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=PROGRAM if whole else f"{PROGRAM} {command}",
+        description=_all_commands() if whole else f"{COMMANDS[command].capitalize()}.",
+        epilog=EXAMPLES if whole else f"{PROGRAM} --help lists all commands.",
+        formatter_class=TerminalWide,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"fc-event-service {__version__}")
@@ -83,9 +88,44 @@ def parser_of(command: str, add_flags: AddFlags) -> argparse.ArgumentParser:
     return parser
 
 
+class TerminalWide(argparse.RawDescriptionHelpFormatter):
+    """Writes the help as wide as the terminal is.
+
+    argparse has one at hand for each flag that is added, and would import `shutil` for the width,
+    which imports all that unpacks archives: 0.3 MB that no service needs.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=columns() - 2)
+
+
+def columns() -> int:
+    """Return how many characters a line of the terminal has, as `shutil.get_terminal_size` does."""
+    with suppress(KeyError, ValueError):
+        if (said := int(os.environ["COLUMNS"])) > 0:
+            return said
+    with suppress(AttributeError, ValueError, OSError):  # there is no stdout, or no terminal
+        stdout: Any = sys.__stdout__
+        return os.get_terminal_size(stdout.fileno()).columns or 80
+    return 80
+
+
+def _all_commands() -> str:
+    commands = "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
+    return (
+        "Serves an event function of Alibaba Cloud Function Compute, many calls at once.\n\n"
+        f"commands:\n{commands}\n\n{PROGRAM} COMMAND --help tells more of each."
+    )
+
+
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting, and the one that prints them."""
     parser.add_argument(
         "--show-config", action="store_true", help="print each setting, its value and its source"
+    )
+    parser.add_argument(
+        "--help-settings",
+        action=HelpSettings,
+        help="tell the service's settings, which are flags, too",
     )
     add_setting_flags(parser)

@@ -12,7 +12,6 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -61,7 +60,7 @@ def on_visible_loop(loaded: Loaded) -> Loaded:
     """
     if loaded.settings.loop != "auto":
         return loaded
-    settings = replace(loaded.settings, loop="asyncio")
+    settings = msgspec.structs.replace(loaded.settings, loop="asyncio")
     return msgspec.structs.replace(loaded, settings=settings)
 
 

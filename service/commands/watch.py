@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
-import re
 import signal
 import sys
 import time
@@ -45,7 +43,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def watch(flags: argparse.Namespace) -> int:
+def watch(flags: argparse.Namespace, cwd: Path) -> int:
     """Show the table until Ctrl-C, or once; return the exit code. Raises UsageError if `rich` is
     missing, or if nothing answers at once.
     """
@@ -159,17 +157,12 @@ def text_table(rows: list[WatchedRow]) -> str:
 
 
 def draw_table(file: Path, url: str, rows: list[WatchedRow]) -> None:
-    """Write the table as a picture. Raises UsageError if `rich` is missing, or for the file."""
+    """Write the table as a picture. Raises UsageError if the file cannot be written."""
+    from ..pictures.table import drawn_table
+
+    drawn = drawn_table(f"{url}, {time.strftime('%H:%M:%S')}", COLUMNS, [*map(cells, rows)])
     try:
-        from rich.console import Console
-    except ImportError:
-        raise UsageError(NEEDS_RICH) from None
-    console = Console(record=True, file=io.StringIO(), width=88, color_system="truecolor")
-    console.print(table(url, rows))
-    drawn = console.export_svg(title="make watch")
-    fonts = re.compile(r"@font-face \{.*?\}", re.DOTALL)  # they would be fetched from elsewhere
-    try:
-        file.write_text(fonts.sub("", drawn), encoding="utf-8")
+        file.write_text(drawn, encoding="utf-8")
     except OSError as reason:
         raise UsageError(f"--picture {file}: {reason.strerror}") from None
 
@@ -177,8 +170,9 @@ def draw_table(file: Path, url: str, rows: list[WatchedRow]) -> None:
 def table(url: str, rows: list[WatchedRow]) -> Any:
     """Return the table as rich draws it."""
     from rich.table import Table
+    from rich.text import Text
 
-    drawn = Table(title=f"{url}, {time.strftime('%H:%M:%S')}; Ctrl-C ends")
+    drawn = Table(title=Text(f"{url}, {time.strftime('%H:%M:%S')}; Ctrl-C ends", "table.title"))
     for name in COLUMNS:
         drawn.add_column(name, justify="right")
     for row in rows:

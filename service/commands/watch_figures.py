@@ -21,8 +21,9 @@ class Look:
     @property
     def workers(self) -> list[str]:
         """The numbers of its workers."""
-        found = {labels[0][1] for name, labels in self.samples if name == "fc_worker_up"}
-        return sorted(found, key=lambda number: (len(number), number))
+        found = {dict(ls).get("worker", "") for name, ls in self.samples if name == "fc_worker_up"}
+        numbers = filter(str.isdecimal, found)
+        return sorted(numbers, key=lambda number: (len(number), number))
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def _sum(look: Look, name: str, workers: Sequence[str], **labels: str) -> float:
         value
         for (sample, given), value in look.samples.items()
         if sample == name and dict(given).get("worker", "") in workers and wanted <= set(given)
+        if math.isfinite(value)
     )
 
 

@@ -7,41 +7,25 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Self, cast
 
-from ..protocol import session_of
-from .fields import (
-    Credentials as Credentials,
-)
-from .fields import (
-    FunctionMeta,
-    HeaderView,
-    LogStoreFields,
-    Platform,
-    ServiceMeta,
-    Tracing,
-    set_once,
-)
-from .headers import RequestHeaders
+from .call_fields import CallFields
+from .fields import Platform, set_once
 from .record import CallRecord
 
 __all__ = [
     "LOGGER",
     "RUNNING",
     "Context",
-    "Credentials",
     "Platform",
     "TaskContext",
-    "context_of_part",
     "current_context",
     "give_state",
     "platform_of",
     "record_of",
-    "sent_headers",
-    "shared_context",
 ]
 
 NO_PLATFORM = Platform()
@@ -51,7 +35,7 @@ LOGGER = logging.getLogger("fc")
 """
 
 
-class Context(LogStoreFields):
+class Context(CallFields):
     """One call, as the handler sees it: the built-in Python runtime's names in both of their
     spellings (docs/platform.md section 3.2).
 
@@ -59,26 +43,14 @@ class Context(LogStoreFields):
     set; a handler may set attributes of its own beside them.
     """
 
-    __slots__ = ("_own", "_platform", "_record", "_state", "deadline", "request_id")
-    request_id: str
+    __slots__ = ("_own", "_record", "_state", "deadline")
     deadline: float | None
     state: Any
     """What the function's `lifespan` has yielded."""
     _state: Any
-    _platform: Platform
     _record: CallRecord | None
     _own: dict[str, Any] | None
     """What `vars()` shows, and the handler's own attributes; None until there is need of it."""
-    _fields = (
-        "request_id",
-        "credentials",
-        "function",
-        "service",
-        "region",
-        "account_id",
-        "retry_count",
-        "tracing",
-    )
 
     def __init__(
         self,
@@ -141,14 +113,6 @@ class Context(LogStoreFields):
             own.setdefault(name, value)
         return own
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the context as the built-in runtime gives it in JSON. The credentials are whole as
-        values, and are not shown if the result is printed.
-        """
-        fields = super().to_json()
-        parts = ((name, value) for name, value in fields.items() if isinstance(value, HeaderView))
-        return fields | {name: part.to_json() for name, part in parts}
-
     def __copy__(self) -> Self:
         """Return a context of the same call, whose own attributes are set apart from these."""
         copied = type(self)(
@@ -164,75 +128,6 @@ class Context(LogStoreFields):
         if self._own is not None:
             set_once(copied, "_own", copy.deepcopy(self._own, memo))
         return copied
-
-    @property
-    def requestId(self) -> str:
-        """The older spelling of `request_id`."""
-        return self.request_id
-
-    @property
-    def function(self) -> FunctionMeta:
-        """The function as it is deployed."""
-        return FunctionMeta(self._headers)
-
-    @property
-    def service(self) -> ServiceMeta:
-        """The service (Function Compute 2) and its log store."""
-        return ServiceMeta(self._headers)
-
-    @property
-    def credentials(self) -> Credentials:
-        """The role's temporary credentials."""
-        return Credentials(self._headers, self._platform)
-
-    @property
-    def tracing(self) -> Tracing:
-        """The platform's tracing fields."""
-        return Tracing(self._headers)
-
-    @property
-    def headers(self) -> RequestHeaders:
-        """All header fields of the request, the caller's own beside the platform's."""
-        return RequestHeaders(self._headers)
-
-    @property
-    def traceparent(self) -> str:
-        """The caller's trace as it was sent (W3C Trace Context), "" if none was."""
-        return self._text("traceparent")
-
-    @property
-    def region(self) -> str:
-        """The region's id, `cn-hangzhou` for example."""
-        return self._text("x-fc-region")
-
-    @property
-    def account_id(self) -> str:
-        """The account's id."""
-        return self._text("x-fc-account-id")
-
-    accountId = account_id
-
-    @property
-    def retry_count(self) -> int | None:
-        """How often this asynchronous event was tried before, None when the platform does not
-        say.
-        """
-        return self._number("x-fc-retry-count")
-
-    retryCount = retry_count
-
-    @property
-    def session_id(self) -> str:
-        """The session that the call belongs to by the function's session affinity, "" if by none:
-        of the header field that the setting `session_header` names; else of MCP's header field or
-        of the platform's cookie (docs/platform.md section 13).
-        """
-        return session_of(self._headers, self._platform.session_header)
-
-    @property
-    def instance_id(self) -> str:
-        """The instance that runs this call."""
-        return self._platform.instance_id
 
     @property
     def logger(self) -> logging.Logger:
@@ -333,14 +228,6 @@ def _running_call() -> tuple[Context, Platform, float] | None:
     return None if context is None else caller_of(context)
 
 
-def work_context(context: Context, request_id: str) -> Context:
-    """Return a context for work that a call begins and all calls share: its lines have an id and
-    fields of their own, and no deadline is its.
-    """
-    record = CallRecord(record_of(context).arrived)
-    return Context(context._headers, request_id, None, context._platform, record)
-
-
 def record_of(context: Context) -> CallRecord:
     """Return what is noted of a call; it is made here for what no ring has made one for."""
     record = context._record
@@ -355,20 +242,6 @@ def platform_of(context: Context) -> Platform:
     return context._platform
 
 
-def shared_context(calls: Sequence[Context], deadline: float | None) -> Context:
-    """Return a context for work that several calls share: it has the first one's fields and
-    request id, its trace, and nothing that the call has bound. Its lines tell how many calls it is
-    for.
-    """
-    first = calls[0]
-    noted, record = record_of(first), CallRecord()
-    record.lines, record.span = noted.lines, noted.span
-    record.bound = {"batchSize": len(calls)}
-    shared = Context(first._headers, first.request_id, deadline, first._platform, record)
-    give_state_of(first, shared)
-    return shared
-
-
 def give_state(context: Context, state: object) -> None:
     """Let `context.state` be what the function's `lifespan` has yielded."""
     set_once(context, "_state", state)
@@ -378,24 +251,3 @@ def give_state_of(one: Context, other: Context) -> None:
     """Let a context have the state of another one, if that has any."""
     with suppress(AttributeError):
         set_once(other, "_state", object.__getattribute__(one, "_state"))
-
-
-def context_of_part(
-    context: Context, deadline: float | None, fields: Mapping[str, str | int]
-) -> Context:
-    """Return the context of a part of a call, which has a deadline of its own, and in its log lines
-    `fields`, which are short, beside those of the call. What it binds and sets is in no other part.
-    """
-    whole, record = record_of(context), CallRecord()
-    record.arrived, record.bound = whole.arrived, {**(whole.bound or {}), **fields}
-    record.lines, record.span = whole.lines, whole.span
-    part = copy.copy(context)
-    set_once(part, "deadline", deadline)
-    set_once(part, "_record", record)
-    return part
-
-
-def sent_headers(context: Context) -> dict[str, str]:
-    """Return the platform's headers of a call: what another worker makes the same context of."""
-    headers = context._headers
-    return {name: value for name, value in headers.items() if name.lower().startswith("x-fc-")}

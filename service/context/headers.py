@@ -15,6 +15,11 @@ _SECRET = re.compile(
 """Names of fields whose values are not shown: what is one too many is read by its name."""
 
 
+def may_have_credentials(name: str) -> bool:
+    """Return whether the values of a field are not shown, since they may be credentials."""
+    return _SECRET.search(name) is not None
+
+
 class RequestHeaders(Frozen, Mapping[str, str]):
     """`context.headers`: the fields of the request, read-only, by names in upper or lower case. A
     field that was sent more than once has its first value.
@@ -48,5 +53,7 @@ class RequestHeaders(Frozen, Mapping[str, str]):
         return isinstance(name, str) and name.lower() in self._headers
 
     def __repr__(self) -> str:
-        shown = (f"{name}={MASK if _SECRET.search(name) else repr(self[name])}" for name in self)
+        shown = (
+            f"{name}={MASK if may_have_credentials(name) else repr(self[name])}" for name in self
+        )
         return f"RequestHeaders({', '.join(shown)})"

@@ -4,16 +4,17 @@ where its API answers.
 
 from __future__ import annotations
 
-import hmac
+import hashlib
+import itertools
 import secrets
-from dataclasses import dataclass
+
+import msgspec
 
 TEMPORARY = "STS.DESK"
 """How the ids of keys begin that were made for functions."""
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedKeys:
+class IssuedKeys(msgspec.Struct, frozen=True):
     """A key's id, its secret, and the token that a temporary key has."""
 
     key_id: str
@@ -30,17 +31,19 @@ class Account:
     def __init__(self) -> None:
         self.endpoint = ""
         self._seed = secrets.token_bytes(32)
+        self._first = secrets.token_hex(4)
+        self._numbers = itertools.count()
 
     def issue(self) -> IssuedKeys:
         """Return credentials that were never given before."""
-        drawn = secrets.token_hex(33)
-        key_id = TEMPORARY + drawn[:16]
-        return IssuedKeys(key_id, self._secret(key_id), f"DESK{drawn[16:]}")
+        key_id = f"{TEMPORARY}{self._first}{next(self._numbers):08x}"
+        drawn = self._drawn(key_id)
+        return IssuedKeys(key_id, drawn[:30], f"DESK{drawn[30:]}")
 
     def secret_of(self, key_id: str) -> str | None:
         """Return the secret of a key that a function was given, None for any other id."""
-        return self._secret(key_id) if key_id.startswith(TEMPORARY) else None
+        return self._drawn(key_id)[:30] if key_id.startswith(TEMPORARY) else None
 
-    def _secret(self, key_id: str) -> str:
+    def _drawn(self, key_id: str) -> str:
         # Derived, so that nothing is kept of the keys of a million calls.
-        return hmac.digest(self._seed, key_id.encode(), "sha256").hex()[:30]
+        return hashlib.blake2b(key_id.encode(), key=self._seed, digest_size=40).hexdigest()

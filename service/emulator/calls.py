@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+
+class Invocation(msgspec.Struct, frozen=True):
     """One event for one function."""
 
     function: str

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from ..errors import UsageError
+from ..errors import StartError
 from ..names import COMMAND, NAME, SHORT
 from ..protocol import HOOK_NAMES
 from ..settings.flags import add_setting_flags
@@ -30,23 +30,31 @@ def disagreements(function: DeployedFunction) -> Iterator[str]:
     another one, a script for example, only what a variable of the service says is known to be
     meant.
     """
-    ours = _flags(function.command)
+    ours = service_flags(function.command)
+    try:
+        loaded = settings_on_instance(function)
+    except StartError:  # the service says it itself, at its start
+        return
+    for name, platform, what in compared_settings(function, loaded.settings):
+        if ours is not None or loaded.sources[name] == f"environment {ROWS[name].variable}":
+            yield f"{function.name}: {platform}, {setting_said(name, loaded)}: {what}"
+    if ours is not None:
+        for _hook, what in hooks_not_run(function, loaded.settings):
+            yield f"{function.name}: {what}"
+
+
+def settings_on_instance(function: DeployedFunction) -> Loaded:
+    """Return the settings that the service has on an instance of a function. Raises StartError for
+    those that it refuses.
+    """
     variables = environment(
         function, "", function.port, Account(), home="/", temporary="/tmp", desk={}
     )
-    try:
-        loaded = load_settings(ours or {}, variables, function.code)
-    except UsageError:  # the service says it itself, at its start
-        return
-    for name, platform, what in _compared(function, loaded.settings):
-        if ours is not None or loaded.sources[name] == f"environment {ROWS[name].variable}":
-            yield f"{function.name}: {platform}, {_said(name, loaded)}: {what}"
-    if ours is not None:
-        yield from _hooks_not_run(function, loaded.settings)
+    return load_settings(service_flags(function.command) or {}, variables, function.code)
 
 
-def _hooks_not_run(function: DeployedFunction, mine: Settings) -> Iterator[str]:
-    """Yield a sentence for each hook that the file names and the service does not find: a custom
+def hooks_not_run(function: DeployedFunction, mine: Settings) -> Iterator[tuple[str, str]]:
+    """Yield each hook that the file names and the service does not find, with a sentence: a custom
     runtime is told when to run a hook, not which (docs/platform.md section 1.1).
     """
     configured = {
@@ -58,13 +66,14 @@ def _hooks_not_run(function: DeployedFunction, mine: Settings) -> Iterator[str]:
         if named and unset and re.split(r"[.:]", named)[-1] not in HOOK_NAMES[setting]:
             found = " or ".join(HOOK_NAMES[setting])
             yield (
-                f"{function.name}: {hook}.handler is {named}, {ROWS[setting].variable} is not set:"
+                hook,
+                f"{hook}.handler is {named}, {ROWS[setting].variable} is not set:"
                 f" the service runs {found} of the handler's module, if it is there, and not"
-                f" {named}"
+                f" {named}",
             )
 
 
-def _flags(command: Sequence[str]) -> dict[str, object] | None:
+def service_flags(command: Sequence[str]) -> dict[str, object] | None:
     """Return the service's flags in a command, None if the command does not run it."""
     place = _end_of_start(command)
     if place is None:
@@ -87,7 +96,7 @@ def _end_of_start(command: Sequence[str]) -> int | None:
     return None
 
 
-def _compared(function: DeployedFunction, mine: Settings) -> Iterator[tuple[str, str, str]]:
+def compared_settings(function: DeployedFunction, mine: Settings) -> Iterator[tuple[str, str, str]]:
     """Yield setting, the platform's value in words, and what happens, if the two disagree."""
     calls = f"instanceConcurrency is {function.concurrency}"
     if function.sessions is not None:
@@ -125,7 +134,7 @@ def _sessions(affinity: SessionAffinity, mine: Settings) -> Iterator[tuple[str, 
         yield "workers", told, "a session's calls go to any of them"
 
 
-def _said(name: str, loaded: Loaded) -> str:
+def setting_said(name: str, loaded: Loaded) -> str:
     """Return a setting's value, and where it was said."""
     source, row = loaded.sources[name], ROWS[name]
     value = row.kind.write(getattr(loaded.settings, name))

@@ -182,6 +182,17 @@ def broke(reason: BaseException) -> PlatformError:
     return PlatformError(500, "InternalServerError", told)
 
 
+def anew(reason: BaseException) -> Exception:
+    """Return what a start failed with, for one of the calls that waited for it: each raises its
+    own, or their tracebacks would grow together.
+    """
+    if isinstance(reason, PlatformError):
+        return PlatformError(reason.status, reason.code, str(reason))
+    if isinstance(reason, InitializerFailed):
+        return InitializerFailed(str(reason))
+    return broke(reason)
+
+
 def stopping() -> PlatformError:
     """Tell that the emulator takes no further call."""
     return PlatformError(503, "ServiceUnavailable", "The emulator is being stopped.")

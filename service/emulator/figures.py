@@ -64,6 +64,10 @@ class Counted:
         self._pool = pool
         self._figures = figures
 
+    def pass_on_to(self, pool: Invoker) -> None:
+        """Pass further calls on to another pool."""
+        self._pool = pool
+
     @property
     def room(self) -> int:
         """Calls that would be taken now."""

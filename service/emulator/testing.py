@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from ..errors import UsageError
 from .calls import Outcome
 from .figures import CallFigures
+from .instances.conditions import Options
 from .instances.faults import Faults
 from .instances.instance import Instance
-from .instances.pool import Options
 from .instances.private import base
 from .local import Event, FunctionCompute
 from .log import Log
@@ -109,11 +109,27 @@ class emulator:
         self._log = log
         self._options = Options(**options)
         self._running = AsyncExitStack()
+        self._is_entered = False
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> FunctionCompute:
-        """Start it."""
+        """Start it. Raises RuntimeError if it runs already."""
+        self._enter()
+        try:
+            return await self._start()
+        except BaseException:
+            self._is_entered = False
+            raise
+
+    def _enter(self) -> None:
+        if self._is_entered:
+            raise RuntimeError(
+                "this emulator runs already: a second one beside it is another emulator(...)"
+            )
+        self._is_entered = True
+
+    async def _start(self) -> FunctionCompute:
         async with AsyncExitStack() as parts:
             # Not in /tmp, which an instance may empty.
             folder = Path(
@@ -134,15 +150,21 @@ class emulator:
 
     async def __aexit__(self, *failure: object) -> None:
         """Stop it, with its instances."""
-        await self._running.aclose()
+        try:
+            await self._running.aclose()
+        finally:
+            self._is_entered = False
 
     def __enter__(self) -> BlockingFunctionCompute:
-        """Start it, on an event loop in a thread of its own."""
+        """Start it, on an event loop in a thread of its own. Raises RuntimeError if it runs
+        already.
+        """
+        self._enter()
         self._loop = loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=loop.run_forever, name="emulator", daemon=True)
         self._thread.start()
         try:
-            played = asyncio.run_coroutine_threadsafe(self.__aenter__(), loop).result()
+            played = asyncio.run_coroutine_threadsafe(self._start(), loop).result()
         except BaseException:
             self._end_loop()
             raise
@@ -159,9 +181,11 @@ class emulator:
     def _end_loop(self) -> None:
         assert self._loop is not None
         assert self._thread is not None
+        asyncio.run_coroutine_threadsafe(_end_tasks(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._is_entered = False
 
     def _read(self) -> Spec:
         if isinstance(self._spec, Mapping):
@@ -174,6 +198,15 @@ class emulator:
 def _to_stderr(lines: bytes) -> None:
     # Asked for each time: pytest puts its own in the place of sys.stderr.
     sys.stderr.write(lines.decode(errors="replace"))
+
+
+async def _end_tasks() -> None:
+    """End what was interrupted in the thread that waited for it."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left)
 
 
 async def _called(work: Callable[[], T]) -> T:

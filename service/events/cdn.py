@@ -41,5 +41,6 @@ class CdnEvent(Struct, frozen=True):
     """What the CDN trigger sends."""
 
     __event_marks__: ClassVar[tuple[str, ...]] = ("events.eventParameter",)
+    __event_records__: ClassVar[str] = "events"
 
     events: list[CdnRecord]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import field
 from msgspec.structs import asdict, force_setattr
 
+from ..calls.decode import BOM
 from ..errors import InvalidEvent
 from .lenient import Lenient
 from .moments import Moment, with_moments
@@ -18,8 +19,6 @@ from .payload import WithPayload
 T = TypeVar("T")
 DecodePart = Callable[[bytes], Any]
 DecoderOf = Callable[[Any], DecodePart]
-
-BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 @with_moments("time", "publish_time")
@@ -139,7 +138,7 @@ class EventBatch(list[T]):
         one = decoder(cls.__event_item__(kind))
 
         def decode(body: bytes) -> Any:
-            body = body.removeprefix(BYTE_ORDER_MARK).strip()
+            body = body.removeprefix(BOM).strip()
             if not body.startswith(b"["):
                 return cls([one(body)])
             found = enumerate(_ITEMS.decode(body))

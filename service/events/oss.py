@@ -86,5 +86,6 @@ class OssEvent(Struct, frozen=True, gc=False):
     """What the OSS trigger sends."""
 
     __event_marks__: ClassVar[tuple[str, ...]] = ("events.oss",)
+    __event_records__: ClassVar[str] = "events"
 
     events: list[OssRecord]

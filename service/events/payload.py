@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from typing import Any, ClassVar, TypeVar, overload
 
-import msgspec
-
-from ..calls.decode import json_decoder
+from ..calls.decode import json_decoder, json_of
 from ..errors import InvalidEvent
 
 T = TypeVar("T")
@@ -55,10 +52,7 @@ def _body_of(value: Any) -> bytes:
         return value
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
-    try:
-        return msgspec.json.encode(value)
-    except OverflowError:  # an int over 64 bits
-        return json.dumps(value).encode()
+    return json_of(value)
 
 
 def _decoder_of(kind: Any) -> Any:

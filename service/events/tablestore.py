@@ -95,6 +95,7 @@ class TablestoreEvent(Lenient, frozen=True, rename="pascal"):
     """What the Tablestore trigger sends."""
 
     __event_needs__: ClassVar[tuple[str, ...]] = ("cbor2",)
+    __event_records__: ClassVar[str] = "records"
 
     records: list[TablestoreRecord]
     version: str = ""

@@ -209,6 +209,14 @@ def fault_answer(failure: Exception) -> Answer:
     return failure_answer(error, protocol.new_request_id(), error_trace=False, closes=True)
 
 
+def refuse_request(error: ServiceError) -> bytes:
+    """Return the answer to what is no request, and log it: with nothing of it in either
+    (docs/faults.md F6).
+    """
+    log_rarely(error.code, "%s: a request was refused", error.code)
+    return last_answer(error)
+
+
 def last_answer(error: ServiceError) -> bytes:
     """Return the answer to what is no request, on a connection that ends with it."""
     request_id = protocol.new_request_id()

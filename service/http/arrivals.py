@@ -42,7 +42,7 @@ class Arrivals:
     """
 
     __slots__ = (
-        *("_lifecycle", "_loop", "_protocol", "_templates"),
+        *("_learn", "_lifecycle", "_loop", "_protocol"),
         *("body", "state", "waiting", "wire"),
     )
 
@@ -50,7 +50,7 @@ class Arrivals:
         self._protocol = protocol  # of the bodies: they pause and resume it
         self._loop = backend.loop
         self._lifecycle = backend.lifecycle
-        self._templates = None if backend.direct is None else backend.direct.templates
+        self._learn = None if backend.direct is None else backend.direct.learn
         self.wire = Wire()
         self.state = ConnectionState.OPEN
         self.waiting: WaitingRequests = deque()
@@ -88,8 +88,8 @@ class Arrivals:
     def _take_head(self, data: bytes) -> None:
         """Count a request as in flight from here on, and let it wait until it is served."""
         message, length, last = read_head(data, self._protocol, self._loop)
-        if self._templates is not None:
-            self._templates.learn(data, message)
+        if self._learn is not None:
+            self._learn(data, message)
         self.wire.frame(length)
         self._lifecycle.enter()
         body = EMPTY_PAYLOAD if length == 0 else self._begin_body()

@@ -11,7 +11,9 @@ from aiohttp import web
 
 from ..calls.admission import Budget
 from ..calls.lifecycle import Lifecycle
-from .direct import DirectCalls
+from ..errors import ServiceError
+from .answers import refuse_request
+from .direct import DirectWay
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -22,6 +24,15 @@ class Limits(msgspec.Struct, frozen=True):
     header_timeout: float
     body_timeout: float
     connections: int
+
+
+class ClientRules(msgspec.Struct, frozen=True):
+    """What is answered to bytes that are no request, and whether a client that leaves cancels its
+    call: the service's goes on, since events have side effects.
+    """
+
+    refuse: Callable[[ServiceError], bytes] = refuse_request
+    leaving_cancels: bool = False
 
 
 class OpenConnection(Protocol):
@@ -80,4 +91,5 @@ class Backend(msgspec.Struct, frozen=True, eq=False):
     budget: Budget
     connections: Connections
     plain: bool = True
-    direct: DirectCalls | None = None
+    direct: DirectWay | None = None
+    rules: ClientRules = ClientRules()

@@ -1,9 +1,10 @@
 """One client connection: which request is served when, and how all of it ends.
 
-What arrives becomes requests (`arrivals.py`), aiohttp's `web.Request` is what a handler sees, and
-its answer leaves (`answer_writer.py`). A client has time limits (`client_watch.py`). How far the
-connection is towards its end is one state with a picture (`state.py`; docs/faults.md section 1);
-whether a request is served, and whether its answer is due, are the fields `_serving` and `_due`.
+What arrives becomes requests (`arrivals.py`), aiohttp's `web.Request` is what a handler sees
+(`exchange.py`), and its answer leaves (`answer_writer.py`). A client has time limits
+(`client_watch.py`). How far the connection is towards its end is one state with a picture
+(`state.py`; docs/faults.md section 1); whether a request is served, and whether its answer is due,
+are the fields `_serving` and `_due`.
 
 A request that needs no wait is served while its bytes arrive: no task is woken up for it, and its
 answer is one block of bytes.
@@ -12,7 +13,6 @@ answer is one block of bytes.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine
 from contextvars import Context
 from functools import partial
@@ -20,7 +20,6 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.tcp_helpers import tcp_keepalive
 
@@ -28,20 +27,15 @@ from ..calls.tasks import eager_task
 from ..errors import BadFraming, RequestTimeout, ServiceError
 from ..logs.log import log_rarely
 from .answer_writer import AnswerWriter
-from .answers import MAX_BLOCK, RESULT, Answer, answer_block, fault_answer, last_answer
+from .answers import MAX_BLOCK, RESULT, Answer, answer_block
 from .arrivals import MANY, Arrivals, break_off
 from .backend import Backend
 from .client_watch import ClientWatch
-from .direct import DirectCall, DirectCalls
+from .direct import BegunCall, DirectWay
+from .exchange import Exchanges
 from .flow import Flow
 from .heads import MAX_FIELD, MAX_FIELDS
 from .state import ConnectionState
-from .templates import Sent
-
-LINGER = 3.0
-"""Seconds in which what is left of a body is read and thrown away, so that its sender can read the
-answer; and seconds that a client has to read its last answer and to end.
-"""
 
 FEW = MANY // 2
 """Requests that wait behind another one at which further ones are read again."""
@@ -53,21 +47,9 @@ class Connection(BaseProtocol):
     """
 
     __slots__ = (
-        "_arrivals",
-        "_backend",
-        "_due",
-        "_flow",
-        "_gone",
-        "_serving",
-        "_task",
-        "_waiting",
-        "_watch",
-        "_writer",
-        "max_field_size",
-        "max_headers",
-        "peername",
-        "sockname",
-        "ssl_context",
+        *("_arrivals", "_backend", "_due", "_exchanges", "_flow", "_serving", "_task", "_waiting"),
+        *("_watch", "_writer", "max_field_size", "max_headers"),
+        *("peername", "sockname", "ssl_context"),
     )
 
     def __init__(self, backend: Backend) -> None:
@@ -78,10 +60,10 @@ class Connection(BaseProtocol):
         self._waiting = self._arrivals.waiting
         self._watch = ClientWatch(backend.loop, backend.limits, self._flow, self._too_late)
         self._writer = AnswerWriter(self, backend, self._flow)
+        self._exchanges = Exchanges(self, backend, self._arrivals, self._flow, self._writer)
         self._serving: StreamReader | None = None  # the body of the request that is served now
         self._due = False  # its answer is not written
-        self._task: asyncio.Task[None] | DirectCall | None = None  # it waits for something
-        self._gone: asyncio.Future[None] | None = None  # what waits for the client to end
+        self._task: asyncio.Task[None] | BegunCall | None = None  # it waits for something
         # What `web.Request` asks of its protocol.
         self.ssl_context = self.peername = self.sockname = None
         self.max_field_size, self.max_headers = MAX_FIELD, MAX_FIELDS
@@ -105,33 +87,35 @@ class Connection(BaseProtocol):
         connections.add(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the connection; a call that runs goes on, since events have side effects."""
+        """Forget the connection; a call that runs goes on, unless the rules say otherwise."""
         if self.transport is None:  # it was refused
             return
         self._arrivals.go(ConnectionState.CLOSED)
         self._watch.stop()
         self._flow.end()
         super().connection_lost(exc)
-        if self._gone is not None and not self._gone.done():
-            self._gone.set_result(None)
+        self._exchanges.lost()
         if self._serving is not None:
             break_off(self._serving)
         self._arrivals.forget()
+        if self._due and self._task is not None and self._backend.rules.leaving_cancels:
+            self._task.cancel()
         self._backend.connections.remove(self)
 
     def close(self) -> None:
         """Take no further request, and end: now, or after the answer that is due."""
         self._arrivals.go(ConnectionState.DEAF)
         if self._serving is None and not self._waiting:
-            self._end()
+            self.end()
 
     def cut(self) -> None:
         """End now, with the call that runs; what is written is sent."""
         if self._task is not None:
             self._task.cancel()
-        self._end()
+        self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End now; what is written is sent."""
         self._arrivals.go(ConnectionState.CLOSED)
         if self.transport is not None:
             self.transport.close()
@@ -172,7 +156,7 @@ class Connection(BaseProtocol):
         within_body = arrivals.body is not None
         arrivals.fail(error)
         if within_body and not self._due and not self._waiting:
-            self._end()
+            self.end()
 
     def _too_late(self, error: RequestTimeout) -> None:
         self._fail(error)
@@ -222,11 +206,11 @@ class Connection(BaseProtocol):
         message, body = self._waiting.popleft()
         self._serving, self._due = body, True
         if isinstance(message, ServiceError):
-            work = self._answer_refused(message)
+            work = self._exchanges.refuse(message)
         else:
             make = self._backend.make_request
             request = make(message, body, self, self._writer.stream, None)
-            work = self._serve(request, message, body)
+            work = self._exchanges.serve(request, message, body)
         self._begin(work)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -236,36 +220,9 @@ class Connection(BaseProtocol):
         if not task.done():
             self._task = task
 
-    async def _serve(
-        self,
-        request: web.BaseRequest,
-        message: RawRequestMessage,
-        body: StreamReader,
-        response: web.StreamResponse | None = None,
-    ) -> None:
-        """Serve a request, or write the response that there is already."""
-        try:
-            try:
-                if response is None:
-                    response = await self._backend.handle(request)
-            except web.HTTPException as failure:
-                response = failure
-            except Exception as failure:
-                response = fault_answer(failure)
-            if self._arrivals.state is ConnectionState.OPEN:
-                block = self._writer.block(response, message, body)
-                if block is not None:
-                    self._backend.when_out(partial(self._write, block))
-                    return
-            await self._write_out(request, response, body)
-        except BaseException:  # it was cut, or the process ends
-            self._end()
-            self._served()
-            raise
-
     # --- the direct way of a call
 
-    def _serve_direct(self, direct: DirectCalls, sent: Sent) -> None:
+    def _serve_direct(self, direct: DirectWay, sent: Any) -> None:
         self._serving, self._due = EMPTY_PAYLOAD, True
         self._backend.lifecycle.enter()
         call = direct.begin(sent, self._backend.loop, self)
@@ -276,89 +233,48 @@ class Connection(BaseProtocol):
         """Answer the call that is served, in one block if that can be."""
         is_open = self._arrivals.state is ConnectionState.OPEN
         if isinstance(answer, bytes):
+            # As `takes_block` says: a call of it would be one of 57 that a small event makes.
             if is_open and len(answer) <= MAX_BLOCK and self._writer.takes_blocks:
                 block = answer_block(200, RESULT, request_id, answer)
-                self._backend.when_out(partial(self._write, block))
+                self._backend.when_out(partial(self.write_block, block))
                 return
             answer = Answer(answer, content_type=RESULT)
         answer.request_id = request_id
+        self.answer_with(answer)
+
+    def takes_block(self, size: int) -> bool:
+        """Return whether an answer with a body of so many bytes may be one block now."""
+        is_open = self._arrivals.state is ConnectionState.OPEN
+        return is_open and size <= MAX_BLOCK and self._writer.takes_blocks
+
+    def answer_with(self, response: web.StreamResponse) -> None:
+        """Answer the call that is served as aiohttp writes it."""
         assert self._backend.direct is not None
-        message = self._backend.direct.templates.message
+        message = self._backend.direct.message
         make = self._backend.make_request
         request = make(message, EMPTY_PAYLOAD, self, self._writer.stream, None)
-        self._begin(self._serve(request, message, EMPTY_PAYLOAD, answer))
+        self._begin(self._exchanges.serve(request, message, EMPTY_PAYLOAD, response))
 
     def give_up_call(self) -> None:
         """End without an answer to the call that is served."""
-        self._end()
-        self._served()
+        self.end()
+        self.served()
 
     # --- how it leaves
 
-    def _write(self, block: bytes) -> None:
+    def write_block(self, block: bytes) -> None:
+        """Write the whole answer to the request that is served."""
         if self.transport is not None:
             self.transport.write(block)
-        self._served()
+        self.served()
 
-    async def _write_out(
-        self, request: web.BaseRequest, response: web.StreamResponse, body: StreamReader
-    ) -> None:
-        """Write an answer that is no block, and see to what is left of the body."""
-        arrivals = self._arrivals
-        sent = await self._writer.write(request, response, self._is_last)
-        self._answered()
-        stays = sent and response.keep_alive is not False
-        least = ConnectionState.LAST if body.is_eof() else ConnectionState.DEAF
-        if sent and arrivals.state >= least:
-            await self._see_off()
-        elif sent and not body.is_eof():
-            stays = await _read_rest(body) and stays
-        if not stays or (arrivals.state > ConnectionState.OPEN and not self._waiting):
-            self._end()
-        self._served()
-
-    def _is_last(self) -> bool:
-        """Return whether this answer ends the connection; while the instance drains, the last one
-        does (F2).
-        """
-        draining = self._backend.lifecycle.draining.is_set()
-        return not self._waiting and (draining or self._arrivals.state > ConnectionState.OPEN)
-
-    async def _answer_refused(self, error: ServiceError) -> None:
-        """Answer what the parser refused, with nothing of it in the answer or the log (F6)."""
-        log_rarely(error.code, "%s: a request was refused", error.code)
-        if self.transport is not None:
-            self.transport.write(last_answer(error))
-        self._answered()
-        try:
-            await self._see_off()
-        finally:
-            self._end()
-            self._served()
-
-    async def _see_off(self) -> None:
-        """Let a sender that was refused read why: closing on what it still sends would reset the
-        connection.
-        """
-        transport = self.transport
-        if self._waiting or transport is None or transport.is_closing():
-            return
-        self._arrivals.go(ConnectionState.LEAVING)
-        transport.write_eof()
-        self._flow.body_full = self._flow.queue_full = False
-        self._flow.apply()
-        self._gone = self._backend.loop.create_future()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER):
-                await self._gone
-
-    def _answered(self) -> None:
+    def answered(self) -> None:
         """Count the request that is served as answered, once."""
         if self._due:
             self._due = False
             self._backend.lifecycle.leave()
 
-    def _served(self) -> None:
+    def served(self) -> None:
         """Go on to the next request, or end."""
         if self._due:
             self._due = False
@@ -372,7 +288,7 @@ class Connection(BaseProtocol):
         if self._waiting or self._flow.queue_full:
             self._go_on()
         elif state > ConnectionState.OPEN:
-            self._end()
+            self.end()
         elif self._arrivals.wire.within_head:
             self._look()
 
@@ -384,14 +300,3 @@ class Connection(BaseProtocol):
         if self._flow.queue_full and len(self._waiting) <= FEW:
             call_soon(self._refill, context=Context())
         call_soon(self._serve_next, context=Context())
-
-
-async def _read_rest(body: StreamReader) -> bool:
-    """Read what the handler left of the body, so that its sender reads the answer, and the
-    connection can go on; return whether it can.
-    """
-    with contextlib.suppress(Exception):  # a time-out, or what is wrong with the body
-        async with asyncio.timeout(LINGER):
-            while not body.is_eof():
-                await body.readany()
-    return body.is_eof()

@@ -12,7 +12,9 @@ import contextvars
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+import msgspec
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 
 from ..calls.deadline import CANCELLED, Call, Calls
 from ..calls.tasks import eager_task
@@ -30,11 +32,51 @@ Run = Callable[[Call, Context, bytes], Coroutine[Any, Any, bytes]]
 class Client(Protocol):
     """Who gets the answer of a call."""
 
+    sockname: Any
+    """This end's address."""
+
     def answer_call(self, answer: bytes | Answer, request_id: str) -> None:
         """Send an answer: a result, or one that tells of a failure."""
 
+    def takes_block(self, size: int) -> bool:
+        """Return whether an answer with a body of so many bytes may be one block now."""
+
+    def write_block(self, block: bytes) -> None:
+        """Send an answer that is one block."""
+
+    def answer_with(self, response: web.StreamResponse) -> None:
+        """Send an answer as aiohttp writes it."""
+
     def give_up_call(self) -> None:
         """End the connection: there is no answer."""
+
+
+class BegunCall(Protocol):
+    """A call that was begun."""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether its client has its answer, or gets none."""
+
+    def cancel(self) -> object:
+        """End it without an answer."""
+
+
+class DirectWay(Protocol):
+    """Runs calls of which no `web.Request` is made."""
+
+    @property
+    def message(self) -> RawRequestMessage:
+        """The head of any such call."""
+
+    def learn(self, head: bytes, message: RawRequestMessage) -> None:
+        """Take note of a head that was read."""
+
+    def match(self, data: bytes) -> Any:
+        """Return what a packet says if it is the whole request of such a call, else None."""
+
+    def begin(self, sent: Any, loop: asyncio.AbstractEventLoop, client: Client) -> BegunCall:
+        """Run a call up to its first wait; `sent` is what `match` returned."""
 
 
 class DirectCalls:
@@ -44,11 +86,17 @@ class DirectCalls:
         self, framing: Framing, calls: Calls, run: Run, *, max_body: int, error_trace: bool
     ) -> None:
         self.templates = Templates()
+        self.learn = self.templates.learn
         self.framing = framing
         self.calls = calls
         self.error_trace = error_trace
         self._run = run
         self._max_body = max_body
+
+    @property
+    def message(self) -> RawRequestMessage:
+        """The head of any call: what is written asks for its version alone."""
+        return self.templates.message
 
     def match(self, data: bytes) -> Sent | None:
         """Return what a packet says if it is the whole request of a call that can go this way."""
@@ -62,7 +110,7 @@ class DirectCalls:
         """Run a call up to its first wait, on Python 3.11 from the next turn of the loop on."""
         fields, request_id, event = sent
         context = self.framing.context(fields, request_id)
-        call = DirectCall(self, context, client)
+        call = DirectCall(context.deadline, direct=self, context=context, client=client)
         work = call.work(self._run(call, context, event))
         call.task = eager_task(work, loop, call.variables)
         if not call.is_answered:
@@ -70,27 +118,24 @@ class DirectCalls:
         return call
 
 
-class DirectCall(Call):
+class DirectCall(Call, kw_only=True):
     """A call whose task answers it; at its deadline it is answered from outside."""
 
-    __slots__ = ("_client", "_context", "_crowded", "_direct", "is_answered", "task", "variables")
-    task: asyncio.Task[None]
-
-    def __init__(self, direct: DirectCalls, context: Context, client: Client) -> None:
-        super().__init__(context.deadline)
-        self._direct = direct
-        self._context = context
-        self._client = client
-        self._crowded = False
-        self.is_answered = False
-        self.variables = contextvars.Context()
-        """The context variables of its task."""
+    direct: DirectCalls
+    context: Context
+    client: Client
+    crowded: bool = False
+    is_answered: bool = False
+    task: Any = None
+    """The task, once it has begun."""
+    variables: contextvars.Context = msgspec.field(default_factory=contextvars.Context)
+    """The context variables of its task."""
 
     async def work(self, running: Coroutine[Any, Any, bytes]) -> None:
         """Run the event, and answer the call if nobody has done so meanwhile."""
-        RUNNING.set(self._context)
+        RUNNING.set(self.context)
         try:
-            self._crowded = self._direct.framing.begin(self._context, INVOKE)
+            self.crowded = self.direct.framing.begin(self.context, INVOKE)
             answer: bytes | Answer
             try:
                 answer = await running
@@ -106,26 +151,26 @@ class DirectCall(Call):
             running.close()
             if not self.is_answered:
                 self._leave()
-                self._client.give_up_call()
+                self.client.give_up_call()
             raise
 
     def _failed(self, failure: Exception) -> Answer | bytes:
         if self.is_answered:
             return b""
-        error_trace = self._direct.error_trace
-        return answer_failure(failure, self._context, error_trace=error_trace)
+        error_trace = self.direct.error_trace
+        return answer_failure(failure, self.context, error_trace=error_trace)
 
     def _finish(self, answer: bytes | Answer) -> None:
         if self.is_answered:
             return
         self._leave()
-        context, failed = self._context, isinstance(answer, web.StreamResponse)
-        self._direct.framing.end(context, INVOKE, crowded=self._crowded, failed=failed)
-        self._client.answer_call(answer, context.request_id)
+        context, failed = self.context, not isinstance(answer, bytes)
+        self.direct.framing.end(context, INVOKE, crowded=self.crowded, failed=failed)
+        self.client.answer_call(answer, context.request_id)
 
     def _leave(self) -> None:
         self.is_answered = True
-        self._direct.calls.forget(self)
+        self.direct.calls.forget(self)
 
     # --- from outside
 
@@ -135,11 +180,11 @@ class DirectCall(Call):
 
     def _expire(self) -> None:
         if not self.is_answered:
-            self._finish(self._failed(self._direct.calls.give_up(self, self.task)))
+            self._finish(self._failed(self.direct.calls.give_up(self, self.task)))
 
     def cancel(self) -> None:
         """End the call without an answer."""
         if not self.is_answered:
             self._leave()
-            self._direct.calls.drop(self.task)
-            self._client.give_up_call()
+            self.direct.calls.drop(self.task)
+            self.client.give_up_call()

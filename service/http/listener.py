@@ -7,8 +7,6 @@ import errno
 import logging
 import socket
 
-from yarl import URL
-
 from ..calls.lifecycle import Lifecycle
 from ..logs.log import log_rarely
 from ..protocol import SERVICE_LOGGER
@@ -54,7 +52,8 @@ class Listener:
     def name(self) -> str:
         """The URL."""
         host, port = self._sock.getsockname()[:2]
-        return str(URL.build(scheme="http", host=host, port=port))
+        address = f"[{host}]" if ":" in host else host
+        return f"http://{address}" if port == 80 else f"http://{address}:{port}"
 
     async def start(self) -> None:
         """Take connections from now on."""

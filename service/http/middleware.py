@@ -29,6 +29,7 @@ from ..errors import (
     forget,
 )
 from ..logs.log import Logs
+from ..logs.records import FAILURE
 from ..protocol import SERVICE_LOGGER
 from . import heads
 from .answers import Answer, failure_answer
@@ -215,7 +216,7 @@ def report(error: ServiceError) -> None:
     else:
         level = logging.INFO if isinstance(error, ClientGone) else logging.WARNING
         said = (error.code, str(error))
-        _log.log(level, "%s: %s", *said, extra={"failure": said})
+        _log.log(level, "%s: %s", *said, extra={FAILURE: said})
 
 
 def is_unknown_expectation(expected: str | None) -> bool:

@@ -18,7 +18,7 @@ from aiohttp.web_urldispatcher import (
 from yarl import URL
 
 from .. import protocol
-from .direct import DirectCalls
+from .direct import DirectWay
 from .middleware import is_unknown_expectation, path_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -87,11 +87,11 @@ OWN_RINGS = web.AppKey("own_rings", tuple)
 """The middlewares of the service, in their order: they ask for no match of the router."""
 
 
-DIRECT = web.AppKey("direct", DirectCalls)
+DIRECT: web.AppKey[DirectWay] = web.AppKey("direct")
 """What runs calls that take the direct way."""
 
 
-def direct_way(app: web.Application) -> DirectCalls | None:
+def direct_way(app: web.Application) -> DirectWay | None:
     """Return what runs calls directly, None if the user has middlewares or signals of an answer:
     these are to see the request.
     """

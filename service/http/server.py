@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
-from functools import cache
 
 from aiohttp import web
 
 from ..calls.admission import Budget
 from ..calls.lifecycle import Lifecycle
-from .backend import Backend, Connections, Limits
+from .backend import Backend, ClientRules, Connections, Limits
 from .connection import Connection
 from .routes import direct_way, shortcut
 
@@ -18,6 +18,9 @@ WhenOut = Callable[[Callable[[], None]], None]
 
 WRAP_WHEN_OUT: web.AppKey[Callable[[WhenOut], WhenOut]] = web.AppKey("wrap_when_out")
 """Makes, of an application that has it, what its answers wait for out of the log's."""
+
+CLIENT_RULES = web.AppKey("client_rules", ClientRules)
+"""How an application that has it treats its clients, if not as the service does."""
 
 LAST_ANSWERS = 1.0
 """Seconds that answers which are due have at the end, once no call is in flight."""
@@ -32,10 +35,21 @@ def _as_it_is(when_out: WhenOut) -> WhenOut:
     return when_out
 
 
-@cache
-def _read_buffer() -> memoryview:
-    """Return where each read of a socket puts its bytes; they are copied before the next one."""
-    return memoryview(bytearray(256 * 1024))
+class _ReadBuffer(threading.local):
+    """Where each read of a socket puts its bytes; they are copied before the next one of the
+    thread's. In tests several loops run, each in a thread.
+    """
+
+    _view: memoryview | None = None
+
+    @property
+    def view(self) -> memoryview:
+        if self._view is None:
+            self._view = memoryview(bytearray(256 * 1024))
+        return self._view
+
+
+_READ_BUFFER = _ReadBuffer()
 
 
 class BufferedConnection(Connection, asyncio.BufferedProtocol):
@@ -49,11 +63,11 @@ class BufferedConnection(Connection, asyncio.BufferedProtocol):
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Return where the next bytes are put."""
-        return _read_buffer()
+        return _READ_BUFFER.view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take so many bytes from there."""
-        self.data_received(_read_buffer()[:nbytes].tobytes())
+        self.data_received(_READ_BUFFER.view[:nbytes].tobytes())
 
 
 class Server:
@@ -99,6 +113,7 @@ class Server:
             connections=self.connections,
             plain=not self.app.on_response_prepare,
             direct=direct_way(self.app),
+            rules=self.app.get(CLIENT_RULES, ClientRules()),
         )
         self._lifecycle.arriving = self.is_arriving
 

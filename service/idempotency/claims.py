@@ -33,6 +33,9 @@ FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 1.0
 """Seconds between two looks at what another process runs: half as long again each time."""
 
+MOST_TRIES: Final = 5
+"""How often a result is offered to a store that loses the claim of it each time."""
+
 LONGEST_MESSAGE: Final = 10_000
 """Characters of a failure's message that are kept."""
 
@@ -143,7 +146,9 @@ class OnceAttempt:
                 " event gets ResultNotKept if it comes again",
                 *(len(body), rules.max_result),
             )
-        while not await finish(self._settle(kept)):
+        for _ in range(MOST_TRIES):
+            if await finish(self._settle(kept)):
+                return body
             count_once(rules.name, "superseded")
             _log.error(
                 "@once: the lease of %g s was over before the handler was done, for the process"
@@ -158,6 +163,7 @@ class OnceAttempt:
             if other is not None:
                 self.answered = other
                 return answer_of(rules, other, self._digest, "waited")
+        _log.error("@once: the result is not kept: %r loses its claim each time", rules.store)
         return body
 
     async def _keep_failure(self, failure: BaseException) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial, wraps
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
-from ..calls.callables import judge_kind, read_signature
+from ..calls.callables import full_name, judge_kind, read_signature
 from .claims import OnceAttempt, RunHandler, answer_of
 from .entries import KeptEntry
 from .keys import SelectValue, digest_of, key_text, selector
@@ -52,18 +53,13 @@ def once(
     """
     select = selector("key", key)
     compared = None if payload is None else _compared(payload)
-    _check(store, name, expires=expires, lease=lease, store_timeout=store_timeout)
-    if on_store_error not in ("fail", "run"):
-        raise ValueError(f"on_store_error is 'fail' or 'run', not {on_store_error!r}")
     kept = (Exception,) if keep_failures is True else keep_failures or ()
+    rules = OnceRules(name, store, expires, lease, kept, on_store_error, max_result, store_timeout)
+    _check(rules)
 
     def decorate(function: Callable[..., Any]) -> Decorated:
-        label = name or name_of_function(function)
-        rules = OnceRules(
-            *(label, store, float(expires), float(lease), kept),
-            *(on_store_error, max_result, store_timeout),
-        )
-        return _decorated(function, OnceCalls(rules, select, compared, is_named=bool(name)))
+        named = replace(rules, name=name or full_name(function)[-LONGEST_NAME:])
+        return _decorated(function, OnceCalls(named, select, compared, is_named=bool(name)))
 
     return decorate
 
@@ -73,7 +69,8 @@ def _compared(payload: str | SelectValue) -> SelectValue:
     return (lambda event: event) if payload == "$" else selector("payload", payload)
 
 
-def _check(store: object, name: str, **seconds: float) -> None:
+def _check(rules: OnceRules) -> None:
+    store, name = rules.store, rules.name
     missing = [each for each in METHODS if not callable(getattr(store, each, None))]
     if inspect.isclass(store) or missing:
         raise ValueError(
@@ -82,15 +79,12 @@ def _check(store: object, name: str, **seconds: float) -> None:
         )
     if len(name) > LONGEST_NAME or not name.isprintable() or not name.isascii():
         raise ValueError(f"name has up to {LONGEST_NAME} ASCII characters: {name[:80]!r}")
-    for what, value in seconds.items():
+    for what in ("expires", "lease", "store_timeout"):
+        value = getattr(rules, what)
         if not 0 < value < float("inf"):
             raise ValueError(f"{what} is a number of seconds above 0, not {value!r}")
-
-
-def name_of_function(function: Callable[..., Any]) -> str:
-    """Return the module and the name of a function."""
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    return f"{getattr(function, '__module__', '')}.{name}".replace("<locals>.", "")[-LONGEST_NAME:]
+    if rules.on_store_error not in ("fail", "run"):
+        raise ValueError(f"on_store_error is 'fail' or 'run', not {rules.on_store_error!r}")
 
 
 def _decorated(function: Callable[..., Any], calls: OnceCalls) -> Decorated:

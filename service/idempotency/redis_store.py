@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, Final
-from weakref import WeakKeyDictionary
+from urllib.parse import SplitResult, urlsplit
 
 from ..errors import OnceStoreFailed, StartError, text_of
-from .closing import close_at_stop
+from .store_clients import StoreClients
 from .stores import Claimed
 
 MILLISECONDS: Final = 1000
 
 LAPSE_REMEMBERED: Final = 24 * 3600 * MILLISECONDS
 """Milliseconds in which it is known of a claim whose lease was over that there was one."""
+
+LONGEST_KEPT: Final = 100 * 365 * 24 * 3600
+"""Seconds for which Redis is asked to keep something at most: it refuses numbers that it cannot add
+to its clock.
+"""
 
 _HELD = """
 local kind = redis.call('TYPE', KEYS[1]).ok
@@ -78,9 +82,8 @@ class RedisStore:
     ) -> None:
         """Raises ValueError for a URL that is none, StartError if redis-py is not installed."""
         self._shown = "the Redis of RedisStore" if callable(url) else f"Redis at {_place(url)}"
-        self._connect = url if callable(url) else _connector(url, timeout, connections)
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
-        self._scripts: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+        connect = url if callable(url) else _connector(url, timeout, connections)
+        self._clients = StoreClients(self._shown, connect, _close)
 
     def __repr__(self) -> str:
         return self._shown
@@ -104,22 +107,12 @@ class RedisStore:
 
     async def aclose(self) -> None:
         """Close the connections of the event loop that runs."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose(close_connection_pool=True)
+        await self._clients.aclose()
 
     async def _run(self, source: str, key: str, *arguments: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = self._connect()
-            close_at_stop(self)
-        scripts = self._scripts.setdefault(client, {})
-        script = scripts.get(source)
-        if script is None:
-            script = scripts[source] = client.register_script(source)
+        client = await self._clients.here()
         try:
-            return await script(keys=[key], args=arguments)
+            return await client.register_script(source)(keys=[key], args=arguments)
         except Exception as reason:
             failed = OnceStoreFailed(self._told(key, reason))
         raise failed
@@ -152,20 +145,45 @@ NOT_LET_IN = ("AuthenticationError", "NoPermissionError", "AuthorizationError")
 UNREACHABLE = ("ConnectionError", "TimeoutError", "BusyLoadingError", "MaxConnectionsError")
 
 
+async def _close(client: Any) -> None:
+    await client.aclose(close_connection_pool=True)
+
+
 def _whole(seconds: float) -> int:
-    return max(1, round(seconds * MILLISECONDS))
+    return max(1, round(min(seconds, LONGEST_KEPT) * MILLISECONDS))
 
 
 def _place(url: str) -> str:
-    """Return a URL without user and password, which stand in no message."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+    """Return a URL without user and password, which stand in no message. Raises ValueError for one
+    that is read wrongly: a part of the password would be taken for the host or the port, and told.
+    """
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("the URL of RedisStore begins with redis://, rediss:// or unix://")
+    try:
+        parts = urlsplit(url)
+        is_right = _is_right(parts)
+    except ValueError:  # quotes what it took for the port
+        is_right = False
+    if not is_right:
+        raise ValueError(
+            "the URL of RedisStore cannot be read: write /, ?, # and @ in its password as %2F, %3F,"
+            " %23 and %40"
+        )
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _is_right(parts: SplitResult) -> bool:
+    """Return whether a user and password end where they should. Raises ValueError for a port that
+    is none.
+    """
+    if parts.scheme == "unix":
+        return not parts.netloc.rpartition("@")[2]  # it has no host
+    behind = parts.path + parts.query.partition("=")[0] + parts.fragment
+    return parts.port != 0 and "@" not in behind
 
 
 def _connector(url: str, timeout: float, connections: int) -> Callable[[], Any]:
     """Return what makes a client. It opens no connection yet."""
-    if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("the URL of RedisStore begins with redis://, rediss:// or unix://")
     try:
         from redis.asyncio import BlockingConnectionPool, Redis
         from redis.asyncio.retry import Retry

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ..errors import OnceStoreFailed
 from ..protocol import SERVICE_LOGGER
+
+FULL_AGAIN: Final = 15 / 16
+"""The part of a full `MemoryStore` that stays when results are forgotten."""
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
@@ -68,7 +72,8 @@ class MemoryStore:
     twice, and all is forgotten when the process ends. It is for tests, for a single instance with
     one worker, and for what may happen twice at a pinch.
 
-    `max_bytes` bounds the results: beyond it the oldest one is forgotten, with a warning.
+    `max_bytes` bounds it: beyond it the oldest results are forgotten, with a warning. Calls may ask
+    it from several threads, each on an event loop of its own.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class MemoryStore:
         """`clock` returns seconds; by default it is the event loop's."""
         self._kept: dict[str, _Kept] = {}  # the oldest first
         self._size = 0
+        self._lock = threading.Lock()
         self._max_bytes = max_bytes
         self._clock = clock or (lambda: asyncio.get_running_loop().time())
 
@@ -85,65 +91,78 @@ class MemoryStore:
 
     async def claim(self, key: str, claim: bytes, lease: float) -> Claimed | None:
         """Keep a claim, as `OnceStore` says."""
-        now = self._clock()
-        held = self._kept.get(key)
-        if held is not None and held.value != claim and held.until > now:
-            return Claimed(held.value, is_over=False)
-        self._put(key, _Kept(claim, now + lease, is_claim=True))
+        with self._lock:
+            now = self._clock()
+            held = self._kept.get(key)
+            if held is not None and held.value != claim and held.until > now:
+                return Claimed(held.value, is_over=False)
+            self._put(key, _Kept(claim, now + lease, is_claim=True))
         if held is None or held.value == claim or not held.is_claim:
             return None
         return Claimed(held.value, is_over=True)
 
     async def renew(self, key: str, claim: bytes, lease: float) -> bool:
         """Keep a claim for longer, as `OnceStore` says."""
-        held = self._kept.get(key)
-        if held is None or held.value != claim:
-            return False
-        held.until = self._clock() + lease
-        return True
+        with self._lock:
+            held = self._kept.get(key)
+            if held is None or held.value != claim:
+                return False
+            held.until = self._clock() + lease
+            return True
 
     async def settle(self, key: str, claim: bytes, value: bytes, seconds: float) -> bool:
         """Keep a result in the place of a claim, as `OnceStore` says."""
-        held = self._kept.get(key)
-        if held is None or held.value not in (claim, value):
-            return False
-        self._put(key, _Kept(value, self._clock() + seconds, is_claim=False))
-        return True
+        with self._lock:
+            held = self._kept.get(key)
+            if held is None or held.value not in (claim, value):
+                return False
+            self._put(key, _Kept(value, self._clock() + seconds, is_claim=False))
+            return True
 
     async def release(self, key: str, claim: bytes) -> None:
         """Forget a claim, as `OnceStore` says."""
-        held = self._kept.get(key)
-        if held is not None and held.value == claim:
-            self._drop(key)
+        with self._lock:
+            held = self._kept.get(key)
+            if held is not None and held.value == claim:
+                self._drop(key)
 
     def _put(self, key: str, kept: _Kept) -> None:
-        self._drop(key)
-        size = len(key) + len(kept.value)
-        if self._size + size > self._max_bytes:
-            self._make_room(size)
+        """Keep an entry as the newest. If there is no room, what was kept under its key stays."""
+        held = self._kept.get(key)
+        more = _size(key, kept) - (0 if held is None else _size(key, held))
+        if self._size + more > self._max_bytes:
+            self._make_room(key, more)
+        self._kept.pop(key, None)
         self._kept[key] = kept
-        self._size += size
+        self._size += more
 
     def _drop(self, key: str) -> None:
-        held = self._kept.pop(key, None)
-        if held is not None:
-            self._size -= len(key) + len(held.value)
+        self._size -= _size(key, self._kept.pop(key))
 
-    def _make_room(self, size: int) -> None:
-        """Forget what has expired, then the oldest results; never a claim that stands."""
+    def _make_room(self, wanted: str, more: int) -> None:
+        """Forget what has expired, then the oldest results; never a claim that stands, nor what is
+        kept under the key `wanted`.
+        """
         now = self._clock()
-        for key, kept in list(self._kept.items()):
+        others = [(key, kept) for key, kept in self._kept.items() if key != wanted]
+        for key, kept in others:
             if kept.until <= now:
                 self._drop(key)
-        oldest = [key for key, kept in self._kept.items() if not kept.is_claim]
-        for count, key in enumerate(oldest):
-            if self._size + size <= self._max_bytes:
+        if self._size + more <= self._max_bytes:
+            return
+        for key, kept in others:
+            # More than is needed: the next calls need not look through all of it again.
+            if self._size + more <= self._max_bytes * FULL_AGAIN:
                 break
-            self._drop(key)
-            if not count:
-                _log.warning("MemoryStore has forgotten results before they expired: it is full")
-        if self._size + size > self._max_bytes:
+            if kept.until > now and not kept.is_claim:
+                self._drop(key)
+        if self._size + more > self._max_bytes:
             raise OnceStoreFailed(
                 f"MemoryStore is full: its claims and this value are over {self._max_bytes} bytes;"
                 " raise max_bytes"
             )
+        _log.warning("MemoryStore has forgotten results before they expired: it is full")
+
+
+def _size(key: str, kept: _Kept) -> int:
+    return len(key) + len(kept.value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import secrets
@@ -13,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from ..context.call import current_context
 from ..errors import OnceStoreFailed, StartError, text_of
-from .closing import close_at_stop
+from .store_clients import StoreClients
 from .stores import Claimed
 
 LARGEST_CLOCK_ERROR: Final = 900.0
@@ -77,8 +75,8 @@ class TablestoreStore:
             raise ValueError("TablestoreStore takes endpoint and instance, or connect")
         self._sdk = _sdk()
         self._table = table
-        self._connect = connect or _connector(self._sdk, endpoint, instance, timeout)
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        connect = connect or _connector(self._sdk, endpoint, instance, timeout)
+        self._clients = StoreClients(repr(self), connect, lambda client: client.close())
         self._clock = clock
         self._watched: OrderedDict[str, tuple[str, float]] = OrderedDict()
         """Of a key the beat that was seen, and when it was seen first."""
@@ -121,9 +119,7 @@ class TablestoreStore:
 
     async def aclose(self) -> None:
         """Close the connections of the event loop that runs."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.close()
+        await self._clients.aclose()
 
     def _is_over(self, key: str, held: _HeldRow) -> bool:
         """Return whether a lease is over, or a result has expired."""
@@ -180,11 +176,7 @@ class TablestoreStore:
 
     async def _ask(self, method: str, row: Any, condition: Any) -> Any:
         """Return what Tablestore answers; None if the condition did not hold."""
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = self._connect()
-            close_at_stop(self)
+        client = await self._clients.here()
         more = (row,) if condition is None else (row, condition)
         try:
             return await getattr(client, method)(self._table, *more)

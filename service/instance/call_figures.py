@@ -37,10 +37,12 @@ OUTCOME_OF = {
     "ClientGone": "client_gone",
     "ServiceError": "service_error",
     **dict.fromkeys(
-        ("BadRequest", "InvalidEvent", "RequestTimeout", "PayloadTooLarge", "NotAnEventFunction"),
+        (
+            *("BadRequest", "InvalidEvent", "PayloadDiffers", "RequestTimeout", "PayloadTooLarge"),
+            "NotAnEventFunction",
+        ),
         "bad_request",
     ),
-    "PayloadDiffers": "bad_request",
 }
 """What a call came to, by the error type of its answer; any other one is of the function."""
 
@@ -88,7 +90,8 @@ class CountedCalls:
         self._answered = self._failed = 0
         self.shared: WorkerPages | None = None
         """The pages of all workers, if there are several."""
-        self._usual: list[float] = []
+        self._usual: list[float] = []  # figures of calls, as `Observers.usual` has them
+        self._longer: list[float] = []  # and of those that took their time
         self._unusual: list[_Unusual] = []
         self._error_types: dict[str, int] = {}
         self._before: dict[FamilyShape, float] = {}  # what totals were before this process
@@ -114,8 +117,9 @@ class CountedCalls:
         """
         took, handled = record.ended - record.arrived, record.handled_at or record.ended
         at_once = record.slot_at is record.arrived
-        if at_once and took < BUCKET_ENDS[0] and not record.error_type:
-            self._usual += (took, handled - record.handler_at, record.bytes_in, record.bytes_out)
+        if at_once and record.handler_at and not record.error_type:
+            figures = self._usual if took < BUCKET_ENDS[0] else self._longer
+            figures += (took, handled - record.handler_at, record.bytes_in, record.bytes_out)
         else:
             self._unusual.append(
                 _Unusual(
@@ -127,7 +131,8 @@ class CountedCalls:
                     error_type=record.error_type,
                 )
             )
-        if max(len(self._unusual), len(self._usual) // FIGURES_OF_EACH) >= TOGETHER // 2:
+        aside = max(len(self._usual), len(self._longer)) // FIGURES_OF_EACH
+        if max(len(self._unusual), aside) >= TOGETHER // 2:
             self.settle()
 
     # --- now and then
@@ -177,6 +182,8 @@ class CountedCalls:
             self.use(Page(OF_CALLS))
         if self._usual:
             self._settle_usual()
+        if self._longer:
+            self._settle_longer()
         if self._unusual:
             self._settle_unusual()
 
@@ -189,12 +196,22 @@ class CountedCalls:
         ):
             cells[histogram] += count
             cells[histogram + SUM] += sum(seconds)
-        cells[self._event_bytes] += sum(usual[2::FIGURES_OF_EACH])
-        cells[self._result_bytes] += sum(usual[3::FIGURES_OF_EACH])
+        self._settle_rest(usual)
+
+    def _settle_longer(self) -> None:
+        self._add_times(self._took, self._longer[0::FIGURES_OF_EACH])
+        self._add_times(self._ran, self._longer[1::FIGURES_OF_EACH])
+        self._settle_rest(self._longer)
+
+    def _settle_rest(self, figures: list[float]) -> None:
+        """Put on the page, of calls that had a slot at once and succeeded, all but their times."""
+        cells, count = self._cells, len(figures) // FIGURES_OF_EACH
+        cells[self._event_bytes] += sum(figures[2::FIGURES_OF_EACH])
+        cells[self._result_bytes] += sum(figures[3::FIGURES_OF_EACH])
         cells[self._waited] += count
         cells[self._succeeded] += count
         self._answered += count
-        usual.clear()
+        figures.clear()
 
     def _settle_unusual(self) -> None:
         unusual, cells = self._unusual, self._cells

@@ -105,6 +105,8 @@ class GatheringPipe(LogPipe):
     def _end_turn(self) -> None:
         self._turn_ends = False
         self._crowd, self._begun = self._begun > CROWD, 0
+        if not (self._ahead or self._held):
+            return
         with self._lock:
             if self._ahead:
                 self.write(b"")

@@ -4,20 +4,21 @@ at once for a share of the calls.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
+
+from ..locks import HasLock
 
 OVERHEAD = 64
 """Bytes that a kept line takes beside its own."""
 
 
-class KeptRoom:
+class KeptRoom(HasLock):
     """The room for lines that are kept: `each` bytes a call, `all` bytes for all calls together."""
 
     def __init__(self, each: int, all: int) -> None:
+        super().__init__()
         self.each = each
         self.all = all
-        self.lock = threading.RLock()  # a finalizer may log while a line is kept
         self._used = 0
         self._freed: deque[int] = deque()  # by calls that are gone without an end
 
@@ -25,7 +26,8 @@ class KeptRoom:
     def used(self) -> int:
         """Bytes of all lines that are kept now."""
         while self._freed:
-            self._used -= self._freed.popleft()
+            freed = self._freed.popleft()
+            self._used -= freed
         return self._used
 
     def use(self, size: int) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from weakref import WeakSet
 
-from ..context import record
 from ..context.call import RUNNING, Context, record_of
+from ..locks import free_locks
 from ..protocol import MAX_LOG_LINE, SERVICE_LOGGER
 from .details import NO_DETAILS, Details
 from .gathering import GatheringPipe
@@ -96,8 +96,9 @@ class Logs:
         elif rest:
             self._open[key] = rest
             if len(self._open) > MAX_OPEN:  # of calls that were over when it was written
-                oldest = next(iter(self._open))
-                self._printed(oldest[0], oldest[1], self._open.pop(oldest))
+                oldest, *_ = tuple(self._open)  # another thread may print meanwhile
+                if rest := self._open.pop(oldest, ""):
+                    self._printed(oldest[0], oldest[1], rest)
 
     def _printed(self, context: Context | None, level: str, text: str) -> None:
         self.pipe.write(self.formed(context, level, text, PRINTED.get(level, NO_DETAILS)))
@@ -140,7 +141,7 @@ _ALL: WeakSet[Logs] = WeakSet()
 
 def begin_anew() -> None:
     """Let every log begin anew. Called in a process that was just forked."""
-    record.free_binding()
+    free_locks()
     for logs in tuple(_ALL):
         logs.begin_anew()
 

@@ -5,8 +5,9 @@ reader takes more, and any later write tries first to get it out. A line that wa
 finished before another one. Beyond the capacity lines are dropped and counted, and one line tells
 of it later. Lines may also be laid ahead of the next ones, and leave with them (`gathering.py`).
 
-A lock holds together what threads, signal handlers and finalizers write. A process that a handler
-has forked begins anew: another thread may have held the lock, and what is pending is the parent's.
+A lock holds together what threads write. What a signal handler, a finalizer or a profiler writes in
+the midst of a write, in the same thread, is written after that. A process that a handler has forked
+begins anew: another thread may have held the lock, and what is pending is the parent's.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class LogPipe:
         its lock would never be free, and what is pending is not its to write.
         """
         self._lock = threading.RLock()  # a signal handler may print while a line is being written
+        self._meanwhile: deque[bytes] = deque()  # what it has printed then
         self._pending: deque[bytes] = deque()
         self._pending_size = 0
         self._unreported = 0
@@ -64,15 +66,16 @@ class LogPipe:
     def write(self, lines: bytes) -> None:
         """Write `lines`, which end in a newline, after all earlier ones."""
         with self._lock:
-            if self._ahead:
-                lines = b"".join((*self._ahead, lines))
-                self._ahead.clear()
-            if self._pending or self._unreported:
-                self._flush()
-            if self._pending or self._writing:
-                self._keep(lines)
-            elif rest := self._put(lines):
-                self._keep(rest, begun=len(rest) < len(lines))
+            if self._writing:  # this thread, which was interrupted
+                self._meanwhile.append(lines)
+                return
+            self._writing = True
+            try:
+                self._write(lines)
+            finally:
+                self._writing = False
+            if self._meanwhile:
+                self._write_meanwhile()
 
     def flush(self, seconds: float = 0.0) -> bool:
         """Write what is pending, waiting up to `seconds` for the reader; return True when nothing
@@ -83,10 +86,27 @@ class LogPipe:
             if self._ahead:
                 self.write(b"")
             self._flush()
-            while self._pending and (left := end - time.monotonic()) > 0:
+            while self._pending and not self._writing and (left := end - time.monotonic()) > 0:
                 self._ready.poll(left * 1000)
                 self._flush()
             return not self._pending
+
+    def _write(self, lines: bytes) -> None:
+        if self._ahead:
+            ahead, self._ahead = self._ahead, []
+            lines = b"".join((*ahead, lines))
+        if self._pending or self._unreported:
+            self._write_pending()
+        if self._pending:
+            self._keep(lines)
+        elif rest := self._put(lines):
+            self._keep(rest, begun=len(rest) < len(lines))
+
+    def _write_meanwhile(self) -> None:
+        lines = []
+        while self._meanwhile:
+            lines.append(self._meanwhile.popleft())
+        self.write(b"".join(lines))
 
     # --- a reader that is slow
 
@@ -131,7 +151,18 @@ class LogPipe:
     # --- what is pending
 
     def _flush(self) -> None:
-        while self._pending and not self._writing:
+        if self._writing:
+            return
+        self._writing = True
+        try:
+            self._write_pending()
+        finally:
+            self._writing = False
+        if self._meanwhile:
+            self._write_meanwhile()
+
+    def _write_pending(self) -> None:
+        while self._pending:
             lines = self._pending.popleft()
             rest = self._put(lines)
             self._gone += len(lines) - len(rest)
@@ -139,7 +170,7 @@ class LogPipe:
             if rest:
                 self._pending.appendleft(rest)
                 return
-        if self._unreported and not self._writing:
+        if self._unreported:
             self._report()
 
     def _report(self) -> None:
@@ -180,7 +211,6 @@ class LogPipe:
             return b""
 
     def _try(self, lines: bytes) -> bytes:
-        self._writing = True  # a finalizer or a signal handler may print in the middle of a line
         try:
             while lines:
                 if self._step is not None and not self._ready.poll(0):
@@ -190,8 +220,6 @@ class LogPipe:
                 lines = lines[written:]
         except BlockingIOError:
             pass
-        finally:
-            self._writing = False
         return lines
 
     def close(self) -> None:

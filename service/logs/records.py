@@ -19,6 +19,10 @@ _OWN_NAMES = {
 """Attributes that `logging` gives a record: all others are fields."""
 
 
+FAILURE = "failure"
+"""The field in which records of ours have a failure's kind and message."""
+
+
 def told_by(record: logging.LogRecord, form: logging.Formatter | None) -> tuple[str, str, Details]:
     """Return a record's level, its message in the given form, and what else there is. Nothing that
     its parts do when they are shown is raised.
@@ -38,11 +42,14 @@ def told_by(record: logging.LogRecord, form: logging.Formatter | None) -> tuple[
             f" formatted: {_repr_of(reason)}"
         )
     level, name = (cut_text(safe_text(x), MAX_NAME) for x in (record.levelname, record.name))
-    return level, message, Details(name, extra=_extra(record), failure=failure)
+    return level, message, Details(name, extra=fields_of(record), failure=failure)
 
 
-def _extra(record: logging.LogRecord) -> dict[str, Any]:
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what a record has been given as `extra`, as plain values."""
     names = record.__dict__.keys() - _OWN_NAMES
+    if record.name == SERVICE_LOGGER:
+        names.discard(FAILURE)
     if not names:
         return {}
     # In the order in which they were given.
@@ -68,7 +75,7 @@ def _own_failure(record: logging.LogRecord) -> LoggedFailure | None:
     """
     kind, failure, _ = record.exc_info or (None, None, None)
     if kind is None:
-        said: tuple[str, str] | None = record.__dict__.pop("failure", None)
+        said: tuple[str, str] | None = record.__dict__.get(FAILURE)
         return LoggedFailure(*said, stack=[], is_told=True) if said else None
     story = record.getMessage()
     text = safe_text(failure)

@@ -8,7 +8,9 @@ import contextvars
 import errno
 import logging
 import signal
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..calls import tracebacks
@@ -74,6 +76,31 @@ class _KeepsSignals:
 def _keeping_signals(kind: Any) -> asyncio.AbstractEventLoop:
     loop: asyncio.AbstractEventLoop = type(kind.__name__, (_KeepsSignals, kind), {})()
     return loop
+
+
+@contextlib.contextmanager
+def woken_by_signals(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Within this, a signal ends the wait of a loop of the main thread, also if it came in the last
+    moment before that: what Python calls for it is called between two steps of Python's code alone.
+
+    asyncio's own loops would wait for the next event, or a timer. uvloop sees to it by itself.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or not isinstance(loop, asyncio.SelectorEventLoop):
+        yield
+        return
+    heard, rung = socket.socketpair()
+    with heard, rung:
+        for end in (heard, rung):
+            end.setblocking(False)
+        loop.add_reader(heard, heard.recv, 4096)
+        before = signal.set_wakeup_fd(rung.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            if not loop.is_closed():
+                loop.remove_reader(heard)
 
 
 def run_to_end(loop: asyncio.AbstractEventLoop, main: asyncio.Task[int]) -> int:

@@ -27,7 +27,7 @@ from ..logs.log import Logs
 from ..settings.table import Settings
 from .beside import run_beside, runs_here
 from .checks import check_connection
-from .loop import new_loop, on_loop_error, run_to_end, wind_up
+from .loop import new_loop, on_loop_error, run_to_end, wind_up, woken_by_signals
 from .signals import SIGNALS
 
 SPARE_DESCRIPTORS = 32
@@ -82,24 +82,15 @@ def serve(
     """
     service = app[SERVICE]
     faulthandler.enable(file=os.dup(2))
-    limits = Limits(
-        header_timeout=service.settings.header_timeout,
-        body_timeout=service.settings.body_timeout,
-        connections=_raise_descriptor_limit() - SPARE_DESCRIPTORS,
-    )
-    loop = new_loop(service.settings.loop)
-    loop.set_exception_handler(on_loop_error)
-    # `asyncio.to_thread` has as many threads as handlers: by default, a few for each core.
-    loop.set_default_executor(ThreadPoolExecutor(service.settings.concurrency, "to-thread"))
-    # In asyncio's debug mode a slow turn is logged with the call's result. The watchdog tells its
-    # line.
-    loop.slow_callback_duration = math.inf
+    connections = _raise_descriptor_limit() - SPARE_DESCRIPTORS
+    loop = serving_loop(service.settings)
 
     def run() -> int:
         asyncio.set_event_loop(loop)
+        work = serve_until_ending(app, sock, connections, announce, make_listener)
         try:
-            main = loop.create_task(_serve_until_ending(app, sock, limits, announce, make_listener))
-            return run_to_end(loop, main)
+            with woken_by_signals(loop):
+                return run_to_end(loop, loop.create_task(work))
         finally:
             wind_up(loop)
             service.logs.close()
@@ -112,16 +103,31 @@ def serve(
         service.logs.close()
 
 
-async def _serve_until_ending(
+def serving_loop(settings: Settings) -> asyncio.AbstractEventLoop:
+    """Return a loop as calls are served on. Raises StartError as `new_loop` does."""
+    loop = new_loop(settings.loop)
+    loop.set_exception_handler(on_loop_error)
+    # `asyncio.to_thread` has as many threads as handlers: by default, a few for each core.
+    loop.set_default_executor(ThreadPoolExecutor(settings.concurrency, "to-thread"))
+    # In asyncio's debug mode a slow turn is logged with the call's result. The watchdog tells its
+    # line.
+    loop.slow_callback_duration = math.inf
+    return loop
+
+
+async def serve_until_ending(
     app: web.Application,
     sock: socket.socket,
-    limits: Limits,
+    connections: int,
     announce: Callable[[str], None],
-    make_listener: MakeListener,
+    make_listener: MakeListener = Listener,
 ) -> int:
-    """Serve until the end begins, then drain and stop; return the exit code."""
+    """Serve until the end begins, then drain and stop; return the exit code. So many `connections`
+    may be open at once.
+    """
     service = app[SERVICE]
-    lifecycle = service.lifecycle
+    lifecycle, settings = service.lifecycle, service.settings
+    limits = Limits(settings.header_timeout, settings.body_timeout, connections)
     await check_connection()
     server = Server(app, lifecycle, limits, service.logs.pipe.when_out, service.budget)
     await server.setup()

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import CodeType, FrameType
 from typing import Any
 
@@ -27,8 +27,10 @@ KEPT_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
 """Signals that are meant to interrupt what the code that sets them does."""
 
-HANDED_OVER = 1.0
-"""Seconds for the main thread to set a signal for another one: a loop that is blocked cannot."""
+HANDED_OVER, HANDED_OVER_LOOKS = 1.0, 10
+"""Seconds for the main thread to set a signal for another one: a loop that is blocked cannot. They
+are waited for in so many parts: a freeze counts for one.
+"""
 
 SAME_SIGNAL = 0.5
 """Seconds in which a second signal is taken for the first one's echo: a container's init or
@@ -149,16 +151,20 @@ class StopSignals:
         done: Future[Any] = Future()
 
         def set_there() -> None:
-            try:
-                done.set_result(self.pythons(number, handler))
-            except Exception as failure:
-                done.set_exception(failure)
+            if done.set_running_or_notify_cancel():
+                try:
+                    done.set_result(self.pythons(number, handler))
+                except Exception as failure:
+                    done.set_exception(failure)
 
-        try:
+        with suppress(RuntimeError):  # it is closed
             to_main(set_there)
-            return done.result(HANDED_OVER)
-        except (TimeoutError, RuntimeError) as reason:  # blocked, or closed
-            raise ValueError("signals are set by the main thread, which is not free") from reason
+            for _ in range(HANDED_OVER_LOOKS):
+                with suppress(TimeoutError):
+                    return done.result(HANDED_OVER / HANDED_OVER_LOOKS)
+        if done.cancel():
+            raise ValueError("signals are set by the main thread, which is not free")
+        return done.result()
 
     # --- what arrives
 

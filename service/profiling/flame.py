@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import colorsys
-import html
 from collections.abc import Callable, Mapping
+
+from ..pictures.look import DARK, LIGHT, PictureLook
+from ..pictures.svg import svg_head, svg_text
 
 Stack = tuple[str, ...]
 """Frames as they are labelled, the outermost first."""
@@ -13,11 +14,11 @@ WIDTH, HEIGHT, FONT = 1200, 18, 11
 LEAST = 0.002
 """Share of the whole below which a frame is not drawn."""
 
-OWN, OTHERS = 200 / 360, 35 / 360
-"""The hues of own code and of others'."""
-
 WAITING = "[await]"
 """The frame of a wait, which is drawn grey."""
+
+SHADES = 3
+"""Levels above each other that differ by their shade."""
 
 Box = tuple[int, float, float, str]
 """A frame to draw: its level, where it begins and its share, both of the whole, and its label."""
@@ -38,13 +39,13 @@ def draw(
     levels = 1 + _add_boxes(boxes, stacks, 0, 0.0, sum(stacks.values()) or 1.0)
     top = HEIGHT if title else 0
     height = levels * HEIGHT + top
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}"'
-        f' font-family="sans-serif" font-size="{FONT}">'
-    )
-    lines = [head, f'<text x="2" y="13">{_escaped(title)}</text>'] if title else [head]
+    dark_for_light = dict(zip(_shades(LIGHT), _shades(DARK), strict=True))
+    lines = [
+        svg_head(WIDTH, height, FONT, dark_for_light, fills_the_page=True),
+        f'<text x="2" y="13">{svg_text(title)}</text>' if title else "",
+    ]
     lines += (_box(box, height, _fill(box, is_own), describe) for box in boxes)
-    return "\n".join([*lines, "</svg>\n"])
+    return "\n".join([*filter(None, lines), "</svg>\n"])
 
 
 def _add_boxes(
@@ -65,28 +66,26 @@ def _add_boxes(
     return highest
 
 
+def _shades(look: PictureLook) -> list[str]:
+    """Return the colours of own code, of others' and of waiting, so many steps each."""
+    kinds = ((look.third, 0.5), (look.ours_pale, 0.25), (look.other_pale, 0.0))
+    steps = range(SHADES)
+    return [look.shade(colour, share + 0.1 * step) for colour, share in kinds for step in steps]
+
+
 def _fill(box: Box, is_own: Callable[[str], bool]) -> str:
     level, _, _, frame = box
-    lightness = 0.7 + level % 3 * 0.05
-    hue, saturation = OWN if is_own(frame) else OTHERS, 0.65
-    if frame == WAITING:
-        lightness, saturation = lightness + 0.05, 0.0
-    parts = colorsys.hls_to_rgb(hue, lightness, saturation)
-    return "#" + "".join(f"{round(part * 255):02x}" for part in parts)  # few viewers know `hsl`
+    kind = 2 if frame == WAITING else 0 if is_own(frame) else 1
+    return _shades(LIGHT)[kind * SHADES + level % SHADES]
 
 
 def _box(box: Box, height: int, fill: str, describe: Callable[[str, float], str]) -> str:
     level, left, share, frame = box
     x, width, y = left * WIDTH, share * WIDTH, height - (level + 1) * HEIGHT
-    text = _escaped(frame[: int(width / (FONT * 0.6))])
+    text = svg_text(frame[: int(width / (FONT * 0.6))])
     shown = f'<text x="{x + 2:.1f}" y="{y + 13}">{text}</text>' if width > 30 else ""
     return (
-        f"<g><title>{_escaped(describe(frame, share))}</title>"
+        f"<g><title>{svg_text(describe(frame, share))}</title>"
         f'<rect x="{x:.1f}" y="{y}" width="{max(width - 0.5, 0.5):.1f}" height="{HEIGHT - 1}"'
         f' fill="{fill}"/>{shown}</g>'
     )
-
-
-def _escaped(text: str) -> str:
-    """Return text for XML, which has no control characters: a file's name may have them."""
-    return html.escape("".join(each if each.isprintable() else "?" for each in text))

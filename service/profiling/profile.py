@@ -199,6 +199,7 @@ class _Seen:
                 self._note(stack, seconds)
             else:
                 self._wait, self._waited = state, seconds
+            self._samples.count()
 
     def end(self) -> None:
         """Note what is seen by now, and no more."""

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from queue import SimpleQueue
 
 from pyinstrument.frame_info import parse_frame_info
 
@@ -24,6 +25,7 @@ class Samples:
     def __init__(self) -> None:
         self.calls = 0
         self._seconds: dict[tuple[str, ...], float] = {}
+        self._added = SimpleQueue[tuple[tuple[str, ...], float]]()
         self._lock = threading.Lock()  # plain handlers have threads
 
     def begin_call(self) -> None:
@@ -32,9 +34,24 @@ class Samples:
             self.calls += 1
 
     def add(self, stack: Sequence[str], seconds: float) -> None:
-        """Count seconds for a stack, whose frames are pyinstrument's."""
-        key = tuple(stack[:DEEPEST])
-        with self._lock:
+        """Add seconds for a stack, whose frames are pyinstrument's. It may look at the thread in
+        the midst of this, and add what it sees: so this takes no lock.
+        """
+        self._added.put((tuple(stack[:DEEPEST]), seconds))
+
+    def count(self) -> None:
+        """Count what was added, unless that is being done: then the rest waits for the next time.
+        Each look of the profiler calls it.
+        """
+        if self._lock.acquire(blocking=False):
+            try:
+                self._count()
+            finally:
+                self._lock.release()
+
+    def _count(self) -> None:
+        for _ in range(self._added.qsize()):
+            key, seconds = self._added.get_nowait()
             if key not in self._seconds and len(self._seconds) >= MOST_STACKS:
                 key = key[:1]
             self._seconds[key] = self._seconds.get(key, 0.0) + seconds
@@ -42,6 +59,7 @@ class Samples:
     def named(self, root: str, folder: Path) -> dict[Stack, float]:
         """Return the seconds of each stack with readable frames, all above the frame `root`."""
         with self._lock:
+            self._count()
             seen = list(self._seconds.items())
         names: dict[str, str] = {}
         found: dict[Stack, float] = {}

@@ -111,10 +111,8 @@ def _refuse_batches(kind: Any, own: Any) -> None:
     item: Any = None
     if hasattr(own, "__event_item__"):
         item = own.__event_item__(kind)
-    elif own.__module__.startswith(("service.events", "fc_event_service.events")):
-        hints = typing.get_type_hints(own)
-        listed = hints.get("events") or hints.get("records")
-        item = get_args(listed)[0] if get_origin(listed) is list else None
+    elif hasattr(own, "__event_records__"):
+        item = get_args(typing.get_type_hints(own)[own.__event_records__])[0]
     if item is not None:
         raise TypeError(
             f"a handler of @each takes one record: annotate it as {name_of(item)}, and not as"

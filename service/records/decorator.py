@@ -39,12 +39,12 @@ def each(handle: RecordHandler, /) -> BatchHandler: ...
 @overload
 def each(
     *,
-    concurrency: int = 20,
-    key: str | Callable[[Any], Any] | None = None,
-    retry: Any = None,
-    on_failure: FailureSink | None = None,
-    margin: float | None = None,
-    lines: bool = False,
+    concurrency: int = ...,
+    key: str | Callable[[Any], Any] | None = ...,
+    retry: Any = ...,
+    on_failure: FailureSink | None = ...,
+    margin: float | None = ...,
+    lines: bool = ...,
 ) -> Callable[[RecordHandler], BatchHandler]: ...
 
 
@@ -70,11 +70,11 @@ def each(
 
     Raises TypeError or ValueError for what cannot be, ImportError if `stamina` is missing.
     """
-    if handle is None:
-        return lambda handle: _batch_handler(
-            rule_of(handle, concurrency, key, retry, on_failure, margin, lines)
-        )
-    return _batch_handler(rule_of(handle, concurrency, key, retry, on_failure, margin, lines))
+
+    def decorate(found: RecordHandler) -> BatchHandler:
+        return _batch_handler(rule_of(found, concurrency, key, retry, on_failure, margin, lines))
+
+    return decorate if handle is None else decorate(handle)
 
 
 def _batch_handler(rule: EachRule) -> BatchHandler:
@@ -103,7 +103,7 @@ class _Found:
         """Raises TypeError for an annotation that cannot be, if all that it names is there."""
         self._rule = rule
         try:
-            assert self.reader
+            _ = self.reader
         except StartError as reason:
             if not isinstance(reason.__cause__, NameError):
                 raise TypeError(str(reason)) from None
@@ -133,8 +133,8 @@ def _source(rule: EachRule, reader: RecordReader, batch: Any) -> RecordSource:
         return ListedRecords(body.splitlines() if rule.lines else reader.split(body))
     if isinstance(batch, RecordBatch):
         return ListedRecords(batch)
-    for name in ("events", "records"):  # of an OssEvent, a TablestoreEvent
-        batch = getattr(batch, name, batch)
+    if hasattr(batch, "__event_records__"):  # an OssEvent, a TablestoreEvent
+        batch = getattr(batch, batch.__event_records__)
     if isinstance(batch, list | tuple):
         return ListedRecords(batch, decoded=True)
     raise InvalidEvent(f"$: @each takes a list of records, and was given {type(batch).__name__}")

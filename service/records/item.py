@@ -11,7 +11,8 @@ import msgspec
 
 from ..calls.stream import EventStream
 from ..calls.tracebacks import CodePlace
-from ..context.call import RUNNING, Context, context_of_part
+from ..context.call import RUNNING, Context
+from ..context.derived import context_of_part
 from ..context.plain import cut_text, safe_text
 
 LONGEST_SHOWN_KEY = 100

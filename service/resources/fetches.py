@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import copy
 import os
 import threading
 import time
@@ -13,7 +12,9 @@ from contextlib import suppress
 from typing import Any
 
 from ..calls.threads import ThreadOutcome, attempt, end_fork
-from ..context.call import RUNNING, TaskContext, work_context
+from ..context.call import RUNNING, TaskContext
+from ..context.derived import work_context
+from ..errors import own_copy
 from ..lifetime.spawned import SpawnedTask, spawn
 
 WITHIN: contextvars.ContextVar[tuple[Fetch, ...]] = contextvars.ContextVar("fc_within")
@@ -111,20 +112,6 @@ class Fetch:
             f"{self._name} was not done within {self._timeout:g} s: let what it waits for take"
             " less, or give it more with @shared(timeout=...)"
         )
-
-
-def own_copy(error: BaseException) -> BaseException:
-    """Return an error for one of those who get it: each adds its frames and its causes to it. One
-    that cannot be copied is everybody's.
-    """
-    try:
-        copied = copy.copy(error)
-        if type(copied) is not type(error) or copied.args != error.args:
-            return error
-    except Exception:
-        return error
-    copied.__cause__, copied.__suppress_context__ = error.__cause__, error.__suppress_context__
-    return copied.with_traceback(error.__traceback__)
 
 
 async def fetched_in_thread(work: Callable[[], Any], name: str) -> Any:

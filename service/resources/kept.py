@@ -7,6 +7,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from typing import Any
 
 from ..errors import text_of
@@ -68,7 +69,8 @@ class KeptValues:
                 self._counts.hits += 1
                 self._values.move_to_end(key)
                 if age >= self._rules.ttl and now >= kept.retry_at:
-                    self._fetch(key, work, now)
+                    with suppress(RuntimeError):  # the instance stops: what there is serves
+                        self._fetch(key, work, now)
                 return kept.value
         return await self._fetch(key, work, now).outcome()
 

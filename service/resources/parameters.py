@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..clients.credentials import owner_of, region_of
-from ..context.call import Context, caller_of, current_context, work_context
+from ..context.call import Context, caller_of, current_context
+from ..context.derived import work_context
 from ..errors import ClientUnavailable, ParameterUnavailable
 from .refusals import refusal_of
 from .sharing import SharedFunction, shared

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
+from ..calls.loops import entries_of
 from ..counting.page import FamilyShape
 from ..counting.pages import USER_PAGE
 from ..metrics import UserCounter
@@ -59,7 +60,7 @@ def tell(name: str, counts: ShareCounts) -> None:
 
 def settle_shared() -> None:
     """Add what was counted since the last time to what `/metrics` reads."""
-    for counts, counted in list(_counted.items()):
+    for counts, counted in entries_of(_counted):
         for what, figure in FIGURES.items():
             new = getattr(counts, what) - counted.told[what]
             if new > 0 or not counted.told[what]:

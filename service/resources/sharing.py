@@ -8,11 +8,22 @@ import inspect
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from types import MethodType
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import (
+    Any,
+    Generic,
+    ParamSpec,
+    Protocol,
+    Required,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 from weakref import WeakKeyDictionary
 
-from ..calls.callables import awaits, read_signature
+from ..calls.callables import awaits, full_name, read_signature
 from ..calls.lifecycle import lifecycle_here
+from ..calls.loops import entries_of
 from ..context.call import RUNNING
 from .fetches import fetched_in_thread
 from .kept import KeptValues, ShareCounts, loop_is_here
@@ -79,7 +90,7 @@ class SharedFunction(Generic[P, T]):
         """
         whole = not arguments and not named
         key = None if whole else key_of(self._rules, self._signature, arguments, named)
-        for loop, kept in list(self._kept.items()):
+        for loop, kept in entries_of(self._kept):
             forget = kept.forget_all if whole else functools.partial(kept.forget, key)
             if loop_is_here(loop):
                 forget()
@@ -110,42 +121,27 @@ class SharedFunction(Generic[P, T]):
         return await result if inspect.iscoroutine(result) else result
 
 
+class SharingOptions(TypedDict, total=False):
+    """The options of `shared`, for type checkers."""
+
+    ttl: Required[float]
+    stale: float
+    key: Callable[..., Hashable] | None
+    timeout: float
+    max_entries: int
+    name: str
+
+
 @overload
 def shared(
-    function: Callable[P, Awaitable[T]],
-    /,
-    *,
-    ttl: float,
-    stale: float = 0.0,
-    key: Callable[..., Hashable] | None = None,
-    timeout: float = 60.0,
-    max_entries: int = 1000,
-    name: str = "",
+    function: Callable[P, Awaitable[T]], /, **options: Unpack[SharingOptions]
 ) -> SharedFunction[P, T]: ...
 @overload
 def shared(
-    function: Callable[P, T],
-    /,
-    *,
-    ttl: float,
-    stale: float = 0.0,
-    key: Callable[..., Hashable] | None = None,
-    timeout: float = 60.0,
-    max_entries: int = 1000,
-    name: str = "",
+    function: Callable[P, T], /, **options: Unpack[SharingOptions]
 ) -> SharedFunction[P, T]: ...
 @overload
-def shared(
-    function: None = None,
-    /,
-    *,
-    ttl: float,
-    stale: float = 0.0,
-    key: Callable[..., Hashable] | None = None,
-    timeout: float = 60.0,
-    max_entries: int = 1000,
-    name: str = "",
-) -> ShareDecorator: ...
+def shared(function: None = None, /, **options: Unpack[SharingOptions]) -> ShareDecorator: ...
 def shared(
     function: Callable[..., Any] | None = None,
     /,
@@ -173,7 +169,7 @@ def shared(
     """
 
     def share(wrapped: Callable[..., Any]) -> SharedFunction[..., Any]:
-        rules = SharingRules(name or _name_of(wrapped), ttl, stale, timeout, max_entries, key)
+        rules = SharingRules(name or full_name(wrapped), ttl, stale, timeout, max_entries, key)
         return SharedFunction(wrapped, rules)
 
     return share if function is None else share(function)
@@ -186,14 +182,6 @@ class ShareDecorator(Protocol):
     def __call__(self, function: Callable[P, Awaitable[T]], /) -> SharedFunction[P, T]: ...
     @overload
     def __call__(self, function: Callable[P, T], /) -> SharedFunction[P, T]: ...
-
-
-def _name_of(function: Any) -> str:
-    while isinstance(function, functools.partial):
-        function = function.func
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    module = getattr(function, "__module__", None)
-    return f"{module}.{name}".removeprefix("None.").replace(".<locals>", "")
 
 
 def _signature_of(function: Callable[..., Any]) -> inspect.Signature | None:

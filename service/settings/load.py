@@ -106,15 +106,24 @@ def against(
     return refused(sources[name], name, mine, allowed)
 
 
+CREDENTIAL_VARIABLES = (
+    "ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ALIBABA_CLOUD_SECURITY_TOKEN",
+)
+"""Variables whose values are credentials, in the order of their names in a `Platform`."""
+
+
 def platform(environ: Mapping[str, str], session_header: str = "") -> Platform:
     """Return what the platform says of the instance (docs/platform.md section 5), and which header
     field brings its sessions.
     """
+    key_id, key_secret, token = (environ.get(name, "") for name in CREDENTIAL_VARIABLES)
     return Platform(
         instance_id=environ.get("FC_INSTANCE_ID", ""),
-        access_key_id=environ.get("ALIBABA_CLOUD_ACCESS_KEY_ID", ""),
-        access_key_secret=environ.get("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ""),
-        security_token=environ.get("ALIBABA_CLOUD_SECURITY_TOKEN", ""),
+        access_key_id=key_id,
+        access_key_secret=key_secret,
+        security_token=token,
         function_name=environ.get("FC_FUNCTION_NAME", ""),
         version=environ.get("FC_FUNCTION_VERSION") or environ.get("FC_VER_ID", ""),
         memory=memory(environ) if "FC_FUNCTION_MEMORY_SIZE" in environ else 0,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import field
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -42,11 +41,21 @@ class Row(msgspec.Struct, frozen=True):
         return self.computed or self.kind.write(self.default)
 
 
-def row(group: str, default: T, kind: Kind, help: str, computed: str = "") -> T:
-    """Return a field of `Settings`; `computed` is the default in words if it is no fixed value."""
-    metadata = {"group": group, "kind": kind, "help": help, "computed": computed}
-    return field(default=default, metadata=metadata)
-
-
 Rows = Mapping[str, Row]
 """The table of settings, by name."""
+
+
+class RowsInOrder:
+    """Notes the rows of a table as the fields of its class are written down."""
+
+    def __init__(self) -> None:
+        self._said: list[tuple[Any, str, Kind, str, str]] = []
+
+    def row(self, group: str, default: T, kind: Kind, help: str, computed: str = "") -> T:
+        """Return the default of a field; `computed` says it in words if it is no fixed value."""
+        self._said.append((default, group, kind, help, computed))
+        return default
+
+    def named(self, names: Iterable[str]) -> Rows:
+        """Return the rows. `names` are those of the fields, of which the first ones have rows."""
+        return {name: Row(name, *said) for name, said in zip(names, self._said, strict=False)}

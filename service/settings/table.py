@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Literal
+
+import msgspec
 
 from .exporters import Exporters
 from .kinds import (
@@ -23,7 +24,7 @@ from .kinds import (
     size,
     whole,
 )
-from .rows import Row, row
+from .rows import Row, RowsInOrder
 
 BUDGET = "half of FC_FUNCTION_MEMORY_SIZE (of 512 MB when unknown), at least max_body"
 OTEL = "true if an OTEL_* variable names an endpoint or an exporter"
@@ -47,8 +48,11 @@ DAY_OR_ZERO = seconds(0, 86_400)
 DAY_OR_NONE = seconds(0.1, 86_400, optional=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+_TABLE = RowsInOrder()
+row = _TABLE.row
+
+
+class Settings(msgspec.Struct, frozen=True):
     """The table: each setting's name, type, group, default, what it takes, and what it is for.
 
     `queue` and `body_budget` have here the value they get when nothing at all is set.
@@ -173,7 +177,7 @@ class Settings:
     )
     profile_folder: str = row(PROCESS, "/tmp", FOLDER, "where it is written, as profile-*.svg")
     python_parser: bool = row(PROCESS, False, ON, "serve even if aiohttp's C parser is missing")
-    exporters: Exporters = Exporters()  # noqa: RUF009 - it is frozen
+    exporters: Exporters = Exporters()
     """What OpenTelemetry's own variables ask for. Not a setting: no row."""
     function_handler: str = ""
     """FC_FUNCTION_HANDLER, unless a flag or SERVICE_HANDLER overrules it. Not a setting: no row."""
@@ -184,8 +188,4 @@ class Settings:
         return tuple(dict.fromkeys(filter(None, (self.function_handler, self.handler))))
 
 
-ROWS: Mapping[str, Row] = {
-    each.name: Row(each.name, each.default, **each.metadata)
-    for each in fields(Settings)
-    if each.metadata
-}
+ROWS: Mapping[str, Row] = _TABLE.named(Settings.__struct_fields__)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from ..logs.gathering import GatheringPipe
@@ -31,12 +32,42 @@ class LoggedLine(NamedTuple):
         return f"{self.request_id} [{self.level}] {self.message}{told}"
 
 
+class FilePipe(GatheringPipe):
+    """A pipe to a file, which takes all lines at once: the loops of several services may use it,
+    and none has to write what is left.
+    """
+
+    def begin_anew(self) -> None:
+        """Begin with no loop."""
+        super().begin_anew()
+        self._loops: list[asyncio.AbstractEventLoop] = []
+
+    def attach(self) -> None:
+        """Know the running loop."""
+        self._loops.append(asyncio.get_running_loop())
+
+    def detach(self) -> None:
+        """Let go of it."""
+        with suppress(ValueError):  # what did not start was not attached
+            self._loops.remove(asyncio.get_running_loop())
+
+    def call_soon(self, step: Callable[[], None]) -> None:
+        """Have a loop call something, if one is attached. Called from any thread."""
+        for loop in self._loops[-1:]:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(step)
+
+    def crowded(self) -> bool:
+        """Return False: each line is written at once."""
+        return False
+
+
 class CallLogs:
     """The lines that the calls of a test have written, `print` and `logging` alike."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        self.logs = Logs(GatheringPipe(self._file.fileno()), "json")
+        self.logs = Logs(FilePipe(self._file.fileno()), "json")
         self.last_id = ""
         """The request id of the last call that was begun."""
         self._users = 0

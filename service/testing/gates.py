@@ -13,7 +13,7 @@ class MeetingGate:
 
     def __init__(self, size: int) -> None:
         self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may end a call in the midst of it
         self._missing = size
         self.together = 0
         """How many calls have waited here for the others."""

@@ -8,25 +8,23 @@ import asyncio
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
-from functools import partial
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from .. import protocol
-from ..app import assemble_app, run_call
+from ..app import assemble_app
 from ..calls import tracebacks
-from ..calls.admission import Budget
 from ..calls.function import Handlers
 from ..calls.left_behind import every_task, task_factory, track_on
-from ..calls.stream import Chunks, EventStream
 from ..calls.tasks import context_of
-from ..context.call import RUNNING, Context, TaskContext, record_of
+from ..context.call import Context, TaskContext
 from ..context.record import CallRecord
 from ..embed import loaded_for
 from ..errors import HandlerFailed, ServiceError
+from ..in_process import call_in_process
 from ..instance.assembly import SERVICE, Service
 from ..settings.load import Loaded
 from .call_logs import CallLogs
@@ -34,6 +32,8 @@ from .contexts import headers_of
 
 Returns = TypeVar("Returns")
 NamedHandler = Callable[..., Any] | str
+Served = Callable[[web.Application], AbstractAsyncContextManager[None]]
+"""Has an application that runs."""
 
 END_WITHIN = 1.0
 """Seconds in which tasks that a call has left running end, once they are cancelled."""
@@ -56,8 +56,6 @@ class TestedInstance:
         self.log = log
         self.is_shown = True
         """Whether pytest has its log records, too."""
-        self.runner: web.AppRunner | None = None
-        """Serves it, while it runs."""
         self._ids: set[str] = set()
         self.left: list[str] = []
         """Tasks that its calls have left running at the end."""
@@ -67,29 +65,24 @@ class TestedInstance:
         self.handlers = change(self.handlers)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Service]:
+    async def running(self, served: Served | None = None) -> AsyncIterator[Service]:
         """Start it on the running loop, its initializer and its lifespan; stop it at the end.
+        `served` starts and ends its application, by default without a socket.
 
         Tasks that its calls have left running are cancelled, and `left` names them.
         """
         settings, loop = self.loaded.settings, asyncio.get_running_loop()
         app = assemble_app(settings, self.loaded.platform, self.handlers, self.log.logs)
         app.on_cleanup.insert(0, _stop)
-        self.runner = runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=settings.drain_timeout
-        )
         factory = loop.get_task_factory()
         with self.log.taking(settings.log_level, is_shown=self.is_shown):
             track_on(loop)
             try:
-                await runner.setup()
-                yield app[SERVICE]
+                async with (served or _set_up)(app):
+                    yield app[SERVICE]
             finally:
-                try:
-                    await runner.cleanup()
-                finally:
-                    await self._end_tasks(loop)
-                    loop.set_task_factory(factory)
+                await self._end_tasks(loop)
+                loop.set_task_factory(factory)
 
     async def _end_tasks(self, loop: asyncio.AbstractEventLoop) -> None:
         left = [task for task in every_task(loop) if self._is_ours(task)]
@@ -144,33 +137,28 @@ def _told(left: list[str]) -> str:
 
 
 async def _called(service: Service, context: Context, event: bytes) -> bytes:
-    RUNNING.set(context)
-    record, failed = record_of(context), True
-    service.logs.marker(protocol.start_line(protocol.INVOKE, context.request_id))
     service.lifecycle.enter()
-    service.observers.begin(context, record)
     try:
-        answer = await _answer(service, context, event)
-        failed = False
-        return answer
-    except ServiceError as error:
-        record.error_type = error.code
-        if isinstance(error, HandlerFailed) and isinstance(error.__cause__, Exception):
-            raise error.__cause__ from error.__cause__.__cause__
-        raise
+        return await call_in_process(service, context, event)
+    except HandlerFailed as error:
+        cause = error.__cause__
+        # Ctrl-C while the handler's code runs ends the test, and so does a time-out of pytest's.
+        if cause is None or isinstance(cause, SystemExit | GeneratorExit | asyncio.CancelledError):
+            raise
+        raise cause from cause.__cause__
     finally:
-        service.logs.end(context.request_id)
-        record.ended = time.monotonic()
-        service.observers.end(context, record)
-        service.logs.marker(protocol.end_line(protocol.INVOKE, context.request_id, failed=failed))
         service.lifecycle.leave()
 
 
-async def _answer(service: Service, context: Context, event: bytes) -> bytes:
-    limit = service.settings.max_body
-    stream = EventStream(Chunks(event), size=len(event), limit=limit, budget=Budget(limit))
-    begin = partial(run_call, service, context, stream)
-    return await (begin() if service.around is None else service.around(context, begin))
+@asynccontextmanager
+async def _set_up(app: web.Application) -> AsyncIterator[None]:
+    limit = app[SERVICE].settings.drain_timeout
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=limit)
+    try:
+        await runner.setup()
+        yield
+    finally:
+        await runner.cleanup()
 
 
 async def _stop(app: web.Application) -> None:

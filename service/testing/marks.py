@@ -114,13 +114,20 @@ def _leaves(value: object, path: str, depth: int, left: list[int]) -> Iterator[t
 def value_parts(value: object) -> list[tuple[str, object]]:
     """Return what a value is made of, with the step to each: `["user"]`, `[0]` or `.name`."""
     if isinstance(value, Mapping):
-        keys = [(f" key {key!r}", key) for key in value] if not isinstance(value, dict) else []
-        return [*((f"[{key!r}]", part) for key, part in list(value.items())), *keys]
+        try:
+            return _entries(value)
+        except Exception:  # a thread changes it meanwhile: it is looked at again
+            return []
     if isinstance(value, list | tuple):
         return [(f"[{place}]", part) for place, part in enumerate(value[:MOST_PARTS])]
     if isinstance(value, set | frozenset):
         return [("{}", part) for part in list(value)[:MOST_PARTS]]
     return [(f".{name}", part) for name, part in _fields(value)]
+
+
+def _entries(value: Mapping[Any, Any]) -> list[tuple[str, object]]:
+    keys = [(f" key {key!r}", key) for key in value] if not isinstance(value, dict) else []
+    return [*((f"[{key!r}]", part) for key, part in list(value.items())), *keys]
 
 
 def _fields(value: object) -> list[tuple[str, Any]]:

@@ -15,9 +15,12 @@ from .marks import CallMarks
 from .module_state import lines_that_write, near, slots_of
 
 LOOKS_WAIT = 2.0
-"""Seconds that a plain handler's thread waits, behind its first write to a module, for the others
+"""Seconds that a plain handler's thread waits, behind its first write to a module, for another one
 to write there or to end: what holds a lock meanwhile costs this once.
 """
+
+QUIET_WAITS = 2
+"""So many waits make up these seconds: a machine that stands still lengthens one of them."""
 
 Slot = tuple[str, str]
 Trace = Callable[[FrameType, str, Any], Any]
@@ -65,6 +68,10 @@ class StateWatch:
         module's.
         """
         return name in self._shared or name.partition(".")[2] in self._shared
+
+    def shared_values(self) -> list[object]:
+        """Return what the modules hold that calls share on purpose."""
+        return [value for name, _, value in slots_of(self._modules) if self.is_shared(name)]
 
     def _note(self, call: int, name: str, step: str, value: object, place: str) -> None:
         self._calls.setdefault(name, set()).add(call)
@@ -116,13 +123,23 @@ class StateWatch:
             self._parked += 1
             if self._parked >= self._running:
                 crossing.set()
-        if not crossing.wait(LOOKS_WAIT):
+        if not self._others_come(crossing):
             crossing.set()
             self._crossing = None  # one waits for another: each goes at its own pace from here on
         with self._lock:
             self._parked -= 1
             if not self._parked and self._crossing is crossing:
                 self._crossing = threading.Event()
+
+    def _others_come(self, crossing: threading.Event) -> bool:
+        """Wait until all are there, as long as others come; return whether they are."""
+        quiet = 0
+        while quiet < QUIET_WAITS:
+            before = self._parked, self._running
+            if crossing.wait(LOOKS_WAIT / QUIET_WAITS):
+                return True
+            quiet = quiet + 1 if (self._parked, self._running) == before else 0
+        return False
 
     def ended(self) -> None:
         """Wait for one call less."""

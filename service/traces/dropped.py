@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 
+from ..locks import HasLock
 from ..protocol import SERVICE_LOGGER
 
 EVERY = 60.0
@@ -19,21 +19,19 @@ MAX_REASON = 200
 _log = logging.getLogger(SERVICE_LOGGER)
 
 
-class Dropped:
+class Dropped(HasLock):
     """Counts what was dropped. The first one is told at once, what follows once a minute.
 
-    `total` is all that was dropped since the start, by kind.
+    `total` is all that was dropped since the start, by kind. The lock is held while it becomes
+    known of something whether it was sent: who looks then counts it neither twice nor not at all.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.total: Counter[str] = Counter()
         self.reason = ""
         self._untold: Counter[str] = Counter()
         self._told_at = -EVERY
-        self.lock = threading.RLock()
-        """Held while it becomes known of something whether it was sent: who looks then counts it
-        neither twice nor not at all.
-        """
 
     def add(self, kind: str, number: int) -> None:
         """Count what was dropped of a kind, "spans" for example; tell of it if a minute is over."""

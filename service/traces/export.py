@@ -4,13 +4,13 @@ whose failures are counted here.
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Protocol
 
 from opentelemetry.context import Context as TraceContext
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from ..locks import HasLock
 from .dropped import Dropped
 
 
@@ -60,7 +60,7 @@ class SpanQueue(SpanProcessor):
         self._size = size
         self._dropped = dropped
         self._given = 0
-        self._lock = threading.Lock()
+        self._has = HasLock()
 
     @property
     def waiting(self) -> int:
@@ -79,7 +79,7 @@ class SpanQueue(SpanProcessor):
         """Queue a span that has ended, if it is sampled."""
         if span.context is None or not span.context.trace_flags.sampled:
             return
-        with self._lock:
+        with self._has.lock:
             has_room = self.waiting < self._size
             self._given += has_room
         if has_room:

@@ -20,7 +20,8 @@ from opentelemetry.sdk.resources import Resource
 
 from ..calls import tracebacks
 from ..context.call import RUNNING, record_of
-from ..context.plain import plain_fields
+from ..context.plain import safe_text
+from ..logs.records import fields_of
 
 SENDERS = ("opentelemetry", "urllib3", "requests")
 """Packages that send records, whose own would never end."""
@@ -32,12 +33,6 @@ SEVERITIES = (
     (logging.INFO, SeverityNumber.INFO),
     (logging.NOTSET, SeverityNumber.DEBUG),
 )
-
-_OWN_NAMES = {
-    *logging.LogRecord("", 0, "", 0, "", (), None).__dict__,
-    *("message", "asctime", "taskName", "failure"),
-}
-"""Attributes that records have by themselves: all others are fields."""
 
 
 class RecordSender(logging.Handler):
@@ -57,7 +52,7 @@ class RecordSender(logging.Handler):
         try:
             body = record.getMessage()
         except Exception:  # its arguments do not fit it: the log shows it as it can
-            body = str(record.msg)
+            body = safe_text(record.msg)
         logger = self._provider.get_logger(record.name)
         logger.emit(
             LogRecord(
@@ -71,9 +66,8 @@ class RecordSender(logging.Handler):
 
 
 def _attributes(record: logging.LogRecord) -> dict[str, Any]:
-    names = record.__dict__.keys() - _OWN_NAMES
     found: dict[str, Any] = {
-        **plain_fields({name: record.__dict__[name] for name in names}),
+        **fields_of(record),
         "code.file.path": record.pathname,
         "code.line.number": record.lineno,
         "code.function.name": record.funcName,

@@ -28,7 +28,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..context.call import RUNNING, Context, Platform, sent_headers
+from ..context.call import RUNNING, Context, Platform
+from ..context.derived import sent_headers
 from ..errors import ServiceError, Stopping
 from ..instance.duties import Duty, Work
 from ..protocol import SERVICE_LOGGER

@@ -6,8 +6,9 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from ..settings.table import Settings
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -628,3 +629,24 @@ def test_a_loop_that_is_closed_leaves_no_threads() -> None:
     first.join(20)
     assert not first.is_alive()
     assert second.is_alive()
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["returns", "raises"])
+async def test_a_process_that_a_batch_forks_ends_with_it(fails: bool) -> None:
+    """It does not go on with the calls of the batch, nor take others."""
+    parent = os.getpid()
+
+    @batched
+    async def fork(events: list[int]) -> list[int]:
+        child = os.fork()
+        if fails and not child:
+            raise SystemExit(3)
+        return [child for _ in events]
+
+    try:
+        child = await fork(1)
+    finally:
+        if os.getpid() != parent:
+            os._exit(99)
+    _, status = await asyncio.to_thread(os.waitpid, child, 0)
+    assert os.waitstatus_to_exitcode(status) == (3 if fails else 0)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service import Context, batched
 from service.errors import FunctionTimeout
-from tests.batching.conftest import in_flight
+from tests.batching.conftest import Company, in_flight
 from tests.virtual_clock import START, run_virtual
 
 RUN = 0.25
@@ -118,6 +118,28 @@ def test_no_result_is_mixed_or_lost(
             assert found == f"of {number}"
 
 
+def test_a_batch_that_has_become_full_meanwhile_begins_when_another_ends() -> None:
+    """However long it might wait for more, and though the callers of that one may call again."""
+    began: list[tuple[float, list[int]]] = []
+
+    @batched(max_size=2, max_wait=60)
+    async def work(events: list[int]) -> list[int]:
+        began.append((time.monotonic() - START, events))
+        await asyncio.sleep(RUN)
+        return events
+
+    async def main(set_count: Company) -> None:
+        first = asyncio.create_task(work(0))
+        await asyncio.sleep(RUN / 2)
+        set_count(3)
+        await asyncio.gather(first, work(1), work(2))
+
+    with in_flight() as set_count:
+        set_count(1)
+        run_virtual(main(set_count))
+    assert began == [(0, [0]), (RUN, [1, 2])]
+
+
 @settings(max_examples=30)
 @given(st.lists(st.floats(0.0001, 0.5), max_size=20), st.integers(2, 40))
 def test_nobody_waits_longer_than_the_longest_wait(gaps: list[float], company: int) -> None:
@@ -142,3 +164,19 @@ def test_nobody_waits_longer_than_the_longest_wait(gaps: list[float], company: i
         run_virtual(main())
     assert len(waits) == len(gaps)
     assert max(waits, default=0) <= 0.1 + 1e-6
+
+
+def test_a_call_is_handed_over_when_half_of_its_time_has_passed() -> None:
+    """However long it might wait for others: its batch has the other half."""
+
+    @batched(max_size=100, max_wait=20)
+    async def note(events: list[float]) -> list[float]:
+        return [time.monotonic() - came for came in events]
+
+    async def main() -> float:
+        now = time.monotonic()
+        return await note(now, Context({}, "short", now + 8.0))
+
+    with in_flight() as set_count:
+        set_count(5)
+        assert run_virtual(main()) == pytest.approx(4.0, abs=0.01)

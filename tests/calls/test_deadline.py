@@ -15,6 +15,7 @@ from service.calls.deadline import Call, Calls
 from service.calls.function import Function, run
 from service.calls.threads import ThreadPool
 from service.errors import FunctionTimeout, HandlerFailed
+from tests.virtual_clock import run_virtual
 
 SOON = 0.1
 
@@ -91,30 +92,34 @@ async def test_a_call_ends_at_its_deadline(caplog: pytest.LogCaptureFixture) -> 
     assert calls.lost == 0
 
 
-async def test_each_call_ends_at_its_own_deadline() -> None:
+def test_each_call_ends_at_its_own_deadline() -> None:
     """In whatever order they begin; those that have time left, or no limit, go on."""
-    calls, go = Calls(), asyncio.Event()
-    ended: list[float] = []
-    began = time.monotonic()
 
-    async def wait(seconds: float) -> None:
-        try:
-            await calls.run(Call(began + seconds), asyncio.sleep(3600))
-        except FunctionTimeout:
-            ended.append(seconds)
+    async def main() -> None:
+        calls, go = Calls(), asyncio.Event()
+        ended: list[float] = []
+        began = time.monotonic()
 
-    async def work() -> str:
-        await go.wait()
-        return "done"
+        async def wait(seconds: float) -> None:
+            try:
+                await calls.run(Call(began + seconds), asyncio.sleep(3600))
+            except FunctionTimeout:
+                ended.append(seconds)
 
-    others = [asyncio.ensure_future(calls.run(call, work())) for call in (due(3600), Call(None))]
-    await asyncio.gather(*map(wait, (0.1, 0.3, 0.05, 0.2)))
-    assert ended == [0.05, 0.1, 0.2, 0.3]
-    go.set()
-    assert await asyncio.gather(*others) == ["done", "done"]
-    await wait(0.01)
-    assert ended[-1] == 0.01, "one that ends before the deadline that was looked for"
-    await back(calls)
+        async def work() -> str:
+            await go.wait()
+            return "done"
+
+        others = [asyncio.ensure_future(calls.run(c, work())) for c in (due(3600), Call(None))]
+        await asyncio.gather(*map(wait, (0.1, 0.3, 0.05, 0.2)))
+        assert ended == [0.05, 0.1, 0.2, 0.3]
+        go.set()
+        assert await asyncio.gather(*others) == ["done", "done"]
+        await wait(0.01)
+        assert ended[-1] == 0.01, "one that ends before the deadline that was looked for"
+        await back(calls)
+
+    run_virtual(main())
 
 
 async def test_one_timer_waits_for_all_deadlines() -> None:

@@ -123,6 +123,7 @@ async def test_a_stop_waits_for_heads_that_arrive_but_not_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What has begun to arrive may be a call; what drips is left alone after a second."""
+    monkeypatch.setattr("service.calls.lifecycle.HEADS", 60)
     life = lifecycle()
     life.arriving = lambda: True
     stopping = asyncio.ensure_future(life.stop())

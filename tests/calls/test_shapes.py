@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from functools import cache
-from itertools import permutations
 from typing import Any, Literal, TypedDict
 
 import msgspec
@@ -36,22 +35,19 @@ from service.events.sample import names, sample, type_of
 BY_SAMPLE = {name: getattr(service.events, type_of(name)) for name in names() if type_of(name)}
 SAMPLED = sorted(set(BY_SAMPLE.values()), key=lambda kind: str(kind.__name__))
 GENERAL = [EventBridgeEvent, CloudEvents]
-PAIRS = list(permutations([*SAMPLED, *GENERAL], 2))
-PAIR_NAMES = [f"{one.__name__}-{other.__name__}" for one, other in PAIRS]
 built = cache(decoder)
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), PAIRS, ids=[f"{a.__name__}-{b.__name__}" for a, b in PAIRS]
-)
-def test_a_sample_is_of_one_type_of_two(one: Any, other: Any) -> None:
+@pytest.mark.parametrize("one", [*SAMPLED, *GENERAL], ids=lambda kind: kind.__name__)
+def test_a_sample_is_of_one_type_of_two(one: Any) -> None:
     """In a union of any two types of triggers a sample of either becomes what its trigger sends,
     whichever stands first.
     """
-    decode = built(one | other)
-    for name, kind in BY_SAMPLE.items():
-        if kind in (one, other):
-            assert type(decode(sample(name))) is kind
+    for other in {*SAMPLED, *GENERAL} - {one}:
+        decode = built(one | other)
+        for name, kind in BY_SAMPLE.items():
+            if kind in (one, other):
+                assert type(decode(sample(name))) is kind, (other, name)
 
 
 def test_a_sample_is_of_one_type_of_all() -> None:

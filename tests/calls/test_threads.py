@@ -31,8 +31,11 @@ def test_nothing_that_user_code_raises_passes(failure: BaseException) -> None:
 
 
 async def test_a_lent_thread_that_hangs_is_replaced() -> None:
-    """After a hook that does not come back, further jobs get a thread of the pool's own."""
+    """After a hook that does not come back, further jobs get a thread of the pool's own, and their
+    CPU time is measured as it was before.
+    """
     pool, hangs, may_go = ThreadPool(1), threading.Event(), threading.Event()
+    pool.measures_cpu = True
 
     def hang() -> None:
         hangs.set()
@@ -45,6 +48,7 @@ async def test_a_lent_thread_that_hangs_is_replaced() -> None:
     await asyncio.to_thread(hangs.wait)
     pool.replace_lent()
     assert (await pool.run(threading.get_ident)).result != lent.ident
+    assert pool.measures_cpu
     may_go.set()
     await hung
     pool.close()

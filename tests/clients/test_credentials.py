@@ -21,6 +21,7 @@ from service.clients.credentials import (
     region_of,
 )
 from service.context.call import Context, Platform, caller_of
+from service.context.derived import shared_context
 from service.context.record import CallRecord
 
 
@@ -66,6 +67,14 @@ def test_the_call_in_which_a_client_is_used_counts() -> None:
     running[0] = call_of(9, 90.0, account="2")
     assert provider.get_credentials().access_key_id == "key-2"
     running[0] = call_of(9, 90.0, function="g")
+    assert provider.get_credentials().access_key_id == "key-2"
+
+
+def test_work_that_calls_share_is_as_new_as_the_first_of_them() -> None:
+    """A batch brings the credentials of its calls, also after another call has brought some."""
+    provider = credentials_of(call_of(1, 10.0))
+    provider.offer(caller_of(call_of(1, 10.0)))
+    provider.offer(caller_of(shared_context([call_of(2, 20.0), call_of(3, 30.0)], None)))
     assert provider.get_credentials().access_key_id == "key-2"
 
 

@@ -70,7 +70,7 @@ def test_the_async_client_closes_with_its_loop() -> None:
 
 
 async def test_two_accounts_at_once_are_never_mixed() -> None:
-    """Forty calls of two functions in forty threads: each request has its own function's keys."""
+    """Eight calls of two functions in threads: each request has its own function's keys."""
     async with cloud() as played:
         played.open.clear()
 

@@ -88,5 +88,5 @@ def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a changed sample in CBOR needs a package."""
     monkeypatch.setitem(sys.modules, "cbor2", None)
     assert printed("tablestore") == sample("tablestore")
-    with pytest.raises(UsageError, match=r"`make dev`, or pip install -e '\.\[events\]'"):
+    with pytest.raises(UsageError, match=r"install fc-event-service\[events\], or run `make dev`"):
         printed("tablestore", "--set", "Records.0.Type=UpdateRow")

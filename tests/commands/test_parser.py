@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import os
+import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from service.commands.parser import split_command
+from service.commands.parser import columns, parser_of, split_command
 from service.errors import UsageError
 
 
@@ -42,3 +46,36 @@ def test_the_help_names_the_command_as_it_was_started(started: str, named: str) 
         [sys.executable, "-c", f"{code}; print(PROGRAM)"], capture_output=True, check=True
     )
     assert done.stdout.decode().strip() == named
+
+
+@pytest.mark.parametrize("said", ["100", "0", "-1", "many", None])
+@pytest.mark.parametrize("wide", [120, 0, None])
+def test_the_help_is_as_wide_as_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, wide: int | None
+) -> None:
+    """What COLUMNS says counts, then the terminal, then 80: as in Python's own."""
+
+    def size(descriptor: int) -> os.terminal_size:
+        if wide is None:
+            raise OSError("no terminal")
+        return os.terminal_size((wide, 24))
+
+    monkeypatch.setattr(os, "get_terminal_size", size)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("COLUMNS", said)
+    assert columns() == shutil.get_terminal_size().columns
+    parser = parser_of("serve", lambda _parser: None)
+    parser.add_argument("--x", help="y " * 200)
+    lines = [line for line in parser.format_help().splitlines() if "y y" in line]
+    assert columns() - 4 <= max(map(len, lines)) <= columns()
+
+
+@pytest.mark.parametrize("stdout", [None, io.StringIO()])
+def test_without_a_stdout_the_help_has_80_columns(
+    monkeypatch: pytest.MonkeyPatch, stdout: Any
+) -> None:
+    """A closed stdout, or what a test runner puts there, is no terminal."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(sys, "__stdout__", stdout)
+    assert columns() == 80

@@ -93,7 +93,8 @@ def test_a_start_without_a_call_says_so() -> None:
 
 def test_at_most_five_are_named() -> None:
     """The dearest come first."""
-    many = [imported(f"m{each}", f"{PACKAGES}/m.py", each / 10, INDEX) for each in range(1, 9)]
+    index = imported("index", "/code/index.py", 0.002)
+    many = [imported(f"m{each}", f"{PACKAGES}/m.py", each / 10, index) for each in range(1, 9)]
     assert [each.name for _, each in dearest(many, CODE)] == ["m8", "m7", "m6", "m5", "m4"]
 
 

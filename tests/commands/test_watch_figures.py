@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.commands.watch import cells, duration, text_table
+from service.commands.watch import cells, duration, table, text_table
 from service.commands.watch_figures import Look, WatchedSamples, grown, quantile, rows_of
 from service.context.record import CallRecord
 from service.counting.families import of_worker
@@ -51,6 +51,24 @@ def test_each_worker_has_a_row_and_all_together_have_one() -> None:
     assert (everyone.who, everyone.calls_a_second, everyone.in_flight) == ("all", 5, 6)
     assert (everyone.calls, everyone.errors) == (11, 1)
     assert 1 < everyone.p99 <= 2.5
+
+
+def test_what_no_service_of_ours_says_is_passed_over() -> None:
+    """Workers without a number, and numbers that are none: a terminal is shown neither."""
+    said = {
+        ("fc_worker_up", (("worker", "1"),)): 1.0,
+        ("fc_worker_up", (("worker", "[red]\x1b[2J"),)): 1.0,
+        ("fc_worker_up", ()): 1.0,
+        ("fc_calls_in_flight", (("worker", "1"),)): math.inf,
+        ("fc_calls_queued", (("worker", "1"),)): math.nan,
+    }
+    (row,) = rows_of(Look(0, {}), Look(1, said))
+    assert (row.who, row.in_flight, row.queued) == ("1", 0, 0)
+
+
+def test_the_title_is_the_address_as_it_was_given() -> None:
+    """Nothing of it is markup, as the brackets of IPv6 would be."""
+    assert table("http://[fe80::1]:9000", []).title.plain.startswith("http://[fe80::1]:9000, ")
 
 
 def test_one_worker_is_all() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-import socket
+import os
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -12,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from service.emulator.calls import Invocation, Outcome
+from service.emulator.instances.conditions import Options
 from service.emulator.instances.faults import Faults
 from service.emulator.instances.instance import Instance
-from service.emulator.instances.pool import InstancePool, Options
-from service.emulator.instances.ports import another_port
+from service.emulator.instances.pool import InstancePool
+from service.emulator.instances.ports import LOWEST, ClaimedPort
 from service.emulator.instances.proc import process_table
 from service.emulator.log import Log
 from service.emulator.spec.model import DeployedFunction
@@ -26,11 +29,21 @@ WITHIN = 60.0
 """Seconds for what comes at once, on a machine on which nothing does."""
 
 
+OWN_PORTS = 1_000
+"""So many ports below those of instances are each worker's of pytest."""
+
+_turn = itertools.count(secrets.randbelow(OWN_PORTS))
+
+
 def free_port() -> int:
-    """A port on which nothing listens now, and that the system gives to nobody by itself."""
-    for _ in range(100):
-        with socket.socket() as trial, suppress(OSError):
-            trial.bind(("0.0.0.0", number := another_port()))
+    """A port on which nothing listens now, and that neither the system nor an emulator nor a test
+    beside this one gives to anybody.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = LOWEST - (worker % 10 + 1) * OWN_PORTS
+    for turn in itertools.islice(_turn, 100):
+        with suppress(OSError):
+            ClaimedPort(number := first + turn % OWN_PORTS).release()
             return number
     raise AssertionError("no port is free")
 
@@ -49,6 +62,11 @@ def function(program: str = "bare.py", *arguments: str, **changes: Any) -> Deplo
     return DeployedFunction(**fields | changes)
 
 
+def our_function(**changes: Any) -> DeployedFunction:
+    """A function on this service."""
+    return function(code=FUNCTIONS / "service", command=("python", "-m", "service"), **changes)
+
+
 @dataclass
 class Wanted:
     """A text that so many further lines are to contain."""
@@ -65,12 +83,13 @@ class Entries:
         self.all: list[dict[str, str]] = []
         self._wanted: list[Wanted] = []
 
-    def write(self, line: bytes) -> None:
-        self.all.append(json.loads(line))
-        for wanted in self._wanted:
-            wanted.count -= wanted.part in self.all[-1]["text"]
-            if wanted.count <= 0:
-                wanted.event.set()
+    def write(self, lines: bytes) -> None:
+        for line in lines.splitlines():
+            self.all.append(json.loads(line))
+            for wanted in self._wanted:
+                wanted.count -= wanted.part in self.all[-1]["text"]
+                if wanted.count <= 0:
+                    wanted.event.set()
 
     @property
     def texts(self) -> list[str]:
@@ -126,7 +145,7 @@ class Play:
 @asynccontextmanager
 async def playing(played: DeployedFunction | None = None, **options: Any) -> AsyncIterator[Play]:
     """A pool that has been started. It is stopped, and no process of it is left."""
-    play = Play(played or function(), **{"stop_grace": 5.0, "private_tmp": False} | options)
+    play = Play(played or function(), **{"stop_grace": 20.0, "private_tmp": False} | options)
     async with asyncio.timeout(WITHIN):
         await play.pool.start()
     try:

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
-
 from service.emulator.api.platform import EmulatedPlatform
-from service.emulator.api.routes import create_api, create_runner
+from service.emulator.api.serving import ApiServer
 from service.emulator.api.signature import Verifier
 from service.emulator.calls import InstanceView, Invocation, Invoker, Outcome
 from service.emulator.queue.dispatcher import Dispatcher
@@ -142,6 +140,7 @@ class Desk:
     store: Store
     tasks: Dispatcher
     log: list[str]
+    api: ApiServer
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
@@ -191,14 +190,14 @@ async def desk(
         instances or (lambda name: ()),
         Verifier(access_key) if access_key else None,
     )
-    runner = create_runner(create_api(platform))
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    api = ApiServer(platform)
+    await api.start()
+    _, port = await api.open_port("127.0.0.1", 0)
     await tasks.start()
     try:
-        yield Desk(runner.addresses[0][1], functions, store, tasks, log)
+        yield Desk(port, functions, store, tasks, log, api)
     finally:
+        api.close_port()
         await tasks.stop()
-        await runner.cleanup()
+        await api.stop()
         store.close()

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from service.emulator.command import add_flags
+from service.emulator.flags import add_flags
 from service.emulator.instances.proc import process_table
 from tests.emulator.play import WITHIN, free_port
+from tests.harness import run_service
 
 START = (sys.executable, "-m", "service")
 HANDLER = """
@@ -94,9 +96,9 @@ class Emulator:
     def stop(self) -> int:
         """Ctrl-C; return the exit code once all is read."""
         self.process.send_signal(signal.SIGINT)
-        rest, _ = self.process.communicate(timeout=WITHIN)
-        self.seen += rest.splitlines()
-        return self.process.returncode
+        assert self.process.stdout is not None
+        self.seen += self.process.stdout.read().splitlines()  # what was read ahead is in it
+        return self.process.wait(WITHIN)
 
 
 @contextmanager
@@ -114,8 +116,9 @@ def emulate(folder: Path, *flags: str, start: Sequence[str] = START) -> Iterator
 
 def invoke(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Type `python -m service invoke` for the function."""
-    command = [sys.executable, "-m", "service", "invoke", *arguments, "--function", "fn"]
-    return subprocess.run([*command, "--url", url], capture_output=True, text=True, timeout=WITHIN)
+    done = run_service(Path.cwd(), "invoke", *arguments, "--function", "fn", "--url", url)
+    code, output, errors = done.returncode, done.stdout.decode(), done.stderr.decode()
+    return subprocess.CompletedProcess(done.args, code, output, errors)
 
 
 def of_project(folder: Path) -> set[int]:
@@ -129,6 +132,29 @@ def of_project(folder: Path) -> set[int]:
             return False
 
     return {pid for pid in process_table() if has_it(pid)}
+
+
+def test_the_console_is_opened_by_the_address_that_is_printed_and_by_nothing_else(
+    folder: Path,
+) -> None:
+    """It is this user's: the token stands in a file that others cannot read, and a second start has
+    the same one.
+    """
+    with emulate(folder) as fc:
+        console, token = fc.read_to(r"console +(http://127.0.0.1:\d+)/\?token=(\S+)").groups()
+        for address, status in ((f"{console}/", 401), (f"{console}/?token={token}", 200)):
+            asyncio.run(fetch(address, status))
+        assert fc.stop() == 0
+    kept = folder / ".emulator" / "console-token"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert kept.read_text().strip() == token
+
+
+async def fetch(address: str, status: int) -> None:
+    """Ask for a page as a browser does."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar) as session, session.get(address) as response:
+        assert response.status == status
 
 
 def test_a_user_sees_what_is_played_calls_it_and_gets_a_summary(folder: Path) -> None:
@@ -167,6 +193,39 @@ def test_a_user_sees_what_is_played_calls_it_and_gets_a_summary(folder: Path) ->
         "cold starts": "1",
         "instances": "1",
     }
+
+
+def replace(file: Path, before: str, after: str) -> None:
+    """Change a file as editors do, at once."""
+    new = file.with_suffix(".new")
+    new.write_text(file.read_text().replace(before, after))
+    new.replace(file)
+
+
+def answer(url: str, event: bytes) -> bytes:
+    """What the function answers through the API."""
+    path = "/2023-03-30/functions/fn/invocations"
+    with urllib.request.urlopen(f"{url}{path}", event, timeout=WITHIN) as got:
+        return bytes(got.read())
+
+
+def test_a_changed_file_is_followed(folder: Path) -> None:
+    """New code answers the next call, a broken spec leaves the old one, a sound one is told."""
+    with emulate(folder, "--reload") as fc:
+        url = fc.url()
+        fc.read_to(r"reload +changed code and a changed s\.yaml are followed")
+        fc.read_to(r"stop +Ctrl-C")
+        assert answer(url, b"1") == b"1"
+        replace(folder / "code" / "index.py", "return event", "return event * 3")
+        fc.read_to(r"^fn: index\.py changed: new calls get new instances; 1 old one ends its calls")
+        assert answer(url, b"1") == b"111"
+        replace(folder / "s.yaml", "timeout: 30", "timeout: 0")
+        fc.read_to(r"^s\.yaml is not played as it is now: .*timeout")
+        replace(folder / "s.yaml", "timeout: 0", "timeout: 40")
+        fc.read_to(r"^  fn: timeout: 30 -> 40")
+        assert answer(url, b"1") == b"111"
+        assert fc.stop() == 0
+    assert not of_project(folder)
 
 
 def test_with_json_every_line_is_an_object(folder: Path) -> None:

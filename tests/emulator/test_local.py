@@ -178,8 +178,11 @@ async def test_a_timer_of_the_file_fires() -> None:
     }
     async with played(program("bare", "bare.py", triggers=[trigger])) as (fc, entries):
         await entries.wait_for("Duration: ", 2)
-    assert fc.figures["bare"].calls >= 2
-    assert fc.figures["bare"].errors == 0
+        async with asyncio.timeout(WITHIN):
+            while fc.figures["bare"].calls < 2:  # noqa: ASYNC110 # a few turns of the loop
+                await asyncio.sleep(0)
+        # Before the stop, which may come upon a third call.
+        assert fc.figures["bare"].errors == 0
 
 
 async def test_a_thousand_calls_at_once_find_three_instances() -> None:

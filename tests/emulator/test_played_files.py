@@ -8,8 +8,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from service.emulator import emulator
 from service.emulator.log import Log
 from tests.parse_spec import copied
@@ -79,18 +77,8 @@ async def test_an_image_of_which_nothing_is_known_is_played_by_this_service(
     assert await answer(file, "fn") == {"event": '"x"', "handler": 1}
 
 
-async def test_our_own_pages_image_is_played(tmp_path: Path) -> None:
-    """The file of docs/deployment.md, "As an image", runs what our Dockerfile runs."""
-    page = (ROOT / "docs" / "deployment.md").read_text()
-    block = re.search(r"## As an image.*?```yaml\n(.*?)```", page, re.DOTALL)
-    assert block
-    value = yaml.safe_load((ROOT / "s.yaml").read_text())
-    props = value["resources"]["event-function"]["props"]
-    for key in ("runtime", "code", "customRuntimeConfig"):
-        del props[key]
-    del props["environmentVariables"]["PYTHONPATH"]
-    props.update(yaml.safe_load(f"props:\n{block[1]}")["props"])
-    for name in ("Dockerfile", "index.py"):
+async def test_our_own_image_is_played(tmp_path: Path) -> None:
+    """`s.image.yaml` runs what our Dockerfile runs."""
+    for name in ("Dockerfile", "index.py", "s.image.yaml"):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "s.yaml").write_text(yaml.safe_dump(value))
-    assert await answer(tmp_path / "s.yaml", props["functionName"], b'{"name": "x"}')
+    assert await answer(tmp_path / "s.image.yaml", "fc-event-service", b'{"name": "x"}')

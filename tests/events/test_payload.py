@@ -13,23 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service import events
 from service.calls.decode import decoder
 from service.errors import InvalidEvent
-from service.events import (
-    ApiGatewayEvent,
-    CloudEvent,
-    EventBridgeEvent,
-    HttpEvent,
-    KafkaEvents,
-    MnsQueueEvents,
-    MnsStreamEvent,
-    MnsTopicEvent,
-    MqttMessages,
-    RabbitMqEvents,
-    RocketMqEvents,
-    RocketMqMessages,
-    TimerEvent,
-)
 from service.events.sample import sample
 
 
@@ -45,18 +31,18 @@ ORDER = '{"number": 7}'
 
 # Of each family: the type, its sample, and the place of what it carries.
 FAMILIES: dict[str, tuple[Any, str, str]] = {
-    "API Gateway": (ApiGatewayEvent, "apigateway", "body"),
-    "an HTTP trigger": (HttpEvent, "http", "body"),
-    "Kafka": (KafkaEvents, "kafka", "0.data.value"),
-    "MNS queue": (MnsQueueEvents, "mns.queue", "0.data.messageBody"),
-    "MNS topic": (MnsTopicEvent, "mns.topic", "Message"),
-    "MNS stream": (MnsStreamEvent, "mns.stream.attributes", "body"),
-    "MQTT": (MqttMessages, "mqtt", "0.body"),
-    "RabbitMQ": (RabbitMqEvents, "rabbitmq", "0.data.body"),
-    "RocketMQ": (RocketMqEvents, "rocketmq", "0.data.body"),
-    "RocketMQ, self-managed": (RocketMqMessages, "rocketmq.self-managed", "0.body"),
-    "a timer": (TimerEvent, "timer", "payload"),
-    "EventBridge": (EventBridgeEvent, "eventbridge.oss", "data"),
+    "API Gateway": (events.ApiGatewayEvent, "apigateway", "body"),
+    "an HTTP trigger": (events.HttpEvent, "http", "body"),
+    "Kafka": (events.KafkaEvents, "kafka", "0.data.value"),
+    "MNS queue": (events.MnsQueueEvents, "mns.queue", "0.data.messageBody"),
+    "MNS topic": (events.MnsTopicEvent, "mns.topic", "Message"),
+    "MNS stream": (events.MnsStreamEvent, "mns.stream.attributes", "body"),
+    "MQTT": (events.MqttMessages, "mqtt", "0.body"),
+    "RabbitMQ": (events.RabbitMqEvents, "rabbitmq", "0.data.body"),
+    "RocketMQ": (events.RocketMqEvents, "rocketmq", "0.data.body"),
+    "RocketMQ, self-managed": (events.RocketMqMessages, "rocketmq.self-managed", "0.body"),
+    "a timer": (events.TimerEvent, "timer", "payload"),
+    "EventBridge": (events.EventBridgeEvent, "eventbridge.oss", "data"),
 }
 
 
@@ -98,7 +84,7 @@ def test_the_message_itself_reads_what_it_carries() -> None:
 
 def test_the_data_of_any_cloud_event_is_read() -> None:
     """Data that is no message is what the event carries."""
-    event = decoder(CloudEvent[Order])(
+    event = decoder(events.CloudEvent[Order])(
         b'{"id":"1","source":"s","type":"t","data":{"number":7}}',
     )
     assert event.json() == {"number": 7}
@@ -106,7 +92,7 @@ def test_the_data_of_any_cloud_event_is_read() -> None:
 
 def test_base64_is_decoded_where_the_trigger_says_so() -> None:
     """A body in base64 is read like any other; one that is none is InvalidEvent."""
-    event = decoder(ApiGatewayEvent)(sample("apigateway"))
+    event = decoder(events.ApiGatewayEvent)(sample("apigateway"))
     assert event.json() == {"status": "PAID"}
     body = base64.b64encode(b"\xff\x00").decode()
     binary = msgspec.structs.replace(event, body=body)
@@ -153,6 +139,6 @@ def test_a_kind_that_nothing_can_become() -> None:
 @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_hostile_bytes_are_json_or_invalid(body: bytes) -> None:
     """Nothing but InvalidEvent comes of bytes that are no JSON."""
-    event = MnsStreamEvent(body)
+    event = events.MnsStreamEvent(body)
     with suppress(InvalidEvent):
         json.dumps(event.json())

@@ -45,6 +45,27 @@ async def answered(port: int) -> bytes:
     return line
 
 
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        (("127.0.0.1", 9000), "http://127.0.0.1:9000"),
+        (("0.0.0.0", 80), "http://0.0.0.0"),
+        (("::1", 9000, 0, 0), "http://[::1]:9000"),
+    ],
+)
+async def test_its_name_is_what_clients_ask(address: tuple[object, ...], url: str) -> None:
+    """It is the URL, with the brackets that an IPv6 address has there."""
+
+    class Bound:
+        def getsockname(self) -> tuple[object, ...]:
+            return address
+
+    bound: Any = Bound()
+    lifecycle = Lifecycle(drain_timeout=1, hurry=lambda: None)
+    server = Server(web.Application(), lifecycle, Limits(60, 60, 100))
+    assert Listener(server, bound, lifecycle).name == url
+
+
 PASSING = ["EPROTO", "ENETDOWN", "EHOSTUNREACH", "ENONET", "EOPNOTSUPP", "EPERM", "ENETUNREACH"]
 PASSING += ["EHOSTDOWN", "ENOPROTOOPT", "EMFILE"]
 

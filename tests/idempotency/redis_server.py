@@ -8,16 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pytest
 import redis
 
 COMMAND = shutil.which("redis-server")
-needs_redis = pytest.mark.skipif(
-    COMMAND is None, reason="there is no redis-server: apt-get install redis-server"
-)
+MISSING = "there is no redis-server: apt-get install redis-server"
+needs_redis = pytest.mark.skipif(COMMAND is None, reason=MISSING)
 
 
 class RedisServer:
@@ -52,32 +50,22 @@ class RedisServer:
         self.process.stdout.close()
 
 
-class ServedRedis:
-    """`with ServedRedis() as server`: a server that ends with the block."""
-
-    def __init__(self, *options: str) -> None:
-        self._options = options
-
-    def __enter__(self) -> RedisServer:
-        # A socket's path has at most 107 characters: the folders of pytest may be longer.
-        self._folder = tempfile.TemporaryDirectory(prefix="redis-")
-        self._server = RedisServer(Path(self._folder.name), *self._options)
-        return self._server
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.kill()
-        self._folder.cleanup()
+@contextmanager
+def served_redis(*options: str) -> Iterator[RedisServer]:
+    """A server that ends with the block."""
+    # A socket's path has at most 107 characters: the folders of pytest may be longer.
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        server = RedisServer(Path(folder), *options)
+        try:
+            yield server
+        finally:
+            server.kill()
 
 
 @contextmanager
 def or_skip() -> Iterator[RedisServer]:
     """A server, or a skipped test if there is none on this machine."""
     if COMMAND is None:
-        pytest.skip("there is no redis-server: apt-get install redis-server")
-    with ServedRedis() as server:
+        pytest.skip(MISSING)
+    with served_redis() as server:
         yield server

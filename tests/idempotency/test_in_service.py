@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+import redis.asyncio
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
@@ -34,8 +35,7 @@ async def test_duplicates_get_one_answer_whatever_background_says(
 ) -> None:
     """No task of ours is a call's own; the connections are closed with the application."""
     beats = asyncio.Event()
-
-    closed: list[RedisStore] = []
+    closed: list[Client] = []
 
     class Watched(RedisStore):
         async def renew(self, key: str, claim: bytes, lease: float) -> bool:
@@ -43,11 +43,14 @@ async def test_duplicates_get_one_answer_whatever_background_says(
             beats.set()
             return held
 
-        async def aclose(self) -> None:
-            await super().aclose()
-            closed.append(self)
+    class Closed(redis.asyncio.Redis):
+        async def aclose(self, close_connection_pool: bool | None = None) -> None:
+            await super().aclose(close_connection_pool)
+            closed.append(client)
 
-    @once(key="$.id", store=Watched(redis_server.url), name=background, lease=0.05)
+    store = Watched(lambda: Closed.from_url(redis_server.url))
+
+    @once(key="$.id", store=store, name=background, lease=0.05)
     async def handler(event: dict[str, int], context: Context) -> Any:
         await beats.wait()
         return {"by": context.request_id}
@@ -58,7 +61,7 @@ async def test_duplicates_get_one_answer_whatever_background_says(
     assert len(answers) == 1
     assert answers.pop()[0] == 200
     await client.close()
-    assert len(closed) == 1
+    assert closed == [client]
 
 
 async def test_a_call_that_is_cut_gives_the_key_back(

@@ -6,14 +6,11 @@ import asyncio
 import functools
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from service import Drop, MemoryStore, Retry, each, once
 from service.context.call import Context
@@ -76,6 +73,9 @@ async def test_two_functions_and_two_keys_do_not_meet() -> None:
     kept = once(key="$.id", store=store)
     assert await kept(one)({"id": 1}, context_of("a")) == b"one"
     assert await kept(two)({"id": 1}, context_of("b")) == b"two"
+    for function, answer in ((one, b"one"), (two, b"two")):
+        partial = functools.partial(function)
+        assert await kept(partial)({"id": 2}, context_of("c")) == answer
     shared = once(key="$.id", store=store, name="both")
     assert await shared(one)({"id": 1}, context_of("a")) == b"one"
     assert await shared(two)({"id": 1}, context_of("b")) == b"one"
@@ -563,6 +563,38 @@ async def test_a_late_holder_overwrites_no_newer_result(
     assert kept.endswith(answer) or kept == b"garbage"
 
 
+async def test_a_store_that_loses_each_claim_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    """The call gets its result, and does not claim its key for ever."""
+
+    class Forgetful(MemoryStore):
+        async def settle(self, key: str, claim: bytes, value: bytes, seconds: float) -> bool:
+            await self.release(key, claim)
+            return await super().settle(key, claim, value, seconds)
+
+    async def handle(event: Any, context: Any) -> str:
+        return "done"
+
+    assert await once(key="$.id", store=Forgetful())(handle)({"id": 1}, None) == b"done"
+    assert "the result is not kept: MemoryStore() loses its claim each time" in caplog.text
+
+
+async def test_a_result_that_the_memory_has_no_room_for_is_returned_and_not_kept(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its claim stands until its lease is over, as with any store that fails then."""
+    store = MemoryStore(max_bytes=500)
+
+    async def handle(event: Any, context: Any) -> str:
+        return "x" * 1000
+
+    assert await once(key="$.id", store=store, name="n")(handle)({"id": 1}, None) == b"x" * 1000
+    (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert "its answer is not kept: MemoryStore is full" in record.getMessage()
+    met = await store.claim("once:n:1", b"other", 30)
+    assert met is not None
+    assert b"running" in met.value
+
+
 def test_a_holder_learns_while_it_runs_that_its_key_was_taken(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -627,144 +659,3 @@ def test_what_cannot_run_once_is_refused_when_it_is_decorated() -> None:
         kept(parts)
     with pytest.raises(StartError, match="@once is int, not a function"):
         kept(7)
-
-
-class Delayed(MemoryStore):
-    """A store that takes its time, as one that is far away."""
-
-    def __init__(self, delays: list[float]) -> None:
-        super().__init__()
-        self._delays = delays
-        self._asked = 0
-
-    async def _travel(self) -> None:
-        self._asked += 1
-        await asyncio.sleep(self._delays[self._asked % len(self._delays)])
-
-    async def claim(self, key: str, claim: bytes, lease: float) -> Claimed | None:
-        """Go there, claim, and come back."""
-        await self._travel()
-        met = await super().claim(key, claim, lease)
-        await self._travel()
-        return met
-
-    async def settle(self, key: str, claim: bytes, value: bytes, seconds: float) -> bool:
-        """Go there, settle, and come back."""
-        await self._travel()
-        settled = await super().settle(key, claim, value, seconds)
-        await self._travel()
-        return settled
-
-    async def release(self, key: str, claim: bytes) -> None:
-        """Go there and release."""
-        await self._travel()
-        await super().release(key, claim)
-
-
-class OfProcess:
-    """The same store as one process has it: once that is killed, nothing comes or goes."""
-
-    def __init__(self, store: OnceStore) -> None:
-        self._store = store
-        self.tasks: list[asyncio.Task[bytes]] = []
-        self.is_dead = False
-
-    def kill(self) -> None:
-        """End the process: its handlers stop where they are, and tell nobody."""
-        self.is_dead = True
-        for task in self.tasks:
-            task.cancel()
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._store, name)
-
-        async def ask(*arguments: Any) -> Any:
-            if self.is_dead:
-                raise ConnectionError
-            return await method(*arguments)
-
-        return ask
-
-    claim: Any
-    renew: Any
-    settle: Any
-    release: Any
-
-
-CALLS = st.lists(
-    st.tuples(
-        st.integers(0, 1),  # the key
-        st.integers(0, 2),  # the process
-        st.floats(0, 3),  # when it arrives
-        st.floats(0, 2),  # how long its handler runs
-        st.booleans(),  # whether its handler fails
-        st.none() | st.floats(0, 3),  # when it is cancelled
-    ),
-    min_size=2,
-    max_size=8,
-)
-
-
-@settings(max_examples=40)
-@given(
-    CALLS,
-    st.lists(st.sampled_from([0.0, 0.01, 0.3]), min_size=1, max_size=4),
-    st.none() | st.floats(0, 3),  # when the last process is killed
-)
-def test_in_any_order_no_key_runs_twice_at_once_and_all_get_the_same(
-    calls: list[tuple[int, int, float, float, bool, float | None]],
-    delays: list[float],
-    killed: float | None,
-) -> None:
-    """Three processes, of which one may be killed, failures, cancellations, a slow store: of a key
-    one handler runs at a time, only one succeeds if nobody dies, and each call gets that result or
-    its own failure.
-    """
-    running, succeeded = set[int](), Counter[int]()
-
-    async def handle(event: dict[str, Any], context: Any) -> int:
-        key = event["id"]
-        assert key not in running
-        running.add(key)
-        try:
-            await asyncio.sleep(context["runs"])
-        finally:
-            running.discard(key)
-        if context["fails"]:
-            raise LookupError
-        succeeded[key] += 1
-        return int(context["number"])
-
-    async def main() -> None:
-        store = Delayed(delays)
-        stores = [OfProcess(store) for _ in range(3)]
-        processes = [once(key="$.id", store=s, name="n", lease=1)(handle) for s in stores]
-
-        async def call(number: int) -> bytes:
-            key, process, arrives, runs, fails, _ = calls[number]
-            await asyncio.sleep(arrives)
-            context = {"runs": runs, "fails": fails, "number": number}
-            return await processes[process]({"id": key}, context)
-
-        loop = asyncio.get_running_loop()
-        tasks = [asyncio.create_task(call(number)) for number in range(len(calls))]
-        for task, (_, process, *_, cancelled) in zip(tasks, calls, strict=True):
-            stores[process].tasks.append(task)
-            if cancelled is not None:
-                loop.call_later(cancelled, task.cancel)
-        if killed is not None:
-            loop.call_later(killed, stores[2].kill)
-        got = await asyncio.gather(*tasks, return_exceptions=True)
-        answers: dict[int, set[bytes]] = {0: set(), 1: set()}
-        for (key, process, *_, fails, cancelled), answer in zip(calls, got, strict=True):
-            if isinstance(answer, bytes):
-                answers[key].add(answer)
-            elif isinstance(answer, asyncio.CancelledError):
-                assert cancelled is not None or stores[process].is_dead
-            else:
-                assert isinstance(answer, LookupError), answer
-                assert fails
-        assert all(len(each) <= 1 for each in answers.values())
-        assert all(count <= 1 + (killed is not None) for count in succeeded.values())
-
-    run_virtual(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,10 +16,9 @@ import redis.asyncio
 from service import MemoryStore, once
 from service.calls.lifecycle import HERE, Lifecycle
 from service.errors import OnceStoreFailed, StartError
-from service.idempotency.closing import close_at_stop
 from service.idempotency.redis_store import RedisStore
 from service.idempotency.stores import Claimed
-from tests.idempotency.redis_server import RedisServer, ServedRedis, needs_redis
+from tests.idempotency.redis_server import RedisServer, needs_redis, served_redis
 
 
 @asynccontextmanager
@@ -104,7 +104,7 @@ async def test_what_others_have_put_there_is_told_and_left(
 @needs_redis
 async def test_a_full_server_is_told_and_refuses_new_claims_alone() -> None:
     """It says what to do. Of a handler that runs the claim is renewed and the result is kept."""
-    with ServedRedis("--maxmemory-policy", "noeviction") as server:
+    with served_redis("--maxmemory-policy", "noeviction") as server:
         server.plain.config_set("maxmemory", "1")
         said = await failure(server.url)
         assert "it is full: raise its maxmemory, or lower `expires`" in said
@@ -162,53 +162,81 @@ async def test_nothing_is_kept_longer_than_it_should(redis_server: RedisServer) 
         assert 0 < redis_server.plain.pttl("lives") <= 5000
 
 
+async def test_what_is_to_be_kept_for_ever_is_kept_for_long(redis_server: RedisServer) -> None:
+    """Redis would refuse the number, after the handler has run."""
+    async with store_at(redis_server.url) as store:
+        assert await store.claim("ever", b"claim", 1e18) is None
+        assert await store.renew("ever", b"claim", 1e18)
+        assert await store.settle("ever", b"claim", b"value", sys.maxsize)
+        assert await store.claim("ever", b"other", 1e18) == Claimed(b"value", False)
+
+
+class Connected:
+    """A store, its instance, and which clients of it were made and closed."""
+
+    def __init__(self, url: str) -> None:
+        self.made: list[Any] = []
+        self.closed: list[Any] = []
+        self.fails = False
+        self.store = RedisStore(lambda: self._connect(url))
+        self.life = Lifecycle(drain_timeout=1, hurry=lambda: None)
+        HERE.set(self.life)
+        self.life.start()
+
+    def _connect(self, url: str) -> Any:
+        connected = self
+
+        class Client(redis.asyncio.Redis):
+            async def aclose(self, close_connection_pool: bool | None = None) -> None:
+                assert close_connection_pool
+                await super().aclose(close_connection_pool)
+                if connected.fails:
+                    raise OSError("no")
+                connected.closed.append(self)
+
+        self.made.append(Client.from_url(url))
+        return self.made[-1]
+
+
 async def test_connections_are_closed_at_the_stop_of_the_instance(
     redis_server: RedisServer,
 ) -> None:
     """After `pre_stop`, which may still need them."""
-    lifecycle = Lifecycle(drain_timeout=1, hurry=lambda: None)
-    HERE.set(lifecycle)
-    lifecycle.start()
-    made: list[Any] = []
-    closed: list[Any] = []
-
-    class Client(redis.asyncio.Redis):
-        async def aclose(self, close_connection_pool: bool | None = None) -> None:
-            await super().aclose(close_connection_pool)
-            closed.append(close_connection_pool)
-
-    def connect() -> Any:
-        made.append(Client.from_url(redis_server.url))
-        return made[-1]
-
-    store = RedisStore(connect)
-    assert repr(store) == "the Redis of RedisStore"
+    tried = Connected(redis_server.url)
+    assert repr(tried.store) == "the Redis of RedisStore"
     for _ in range(2):
-        await store.claim("stop", b"claim", 30)
-    assert len(made) == len(lifecycle.at_stop) == 1
-    await lifecycle.stop()
-    await store.aclose()
-    assert closed == [True]
+        await tried.store.claim("stop", b"claim", 30)
+    assert len(tried.made) == len(tried.life.at_stop) == 1
+    await tried.life.stop()
+    await tried.store.aclose()
+    assert tried.closed == tried.made
+
+
+async def test_connections_of_a_loop_in_a_handlers_thread_are_closed_with_it(
+    redis_server: RedisServer,
+) -> None:
+    """Each call may have one: neither sockets nor work for the stop add up."""
+    tried = Connected(redis_server.url)
+    for number in range(3):
+        claimed = tried.store.claim(f"thread-{number}", b"claim", 30)
+        assert await asyncio.to_thread(asyncio.run, claimed) is None
+    assert len(tried.made) == 3
+    assert tried.closed == tried.made
+    assert not tried.life.at_stop
+    assert await tried.store.claim("thread-0", b"other", 30) == Claimed(b"claim", False)
+    await tried.life.stop()
+    assert tried.closed == tried.made
 
 
 async def test_a_store_that_cannot_be_closed_does_not_keep_the_stop(
-    caplog: pytest.LogCaptureFixture,
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A line tells of it."""
-    lifecycle = Lifecycle(drain_timeout=1, hurry=lambda: None)
-    HERE.set(lifecycle)
-    lifecycle.start()
-
-    class Stuck:
-        async def aclose(self) -> None:
-            raise OSError("no")
-
-        def __repr__(self) -> str:
-            return "Stuck()"
-
-    close_at_stop(Stuck())
-    await lifecycle.stop()
-    assert "Stuck() is not closed: OSError: no" in caplog.text
+    tried = Connected(redis_server.url)
+    tried.fails = True
+    await tried.store.claim("stuck", b"claim", 30)
+    await tried.life.stop()
+    assert "the Redis of RedisStore is not closed: OSError: no" in caplog.text
 
 
 @pytest.mark.parametrize("url", ["", "localhost:6379", "http://localhost"])
@@ -216,6 +244,41 @@ def test_a_url_that_is_none_is_refused_at_once(url: str) -> None:
     """And says what one is."""
     with pytest.raises(ValueError, match="begins with redis://, rediss:// or unix://"):
         RedisStore(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2/x@host:6379/0",
+        "redis://me:12/hunter2@host",
+        "rediss://me:12#hunter2@host",
+        "redis://me:12?hunter2@host?db=1",
+        "redis://:hunter2?x@host",
+        "redis://[hunter2@host",
+        "unix://me:hunter2/x@/run/redis.sock",
+    ],
+)
+def test_a_password_that_is_not_encoded_is_refused_and_not_shown(url: str) -> None:
+    """A part of it would be taken for a host or a port, which messages tell."""
+    with pytest.raises(ValueError, match=r"cannot be read: write /, .* as %2F") as caught:
+        RedisStore(url)
+    story = "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in story
+    assert "12" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://me:p%40s%2Fs@host:6379/0", "redis://host:6379/0"),
+        ("rediss://host?password=s@cret&db=1", "rediss://host"),
+        ("redis://[::1]:6379", "redis://[::1]:6379"),
+        ("unix://me:secret@/run/a@b.sock?db=1", "unix:///run/a@b.sock"),
+    ],
+)
+def test_a_store_is_shown_without_its_password(url: str, place: str) -> None:
+    """In `repr`, and so in messages."""
+    assert repr(RedisStore(url)) == f"Redis at {place}"
 
 
 def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,10 @@ import asyncio
 import itertools
 import logging
 import re
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -159,6 +162,47 @@ async def test_memory_forgets_the_oldest_results_first_and_says_so(
     )
     with pytest.raises(OnceStoreFailed, match="raise max_bytes"):
         await store.claim("large", bytes(400), 30)
+
+
+async def test_memory_that_is_full_is_not_looked_through_with_each_result() -> None:
+    """Room is made for many at once: what it keeps may be hundreds of thousands of results."""
+    looked = 0
+
+    class Counted(MemoryStore):
+        def _make_room(self, wanted: str, more: int) -> None:
+            nonlocal looked
+            looked += 1
+            super()._make_room(wanted, more)
+
+    store = Counted(max_bytes=100_000, clock=lambda: 0.0)
+    for number in range(2000):
+        await store.claim(str(number), b"claim", 30)
+        await store.settle(str(number), b"claim", bytes(96), 30)
+    assert 10 < looked < 40
+    assert await store.claim("1999", b"x", 30) == Claimed(bytes(96), False)
+
+
+def test_memory_gives_a_key_to_one_of_many_threads() -> None:
+    """Plain handlers may run event loops of their own at one time."""
+    store, threads = MemoryStore(clock=lambda: 0.0), 8
+    start = threading.Barrier(threads)
+
+    def claim(number: int) -> list[bool]:
+        async def main() -> list[bool]:
+            keys = range(300)
+            return [await store.claim(str(n), b"%d" % number, 30) is None for n in keys]
+
+        start.wait(30)
+        return asyncio.run(main())
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            had = list(pool.map(claim, range(threads)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert [sum(of_key) for of_key in zip(*had, strict=True)] == [1] * 300
 
 
 async def test_memory_gives_the_room_of_what_has_expired(caplog: pytest.LogCaptureFixture) -> None:

@@ -91,15 +91,15 @@ def test_when_they_are_sorted_changes_nothing(values: list[float], one: int, oth
         assert family.samples == pytest.approx(pages[1][name].samples)
 
 
-def test_what_is_put_aside_does_not_grow() -> None:
-    """It is counted unasked once it is of so many calls."""
+@pytest.mark.parametrize(("took", "calls"), [(0.0, 1 + TOGETHER), (0.5, TOGETHER // 2)])
+def test_what_is_put_aside_does_not_grow(took: float, calls: int) -> None:
+    """It is counted unasked once it is of so many calls, short ones and long ones."""
     figures = Counted()
-    for _ in range(1 + TOGETHER):
-        figures.note(ended(took=0.0))
-    assert counted(figures.page) == {("success", ""): 1 + TOGETHER}
-    assert on(figures.page)["fc_event_bytes_total"].samples["fc_event_bytes_total", ()] == (
-        3 * (1 + TOGETHER)
-    )
+    for _ in range(calls):
+        figures.note(ended(took))
+    assert counted(figures.page) == {("success", ""): calls}
+    read = on(figures.page)["fc_event_bytes_total"].samples
+    assert read["fc_event_bytes_total", ()] == 3 * calls
 
 
 def test_a_call_that_had_no_slot_or_no_handler_counts_where_it_was() -> None:
@@ -122,6 +122,17 @@ def test_a_call_that_had_no_slot_or_no_handler_counts_where_it_was() -> None:
         ("refused", "Overloaded"): 1,
         ("timeout", "FunctionTimeout"): 1,
     }
+
+
+def test_a_call_that_was_answered_without_its_handler_counts_no_time_of_it() -> None:
+    """What is around it has met a failure that came before the handler, and answers."""
+    figures, answered = Counted(), ended()
+    answered.handler_at = answered.handled_at = 0.0
+    figures.note(answered)
+    figures.settle()
+    handler = on(figures.page)["fc_call_handler_seconds"].samples
+    assert handler["fc_call_handler_seconds_count", ()] == 0
+    assert counted(figures.page) == {("success", ""): 1}
 
 
 def test_error_types_without_number_are_one() -> None:

@@ -285,6 +285,51 @@ async def test_a_lifespan_whose_task_group_fails_is_opened_again(
     assert "index.lifespan has ended while calls are served, by ExceptionGroup" in text
 
 
+async def test_a_lifespan_that_ends_while_the_initializer_runs_fails_that_start_alone(
+    aiohttp_client: AiohttpClient, log: Logged
+) -> None:
+    """No second initializer runs beside the first: who comes meanwhile waits for that, and the next
+    call has both anew.
+    """
+    opened: list[int] = []
+    running: list[int] = []
+    fails, closed, began, go = (asyncio.Event() for _ in range(4))
+
+    async def poll() -> None:
+        await fails.wait()
+        raise ValueError("the poll")
+
+    async def lifespan(context: Any) -> AsyncIterator[int]:
+        opened.append(1)
+        try:
+            async with asyncio.TaskGroup() as group:
+                if len(opened) == 1:
+                    group.create_task(poll())
+                yield len(opened)
+        finally:
+            closed.set()
+
+    async def initialize(context: Any) -> None:
+        running.append(1)
+        began.set()
+        await go.wait()
+
+    app = app_with(log, lifespan, state_of, initializer=initialize)
+    client = await aiohttp_client(app)
+    await began.wait()
+    fails.set()
+    await closed.wait()
+    late = [asyncio.ensure_future(app[SERVICE].lifecycle.initialized()) for _ in range(2)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(running) == 1
+    go.set()
+    for each in late:
+        with pytest.raises(InitializationError, match="has ended while the initializer ran"):
+            await each
+    assert await (await client.post("/invoke", data=b"{}")).text() == "2"
+
+
 async def test_a_stop_while_it_is_opened_cancels_it(
     aiohttp_client: AiohttpClient, log: Logged
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import logging
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -106,7 +107,7 @@ async def test_a_task_that_does_not_end_holds_up_the_stop_for_its_time_alone(
     aiohttp_client: AiohttpClient, log: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stop goes on without it, and says where it is."""
-    monkeypatch.setattr("service.lifetime.spawned.LEAST_ENDING", 0.01)
+    monkeypatch.setattr("service.lifetime.instance_tasks.LEAST_ENDING", 0.01)
     monkeypatch.setattr("service.calls.lifecycle.SHORTEST_HOOK", 0.01)
     gate = asyncio.Event()
 
@@ -355,3 +356,19 @@ async def test_who_cancels_all_tasks_of_a_call_does_not_cancel_the_instances(
     client = await aiohttp_client(assembled(log[0], handler))
     own = int(await (await client.post("/invoke", data=b"{}")).read())
     assert (found, own) == ([2], 1)  # the one that asks, too
+
+
+async def test_a_process_that_a_task_forks_ends_with_it() -> None:
+    """It takes no calls, and starts nothing again."""
+    parent = os.getpid()
+
+    async def fork() -> int:
+        return os.fork()
+
+    try:
+        child = await spawn(fork())
+    finally:
+        if os.getpid() != parent:
+            os._exit(99)
+    _, status = await asyncio.to_thread(os.waitpid, child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, NoReturn
 
 import pytest
@@ -269,11 +270,33 @@ def test_a_main_thread_that_is_not_free_is_no_end_of_the_call(
 ) -> None:
     """The function gets Python's own kind of error, in bounded time."""
     monkeypatch.setattr(signals, "HANDED_OVER", 0.0)
-    process = started()
-    process.signals.to_main = lambda _step: None
+    process, steps = started(), list[Callable[[], None]]()
+    process.signals.to_main = steps.append
     failure = in_thread(lambda: process.signals.keep(USR1, theirs))
     assert isinstance(failure, ValueError)
     assert "main thread" in str(failure)
+    for step in steps:
+        step()
+    assert process.handlers.get(USR1) != theirs, "what has failed is not done later"
+
+
+def test_a_freeze_while_the_main_thread_is_asked_fails_no_call(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wait that is over at the thaw says nothing of the main thread, which goes on then, too."""
+    process, steps = started(), list[Callable[[], None]]()
+    process.signals.to_main = steps.append
+
+    class Frozen(Future[Any]):
+        def result(self, timeout: float | None = None) -> Any:
+            if not steps:
+                return super().result(timeout)
+            steps.pop()()
+            raise TimeoutError
+
+    monkeypatch.setattr(signals, "Future", Frozen)
+    assert in_thread(lambda: process.signals.keep(USR1, theirs)) == signal.SIG_DFL
+    assert process.handlers[USR1] == theirs
 
 
 def test_a_forked_process_ends_by_the_signals(started: Started) -> None:

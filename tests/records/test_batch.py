@@ -144,9 +144,15 @@ class Orders(EventBatch[CloudEvent[Order]]):
     """A batch of the user's own."""
 
 
+class Uploads(events.OssEvent, frozen=True):
+    """An event of a trigger, in a class of the user's own."""
+
+
 @pytest.mark.parametrize(
     ("annotation", "advice"),
     [
+        (Uploads, "annotate it as OssRecord"),
+        (events.CdnEvent, "annotate it as CdnRecord"),
         (events.KafkaEvents, "annotate it as KafkaEvent"),
         (Orders, "annotate it as"),
         (events.OssEvent, "annotate it as OssRecord"),

@@ -2,27 +2,28 @@
 
 An async handler on uvloop and a plain one on asyncio serve the same traffic side by side. At the
 end of each round nothing is in flight, and what each process holds is noted. Leaves
-reports/soak.json and reports/soak.png.
+reports/soak.json and reports/soak.png, and with --publish writes docs/reliability.md's anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from tests.harness import ANSWERS_WITHIN, Client, ServerProcess, request
 from tests.soak.course import CONCURRENCY, Course, Sample, table
+from tests.soak.report import SoakReport, leave
 from tests.soak.traffic import Caller
 
 FUNCTION = Path(__file__).with_name("index.py")
-REPORTS = Path("reports")
 MB = 1024 * 1024
 CALLERS = 8
 """Connections to each service."""
@@ -168,28 +169,20 @@ def main() -> int:
     """Run the soak; return 0 when nothing grows and nothing went wrong."""
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long [default: 10]")
-    minutes = parser.parse_args().minutes
-    rounds = max(20, min(100, int(minutes * 10)))
-    courses = asyncio.run(soak(minutes * 60, rounds, lambda line: print(line, flush=True)))
-    REPORTS.mkdir(exist_ok=True)
-    found = REPORTS / "soak.json"
-    found.write_text(json.dumps([asdict(course) for course in courses]))
+    parser.add_argument("--publish", action="store_true", help="write docs/soak.* as well")
+    options = parser.parse_args()
+    rounds = max(20, min(100, int(options.minutes * 10)))
+    say = partial(print, flush=True)
+    courses = asyncio.run(soak(options.minutes * 60, rounds, say))
+    found = SoakReport(
+        f"{datetime.now(UTC):%F}", platform.python_version(), options.minutes, courses
+    )
     print("\n" + "\n".join(table(courses)))
     faults = [f"{course.name}: {fault}" for course in courses for fault in course.faults()]
     print("\n" + "\n".join(faults or ["Nothing grows, and nothing went wrong."]))
-    draw(courses, REPORTS / "soak.png")
+    for file in leave(found, publish=options.publish):
+        print(file)
     return 1 if faults else 0
-
-
-def draw(courses: Sequence[Course], file: Path) -> None:
-    """Draw what each service held over time."""
-    try:
-        from tests.soak.plot import plot
-    except ImportError:
-        print("No plot: matplotlib is not installed here.")
-        return
-    plot(courses, file)
-    print(f"{file} has the curves, {file.with_suffix('.json')} the figures")
 
 
 if __name__ == "__main__":

@@ -132,10 +132,12 @@ async def slowed(
     rounds: int = 3,
     calls: int = 5,
     loop: str = "auto",
+    grace: float = 3.0,
 ) -> Figures:
     """Connections that never finish their head, and one in ten that never finishes its body, stand
     beside good ones, which each make `calls` in every round; the p99 is the median over the rounds,
-    those alone being before and after.
+    those alone being before and after. Those that are open `grace` seconds after their time are
+    taken to stay open.
     """
     async with (
         started(candidate, patience=patience, loop=loop) as server,
@@ -151,7 +153,8 @@ async def slowed(
             sent = time.monotonic()
             beside = [await _round(callers, calls) for _ in range(rounds)]
             held = time.monotonic() - opened < patience
-            ends = await asyncio.gather(*(_until_closed(c, sent, patience) for c in crawlers))
+            late = sent + patience + grace
+            ends = await asyncio.gather(*(_until_closed(c, late) for c in crawlers))
         await _all_good(server, callers)  # a server may have closed the idle ones
         alone += [await _round(callers, calls) for _ in range(rounds)]
         p99s = [_middle(_p99(took) for took in kind) for kind in (alone, beside)]
@@ -270,9 +273,9 @@ def _middle(values: Iterable[float]) -> float:
     return ordered[len(ordered) // 2]
 
 
-async def _until_closed(caller: Caller, sent: float, patience: float) -> float | None:
-    """Return when the server ended a connection, None where it is open long after its time."""
-    left = sent + patience + 3 - time.monotonic()
+async def _until_closed(caller: Caller, late: float) -> float | None:
+    """Return when the server ended a connection, None where it is open when it is late."""
+    left = late - time.monotonic()
     try:
         async with asyncio.timeout(max(left, 0.1)):
             while await caller.client.reader.read(65536):

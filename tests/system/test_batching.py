@@ -5,7 +5,6 @@ one of its calls hurts no other.
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import Any
 
 import orjson
@@ -66,10 +65,7 @@ async def test_each_call_of_a_batch_has_its_own_end(serve: Serve, loop_kind: str
     await asyncio.to_thread(server.wait_for, "Start RequestId: second")
     await third.send(order(-3, "third"))
     await asyncio.to_thread(server.wait_for, "Start RequestId: third")
-    server.signal(signal.SIGSTOP)
-    server.signal(signal.SIGCONT)
-    server.signal(signal.SIGTERM)
-    await asyncio.to_thread(server.wait_for, "SIGTERM: stopping")
+    await asyncio.to_thread(server.stop_while_frozen)
     (server.folder / "go").touch()
     assert [(await each.answer()).json() for each in (first, second)] == [2, 4]
     failed = (await third.answer()).json()

@@ -18,16 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from bundling.run_uv import read_settings
+from service.bundling.run_uv import read_settings
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = [sys.executable, "-m", "bundling.packages"]
+"""As the Dockerfile has it: no package but uv is there."""
 SETUP = "from setuptools import Extension, setup\nsetup(name={name!r}, version='1.0', {what})\n"
-
-
-@pytest.fixture
-def tools(tmp_path: Path) -> Path:
-    """A copy of the tool, so that what it builds is kept nowhere else."""
-    return Path(shutil.copytree(ROOT / "bundling", tmp_path / "bundling"))
 
 
 def sdist(folder: Path, name: str, what: str) -> str:
@@ -44,13 +40,15 @@ def sdist(folder: Path, name: str, what: str) -> str:
     return f"{name}==1.0 --hash=sha256:{hashlib.sha256(archive.read_bytes()).hexdigest()}\n"
 
 
-def installed(tools: Path, folder: Path, lock: str) -> subprocess.CompletedProcess[str]:
+def installed(folder: Path, lock: str) -> subprocess.CompletedProcess[str]:
     """Install what the lock's text names from the archives in `folder`, and from nowhere else."""
-    (folder / "lock").write_text(lock)
-    command = [sys.executable, str(tools / "packages.py"), str(folder / "packages")]
-    command += [str(folder / "lock"), "--no-index", "--find-links", str(folder)]
+    (folder / "bundling").symlink_to(ROOT / "service" / "bundling")
+    (folder / "a.lock").write_text(lock)
+    command = [*PACKAGES, str(folder / "packages")]
+    command += [str(folder / "a.lock"), "--no-index", "--find-links", str(folder)]
     return subprocess.run(
         command,
+        cwd=folder,  # what it builds is kept there
         env={k: v for k, v in os.environ.items() if not k.startswith(("UV_", "COVERAGE_"))},
         capture_output=True,
         text=True,
@@ -65,12 +63,10 @@ def installed(tools: Path, folder: Path, lock: str) -> subprocess.CompletedProce
         ("crcmod", "py_modules=['crcmod'], ext_modules=[Extension('fast', ['fast.c'])]"),
     ],
 )
-def test_a_package_of_python_alone_is_built(
-    tools: Path, tmp_path: Path, name: str, what: str
-) -> None:
+def test_a_package_of_python_alone_is_built(tmp_path: Path, name: str, what: str) -> None:
     """And one that can do without its compiled parts is built without them."""
     folder = tmp_path / "archives"
-    done = installed(tools, folder, sdist(folder, name, what))
+    done = installed(folder, sdist(folder, name, what))
     assert done.returncode == 0, done.stderr
     wheel = next((folder / "packages").glob("*.dist-info/WHEEL")).read_text()
     assert "Tag: py3-none-any" in wheel
@@ -80,11 +76,11 @@ def test_a_package_of_python_alone_is_built(
     assert subprocess.check_output(command, env=environ) == b"7\n"
 
 
-def test_a_package_that_has_to_be_compiled_is_told_in_a_line(tools: Path, tmp_path: Path) -> None:
+def test_a_package_that_has_to_be_compiled_is_told_in_a_line(tmp_path: Path) -> None:
     """The package, the reason, and what to do."""
     folder = tmp_path / "archives"
     what = "py_modules=['psycopg2'], ext_modules=[Extension('fast', ['fast.c'])]"
-    done = installed(tools, folder, sdist(folder, "psycopg2", what))
+    done = installed(folder, sdist(folder, "psycopg2", what))
     assert done.returncode == 1
     assert done.stderr == (
         "psycopg2 exists as source only and has compiled parts (fast): take psycopg2-binary in its"
@@ -92,7 +88,7 @@ def test_a_package_that_has_to_be_compiled_is_told_in_a_line(tools: Path, tmp_pa
     )
 
 
-def test_a_package_that_another_tool_builds_is_told_in_a_line(tools: Path, tmp_path: Path) -> None:
+def test_a_package_that_another_tool_builds_is_told_in_a_line(tmp_path: Path) -> None:
     """A source whose tool is not here is not guessed at."""
     folder = tmp_path / "archives"
     lock = sdist(folder, "odd", "")
@@ -103,17 +99,17 @@ def test_a_package_that_another_tool_builds_is_told_in_a_line(tools: Path, tmp_p
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(folder / "odd-1.0", "odd-1.0")
     lock = f"odd==1.0 --hash=sha256:{hashlib.sha256(archive.read_bytes()).hexdigest()}\n"
-    done = installed(tools, folder, lock)
+    done = installed(folder, lock)
     assert done.returncode == 1
     assert done.stderr.startswith("odd exists as source only and is built with no_such_tool")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_source_of_another_hash_is_refused(tools: Path, tmp_path: Path) -> None:
+def test_a_source_of_another_hash_is_refused(tmp_path: Path) -> None:
     """What is built is what was locked."""
     folder = tmp_path / "archives"
     sdist(folder, "quite_pure", "py_modules=['quite_pure']")
-    done = installed(tools, folder, f"quite_pure==1.0 --hash=sha256:{'0' * 64}\n")
+    done = installed(folder, f"quite_pure==1.0 --hash=sha256:{'0' * 64}\n")
     assert done.returncode == 1
     assert "Hash mismatch" in done.stderr
     assert not (folder / "packages" / "quite_pure.py").exists()
@@ -124,7 +120,7 @@ def test_the_sdk_of_oss_is_bundled(tmp_path: Path) -> None:
     """`make bundle` with oss2 in requirements.txt: it is locked, built and imported. It needs the
     registry.
     """
-    kept = ("Makefile", "pyproject.toml", "index.py", "bundling", "service", "installed", "config")
+    kept = ("Makefile", "pyproject.toml", "index.py", "service", "installed", "config")
     for name in (*kept, "requirements.lock", "requirements-uv.lock"):
         place = ROOT / name
         if place.is_dir():
@@ -169,12 +165,11 @@ def served(folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("by", ["a file", "a variable"])
-def test_packages_come_from_the_index_that_pip_is_told_of(
-    tools: Path, tmp_path: Path, by: str
-) -> None:
+def test_packages_come_from_the_index_that_pip_is_told_of(tmp_path: Path, by: str) -> None:
     """Where `make run` works behind a mirror, `make bundle` does."""
     folder = tmp_path / "archives"
     lock = sdist(folder, "quite_pure", "py_modules=['quite_pure']")
+    (folder / "bundling").symlink_to(ROOT / "service" / "bundling")
     page = folder / "simple" / "quite-pure"
     page.mkdir(parents=True)
     (page / "index.html").write_text("<a href='/quite_pure-1.0.tar.gz'>quite_pure-1.0.tar.gz</a>")
@@ -186,9 +181,10 @@ def test_packages_come_from_the_index_that_pip_is_told_of(
         config.write_text(f"[global]\nindex-url = {address}\n" if by == "a file" else "")
         if by == "a variable":
             environ["PIP_INDEX_URL"] = address
-        (folder / "lock").write_text(lock)
+        (folder / "a.lock").write_text(lock)
         done = subprocess.run(
-            [sys.executable, tools / "packages.py", folder / "packages", folder / "lock"],
+            [*PACKAGES, folder / "packages", folder / "a.lock"],
+            cwd=folder,
             env={**environ, "PIP_CONFIG_FILE": str(config)},
             capture_output=True,
             text=True,

@@ -5,10 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.harness import ENDS_WITHIN, ServerProcess, request
+from tests.harness import ServerProcess, request, run_service
 
 FUNCTIONS = Path(__file__).parents[1] / "cases" / "functions"
 
@@ -107,13 +104,6 @@ async def test_a_case_is_served(case: Case, folder: Path) -> None:
 )
 def test_a_case_is_invoked(case: Case, folder: Path) -> None:
     """The result is alone on stdout."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SERVICE_", "FC_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "service", "invoke"],
-        cwd=folder,
-        env={**kept, **case.environ},
-        capture_output=True,
-        timeout=ENDS_WITHIN,
-    )
+    done = run_service(folder, "invoke", environ=case.environ)
     assert done.returncode == 0, done.stderr
     assert value_of(done.stdout) == case.answer

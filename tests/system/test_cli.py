@@ -16,8 +16,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from service.settings.table import ROWS
 from tests.conftest import Serve
-from tests.harness import ANSWERS_WITHIN, ENDS_WITHIN, UNMOVED
+from tests.harness import ANSWERS_WITHIN, RUNS_WITHIN, run_service
 
 HELLO = """
     import logging
@@ -34,15 +35,7 @@ def service(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `python -m service` to its end."""
     (folder / "index.py").write_text(textwrap.dedent(source))
-    command = [sys.executable, "-m", "service", *arguments]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, **UNMOVED},
-        input=stdin,
-        capture_output=True,
-        timeout=ENDS_WITHIN,
-    )
+    return run_service(folder, *arguments, stdin=stdin)
 
 
 # --- invoke
@@ -125,8 +118,7 @@ def test_a_reader_that_has_left_is_no_failure(tmp_path: Path, command: list[str]
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        line = [sys.executable, "-m", "service", *command]
-        done = subprocess.run(line, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE)
+        done = run_service(tmp_path, *command, stdout=writer)
     finally:
         os.close(writer)
     assert done.returncode == 0
@@ -161,7 +153,7 @@ def test_a_python_without_the_packages_is_told_in_a_line() -> None:
     """
     root = Path(__file__).parents[2]
     command = [sys.executable, "-S", "-m", "service"]
-    done = subprocess.run(command, cwd=root, capture_output=True, timeout=ENDS_WITHIN)
+    done = subprocess.run(command, cwd=root, capture_output=True, timeout=RUNS_WITHIN)
     assert done.returncode == 1
     (line,) = done.stderr.decode().splitlines()
     assert "msgspec is not installed for this Python: `make run`" in line
@@ -311,19 +303,31 @@ def test_event_refuses_what_is_not_there(tmp_path: Path) -> None:
 
 
 def test_help_tells_a_newcomer_what_to_type(tmp_path: Path) -> None:
-    """`--help` has the commands, examples, every group of settings and the exit codes."""
+    """`--help` has the commands, examples, the command's own flags and the exit codes."""
     text = service(tmp_path, "--help").stdout.decode()
+    assert "--port" not in text.replace("--handler app.main", "")
     for word in (
         "serve",
         "invoke",
         "event",
         "examples:",
-        "--port",
-        "--concurrency",
+        "--help-settings",
         "--reload",
         "Exit codes",
     ):
         assert word in text
+
+
+def test_help_settings_tells_each_setting(tmp_path: Path) -> None:
+    """By groups, with what it takes and its default; and `--help` of a command its own flags."""
+    text = service(tmp_path, "invoke", "--help-settings", source="").stdout.decode()
+    for row in ROWS.values():
+        assert row.flag in text
+        assert f"{row.group}:" in text
+    assert "--event" not in text
+    own = service(tmp_path, "invoke", "--help", source="").stdout.decode()
+    assert "--event" in own
+    assert "--concurrency" not in own
 
 
 def test_show_config_has_one_setting_a_line_with_its_source(tmp_path: Path) -> None:
@@ -384,7 +388,7 @@ def test_a_working_directory_that_was_removed_is_exit_code_3(tmp_path: Path) -> 
     folder = tmp_path / "removed"
     folder.mkdir()
     start = f'rmdir "{folder}"; exec "{sys.executable}" -m service --port 0'
-    done = subprocess.run(["sh", "-c", start], cwd=folder, capture_output=True, timeout=ENDS_WITHIN)
+    done = subprocess.run(["sh", "-c", start], cwd=folder, capture_output=True, timeout=RUNS_WITHIN)
     assert done.returncode == 3
     (line,) = done.stderr.decode().splitlines()
     assert "the working directory cannot be read" in line

@@ -68,18 +68,18 @@ async def test_a_jump_of_the_clock_ends_no_call_and_no_connection(
         server.client() as idle,
     ):
         await idle.ask(request(b"first"))
+        began = time.monotonic()
         await waiting.send(request(b"wait 0.7", x_fc_function_timeout="100"))
         await late.send(request(b"wait 100", x_fc_function_timeout="1"))
         await asyncio.to_thread(server.wait_for, "STDOUT. waiting", count=2)
         await half.send(request(b"whole")[:-3])
         await head.send(request(b"headed")[:30])
-        began = time.monotonic()
         uptime = (await server.ask(HEALTH)).json()["uptimeSeconds"]
         answer = await idle.ask(request(b"jump %f" % JUMPS[jump]))
         assert answer.status == 200
         assert (await waiting.answer()).body == b"wait 0.7"
         assert (await late.answer()).json()["errorType"] == "FunctionTimeout"
-        assert time.monotonic() - began > 0.5
+        assert time.monotonic() - began > 0.9  # no timer was over by the jump
         await half.send(b"ole")
         assert (await half.answer()).body == b"whole"
         await head.send(request(b"headed")[30:])

@@ -6,10 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ import pytest
 from service.emulator import emulator
 from tests.conftest import Serve
 from tests.emulator.play import free_port
-from tests.harness import ENDS_WITHIN, request
+from tests.harness import request, run_service
 
 FUNCTIONS = Path(__file__).parents[1] / "cases" / "functions"
 SENT = {
@@ -90,7 +87,7 @@ async def test_a_case_is_served(serve: Serve, tmp_path: Path, name: str) -> None
 )
 def test_a_case_is_invoked(tmp_path: Path, name: str) -> None:
     """`invoke` has the same context, with the environment's credentials."""
-    done = run(copied(name, tmp_path), "invoke")
+    done = run_service(copied(name, tmp_path), "invoke", environ=ENVIRON)
     assert done.returncode == 0, done.stderr
     check(name, done.stdout, KEYS)
     assert b"HUSH" not in done.stderr
@@ -123,20 +120,11 @@ async def test_a_case_is_emulated(tmp_path: Path, name: str) -> None:
         assert len(keys) == 3
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run `python -m service` in a folder to its end."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SERVICE_", "FC_"))}
-    command = [sys.executable, "-m", "service", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env={**kept, **ENVIRON}, capture_output=True, timeout=ENDS_WITHIN
-    )
-
-
 @pytest.mark.parametrize("arguments", [("--port", "0"), ("invoke",)], ids=["serve", "invoke"])
 def test_a_wsgi_application_does_not_start(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """A handler of an HTTP function is told in one line, with exit code 3."""
     folder = copied("wsgi", tmp_path)
-    done = run(folder, *arguments)
+    done = run_service(folder, *arguments, environ=ENVIRON)
     assert done.returncode == 3
     last = done.stderr.decode().splitlines()[-1]
     assert f"{folder / 'index.py'} line 1 takes (environ, start_response)" in last

@@ -48,15 +48,17 @@ async def test_a_forked_process_can_log_whatever_other_threads_do(serve: Serve) 
     of each call is there once.
     """
     source = """
-        import multiprocessing, time
+        import logging, multiprocessing, time
 
         def child():
+            logging.debug("kept")
             print("of the child", flush=True)
 
         def handler(event, context):
             process = multiprocessing.get_context("fork").Process(target=child)
             for number in range(20):
                 print("before", number)
+                logging.debug("kept")
             process.start()
             for number in range(20):
                 print("after", number)

@@ -19,6 +19,7 @@ from urllib.parse import quote, quote_plus
 import orjson
 import pytest
 
+from tests.conftest import LOOPS
 from tests.harness import ANSWERS_WITHIN, ECHO, ServerProcess, request
 from tests.system.conformance import CASES
 from tests.system.conformance.case import Case, Reply, coded, message, post
@@ -86,13 +87,17 @@ class Recorded:
         assert self.ran()[digest_of(b"alive")] == 1
 
 
-@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
-def shared(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Recorded]:
+@pytest.fixture(scope="module", params=LOOPS)
+def loop_kind(request: pytest.FixtureRequest) -> str:
+    """The event loop under the service."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def shared(loop_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     """One service of each loop for all tests."""
     folder = tmp_path_factory.mktemp("recorded")
-    flags = ("--loop", request.param, "--log-level", "DEBUG", "--concurrency", "200")
+    flags = ("--loop", loop_kind, "--log-level", "DEBUG", "--concurrency", "200")
     # Hundreds of half-sent bodies are to wait for nothing but their own rest.
     service = Recorded(folder, *flags, "--queue", "10000", "--max-body", "100KiB")
     yield service

@@ -15,7 +15,7 @@ import yaml
 from tests.conftest import Serve
 from tests.emulator.play import free_port
 from tests.emulator.test_command import emulate
-from tests.harness import ENDS_WITHIN, request
+from tests.harness import RUNS_WITHIN, request
 
 START = (sys.executable, "-P", "-m", "fc_event_service")
 SCRIPT = (str(Path(sys.executable).with_name("fc-event-service")),)
@@ -63,7 +63,7 @@ def test_invoke_runs_a_function_with_a_service_of_its_own(
 ) -> None:
     """The function's `import service` gets its own, `import fc_event_service` ours."""
     done = subprocess.run(
-        [*start, "invoke"], cwd=function, capture_output=True, timeout=ENDS_WITHIN, check=False
+        [*start, "invoke"], cwd=function, capture_output=True, timeout=RUNS_WITHIN, check=False
     )
     assert orjson.loads(done.stdout) == EXPECTED, done.stderr
 
@@ -101,7 +101,7 @@ def test_emulate_runs_a_function_with_a_service_of_its_own(function: Path) -> No
             [*START, "invoke", "{}", "--function", "shop", "--url", emulator.url()],
             cwd=function,
             capture_output=True,
-            timeout=ENDS_WITHIN,
+            timeout=RUNS_WITHIN,
             check=False,
         )
         assert orjson.loads(called.stdout) == EXPECTED, called.stderr

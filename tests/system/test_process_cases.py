@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Serve
-from tests.harness import ENDS_WITHIN, request
+from tests.harness import request, run_service
 
 FUNCTIONS = Path(__file__).parents[1] / "cases" / "functions"
 ONE = ("--concurrency", "1")
@@ -59,11 +57,6 @@ async def test_a_case_is_served(
 def test_a_case_is_invoked(tmp_path: Path, name: str, flags: tuple[str, ...], value: Any) -> None:
     """The result stands alone on stdout."""
     folder = Path(shutil.copytree(FUNCTIONS / name, tmp_path / name))
-    done = subprocess.run(
-        [sys.executable, "-m", "service", "invoke", *flags],
-        cwd=folder,
-        capture_output=True,
-        timeout=ENDS_WITHIN,
-    )
+    done = run_service(folder, "invoke", *flags)
     assert done.returncode == 0, done.stderr
     assert value_of(done.stdout) == value

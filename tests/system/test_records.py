@@ -64,10 +64,7 @@ async def test_a_freeze_and_a_stop_lose_no_record(serve: Serve, loop_kind: str) 
     async with server.client() as client:
         await client.send(request(batch(*range(30), hold=True)))
         await asyncio.to_thread(server.wait_for, "begun 19 ")
-        server.signal(signal.SIGSTOP)
-        server.signal(signal.SIGTERM)
-        server.signal(signal.SIGCONT)
-        await asyncio.to_thread(server.wait_for, "SIGTERM: stopping")
+        await asyncio.to_thread(server.stop_while_frozen)
         (server.folder / "go").touch()
         assert (await client.answer()).json()["ok"] == 30
     assert await server.ends() == 0

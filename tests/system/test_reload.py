@@ -197,7 +197,13 @@ async def test_a_first_start_that_fails_leaves_no_port_and_the_mended_file_is_se
         assert await asyncio.to_thread(server.stop) == 0
 
 
-@pytest.mark.parametrize("made", [(), ("ProcessPoolExecutor",)], ids=["alone", "with a pool"])
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param((), id="alone", marks=pytest.mark.long),
+        pytest.param(("ProcessPoolExecutor",), id="with a pool"),
+    ],
+)
 async def test_an_import_that_hangs_is_ended_by_the_next_save(
     serve: Serve, made: tuple[str, ...]
 ) -> None:
@@ -217,7 +223,15 @@ async def test_an_import_that_hangs_is_ended_by_the_next_save(
     assert await asyncio.to_thread(server.stop) == 0
 
 
-@pytest.mark.parametrize("pool", MAKES_POOL.values(), ids=MAKES_POOL)
+@pytest.mark.parametrize(
+    "pool",
+    [
+        pytest.param(MAKES_POOL["Pool"], id="Pool"),
+        pytest.param(
+            MAKES_POOL["ProcessPoolExecutor"], id="ProcessPoolExecutor", marks=pytest.mark.long
+        ),
+    ],
+)
 async def test_a_module_that_makes_a_pool_goes_on_reloading(serve: Serve, pool: str) -> None:
     """Two saves later only the newest code answers, and the pools of the others have ended."""
     server = serve(version(1, pool), "--reload")
@@ -250,7 +264,13 @@ async def test_the_end_while_an_import_hangs_ends_all(
     await all_ended(left)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGTERM, id="SIGTERM"),
+        pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.long),
+    ],
+)
 async def test_a_stop_while_calls_run_lets_all_of_them_finish(
     serve: Serve, number: signal.Signals
 ) -> None:

@@ -109,9 +109,17 @@ COMMON = '''
     import asyncio, contextlib, logging, os, pathlib, signal, sys, threading, time, traceback
     import service.app, service.http.connection, service.instance
     from service import metrics
+    from service.calls.watchdog import Watchdog
     from service.http.answer_writer import AnswerWriter
     from service.http.arrivals import Arrivals
 
+    stalled, stall = threading.Event(), Watchdog._stalled
+
+    def tell_stall(*arguments):
+        stall(*arguments)
+        stalled.set()
+
+    Watchdog._stalled = tell_stall
     LOST = {"async": 100, "sync": 0.8}
 
     class Opaque:
@@ -206,7 +214,7 @@ COMMON = '''
             return context.credentials
         elif what == "stall":
             await asyncio.sleep(0)  # what follows is a turn of the call's own task
-            time.sleep(0.9 if kind == "async" else 0)  # in the way of the service's own loop
+            stalled.wait(30 if kind == "async" else 0)  # in the way of the service's own loop
             return secret
         elif what == "task":
             asyncio.create_task(fails(secret))

@@ -12,7 +12,7 @@ import pytest
 
 from service.process.signals import SAME_SIGNAL, STOPS
 from tests.conftest import Serve
-from tests.harness import ENDS_WITHIN, GATED, ServerProcess, request
+from tests.harness import ENDS_WITHIN, GATED, ServerProcess, request, run_service
 
 ENDLESS = """
     def endless(event, context):
@@ -389,6 +389,28 @@ async def test_a_signal_in_the_midst_of_a_call_is_not_logged_as_the_calls(
     assert await server.ends() == 0
     (line,) = (line for line in server.lines if "SIGTERM: stopping" in line)
     assert line.split(" ")[1] == "-"
+
+
+async def test_a_signal_in_the_last_moment_before_a_wait_is_heard(
+    serve: Serve, loop_kind: str
+) -> None:
+    """Whatever loop the main thread waits in: Python tells a wait that begins nothing of a signal
+    that has just come, but by this descriptor.
+    """
+    source = """
+        import signal
+
+        async def handler(event, context):
+            wakes = signal.set_wakeup_fd(-1)
+            signal.set_wakeup_fd(wakes)
+            return wakes
+    """
+    server = serve(source, "--loop", loop_kind)
+    assert (await server.ask(request(b"{}"))).json() >= 0
+    done = await asyncio.to_thread(
+        run_service, server.folder, "invoke", "--loop", loop_kind, stdin=b"{}"
+    )
+    assert int(done.stdout) >= 0
 
 
 # --- invoke

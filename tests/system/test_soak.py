@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LOOPS
 from tests.harness import ServerProcess, least, request
 from tests.soak.course import table
 from tests.soak.run import FUNCTION, soak
@@ -49,16 +50,19 @@ CALLS = int(os.environ.get("LEAK_CALLS", "200"))
 AT_ONCE = 50
 
 
-@pytest.fixture(scope="module", params=["async", "plain"])
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
+@pytest.fixture(scope="module", params=LOOPS)
+def loop_kind(request: pytest.FixtureRequest) -> str:
+    """The event loop: an async handler is on one of them, a plain one on the other."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def server(loop_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One service for all paths, whose function tells how many objects there are."""
-    folder: Path = tmp_path_factory.mktemp(request.param)
+    folder: Path = tmp_path_factory.mktemp(loop_kind)
     (folder / "index.py").write_text(FUNCTION.read_text())
-    handler = "index.handler" if request.param == "async" else "index.plain"
-    loop = "uvloop" if request.param == "async" else "asyncio"
-    flags = ("--handler", handler, "--loop", loop, "--concurrency", str(AT_ONCE + 10))
+    handler = "index.handler" if loop_kind == "uvloop" else "index.plain"
+    flags = ("--handler", handler, "--loop", loop_kind, "--concurrency", str(AT_ONCE + 10))
     process = ServerProcess(folder, "", *flags)
     yield process
     process.kill()

@@ -62,7 +62,7 @@ def test_nothing_there_and_something_else_are_told(serve: Serve) -> None:
 def test_an_interval_of_no_time_is_refused() -> None:
     """Before anything is asked."""
     with pytest.raises(UsageError, match=r"--interval 0: it takes 0\.05 to 3600 seconds"):
-        watch(Namespace(interval=0.0, once=True, url="http://127.0.0.1:1"))
+        watch(Namespace(interval=0.0, once=True, url="http://127.0.0.1:1"), Path.cwd())
 
 
 def reading(terminal: int) -> Callable[[str], None]:

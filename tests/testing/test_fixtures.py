@@ -10,18 +10,15 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import aiohttp
 import pytest
 
 from service.context.call import Context, current_context
-from service.emulator.testing import emulator
-from service.errors import FunctionTimeout, InitializationError, InvalidEvent
+from service.errors import FunctionTimeout, InvalidEvent
 from service.events import OssEvent
 from service.testing.call_logs import CallLogs
 from service.testing.contexts import GivenContext
 from service.testing.instances import LeftRunning
 from service.testing.invoking import CallHandler, run_or_return
-from service.testing.serving import ServedAnswer, ServedFunction
 
 Fixture = Callable[..., Any]
 
@@ -133,14 +130,20 @@ def test_an_answer_that_is_no_text_is_bytes(fc_invoke: CallHandler) -> None:
     assert fc_invoke(handler, b"\xff\x00") == b"\xff\x00"
 
 
-def test_a_call_fails_as_in_the_service(fc_invoke: CallHandler, fc_context: GivenContext) -> None:
-    """The handler's own error is raised as it is; the deadline and a bad event have theirs."""
+def test_a_call_fails_as_in_the_service(
+    fc_invoke: CallHandler, fc_context: GivenContext, fc_logs: CallLogs
+) -> None:
+    """The handler's own error is raised as it is, and is in its log; the deadline and a bad event
+    have theirs.
+    """
 
     async def typed(event: OssEvent, context: Context) -> None:
         raise AssertionError
 
     with pytest.raises(LookupError, match="no such order"):
         fc_invoke(refuse)
+    [failed] = fc_logs.of()
+    assert (failed.level, failed.fields["errorMessage"]) == ("ERROR", "no such order")
     with pytest.raises(FunctionTimeout, match="was not done within"):
         fc_invoke(wait, b"{}", fc_context(timeout=0.01))
     with pytest.raises(InvalidEvent):
@@ -230,44 +233,3 @@ def test_an_async_test_on_another_loop_is_told_what_to_do() -> None:
 
     with pytest.raises(RuntimeError, match='anyio_backend "asyncio", not trio'):
         run_or_return(work, is_async=True)
-
-
-# --- on a socket, and on the whole platform
-
-
-def test_a_function_is_served_on_a_socket(fc_service: Fixture, fc_logs: CallLogs) -> None:
-    """With the settings that are given; its lines are the test's, an error is an error."""
-    served: ServedFunction = fc_service(greet, concurrency=2)
-    assert served.invoke({"user": "ann"}, request_id="r-7") == {"user": "ann", "id": "r-7"}
-    assert [line.message for line in fc_logs.of("r-7")] == ["hello ann"]
-    with pytest.raises(ServedAnswer, match="LookupError") as failed:
-        fc_service(refuse).invoke()
-    assert failed.value.value["errorMessage"] == "no such order"
-
-
-async def test_a_served_function_is_called_by_any_client(fc_service: Fixture) -> None:
-    """Also in an async test, from the loop of the test."""
-    served: ServedFunction = fc_service(greet)
-    assert (await served.invoke({"user": "ann"}))["user"] == "ann"
-    async with aiohttp.ClientSession(served.url) as client:
-        answer = await client.post("/invoke", data=b'{"user": "bob"}')
-        assert (await answer.json(content_type=None))["user"] == "bob"
-
-
-def test_an_initializer_that_fails_is_told_at_once(
-    fc_service: Fixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And the thread of the service has ended."""
-
-    def initialize(context: Context) -> None:
-        raise LookupError("no database")
-
-    monkeypatch.setattr(sys.modules[__name__], "initialize", initialize, raising=False)
-    with pytest.raises(InitializationError, match="no database"):
-        fc_service(greet)
-    assert "fc-service" not in {thread.name for thread in threading.enumerate()}
-
-
-def test_the_emulator_is_the_one_for_tests(fc_emulator: Fixture) -> None:
-    """It is entered with `with` or `async with`."""
-    assert fc_emulator is emulator

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
-from service.context.call import RUNNING, Context, sent_headers
+from service.context.call import RUNNING, Context
+from service.context.derived import sent_headers
 from service.errors import InitializationError, ServiceError
 from service.instance.duties import Duty, Work
 from service.protocol import Operation, error_body
@@ -284,7 +285,7 @@ async def test_nobody_waits_for_a_worker_that_has_ended_for_good(
     assert await asked == expected
     assert await result() == expected
     third = peer(inboxes, 1, there)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             if await result() == ["here", "there"]:
                 break

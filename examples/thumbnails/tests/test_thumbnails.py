@@ -3,60 +3,19 @@
 import asyncio
 import io
 import json
-import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from aiohttp import web
 
 from service.emulator.testing import emulator
 from service.events.sample import sample
+from tests.cloud import cloud
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow has no release for this Python")
 
 FOLDER = Path(__file__).parents[1]
-
-
-class Bucket:
-    """An OSS as small as the sample needs it: objects by their path, and who asked."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.keys: list[str] = []
-        self.connections = set[int]()
-        self.url = ""
-
-    async def take(self, request: web.Request) -> web.Response:
-        """Store an object, or return one."""
-        self.keys.extend(re.findall("Credential=([^/]+)", request.headers["Authorization"]))
-        assert request.transport is not None
-        self.connections.add(request.transport.get_extra_info("peername")[1])
-        if request.method == "PUT":
-            self.objects[request.path] = await request.read()
-            return web.Response(headers={"ETag": '"1"'})
-        if request.path in self.objects:
-            return web.Response(body=self.objects[request.path])
-        error = "<Error><Code>NoSuchKey</Code><Message>no such object</Message></Error>"
-        return web.Response(status=404, text=error, content_type="application/xml")
-
-
-@asynccontextmanager
-async def bucket() -> AsyncIterator[Bucket]:
-    """It listens on a port of its own."""
-    played, app = Bucket(), web.Application(client_max_size=1 << 24)
-    app.router.add_route("*", "/{any:.*}", played.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        played.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield played
-    finally:
-        await runner.cleanup()
 
 
 def spec(endpoint: str) -> dict[str, Any]:
@@ -82,7 +41,7 @@ async def test_uploads_at_once_get_their_thumbnails() -> None:
     """Twelve calls at once share one client; each request is signed with credentials of a call.
     A picture that is none fails its own call, and a thumbnail's upload ends there.
     """
-    async with bucket() as oss, emulator(spec(oss.url), code=FOLDER) as fc:
+    async with cloud() as oss, emulator(spec(oss.url), code=FOLDER) as fc:
         for number in range(12):
             oss.objects[f"/shop/incoming/{number}.png"] = picture(800, 100 + number)
         oss.objects["/shop/incoming/bad.png"] = b"no picture"
@@ -91,8 +50,9 @@ async def test_uploads_at_once_get_their_thumbnails() -> None:
         assert answers == [[f"thumbnails/incoming/{number}.jpg"] for number in range(12)]
         with Image.open(io.BytesIO(oss.objects["/shop/thumbnails/incoming/0.jpg"])) as small:
             assert (small.format, small.size) == ("JPEG", (256, 32))
-        assert len(oss.keys) == 24
-        assert len(oss.connections) <= 12
+        assert len(oss.asked) == 24
+        assert all(each.key for each in oss.asked)
+        assert len({each.port for each in oss.asked}) <= 12
 
         bad = await fc.invoke("thumbnails", upload("incoming/bad.png"))
         assert json.loads(bad.body)["errorType"] == "UnidentifiedImageError"

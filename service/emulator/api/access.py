@@ -1,70 +1,20 @@
-"""Who may ask the API: programs of this machine, and no web page that a browser has open.
-
-A page on the internet may have a browser send requests to any address, this machine's as well. It
-cannot choose what the browser says of where they come from (`Origin`, `Sec-Fetch-Site`), nor, once
-its own name leads to this machine, whom they are for (`Host`).
-"""
+"""Who may ask the API: programs of this machine, and no web page that a browser has open."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable
-from functools import lru_cache
-from urllib.parse import urlsplit
-
 from multidict import CIMultiDictProxy
 
+from ...origins import OwnHosts
 from ..calls import PlatformError
 
 
-class Hosts:
-    """The names under which the API may be asked for: those of the loopback, the address on which a
-    request arrives, and what the user has named.
-    """
-
-    def __init__(self, named: Iterable[str] = ()) -> None:
-        self._named = frozenset(name.lower() for name in named if name)
-        # Nearly all requests name the same host, on the same address.
-        self._is_own = lru_cache(maxsize=64)(self._judge)
+class Hosts(OwnHosts):
+    """The names under which the API may be asked for."""
 
     def check(self, headers: CIMultiDictProxy[str], arrived: str) -> None:
         """Raise PlatformError 403 `AccessDenied` for a request that a web page may have made;
         `arrived` is this end's address of its connection.
         """
-        hosts, origins = headers.getall("Host", []), headers.getall("Origin", [])
-        site = headers.get("Sec-Fetch-Site", "none")
-        if len(hosts) != 1 or not self._is_own(hosts[0], arrived):
-            told = f"the host {hosts[0][:200]!r}" if hosts else "a request without a host"
-            raise _denied(f"{told} is not this emulator's; --allow-host NAME names another one")
-        if any(origin != f"http://{hosts[0]}" for origin in origins):
-            raise _denied(f"a web page of {origins[0][:200]!r} may not call functions")
-        if site not in ("none", "same-origin"):
-            raise _denied("a web page of another origin may not call functions")
-
-    def _judge(self, host: str, arrived: str) -> bool:
-        name = _name_of(host)
-        if name == "localhost" or name.endswith(".localhost") or name in self._named:
-            return True
-        address = _address(name)
-        return address is not None and (address.is_loopback or address == _address(arrived))
-
-
-def _name_of(host: str) -> str:
-    """Return the name or the address of a Host header, "" if it has none."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
-
-
-def _denied(reason: str) -> PlatformError:
-    return PlatformError(403, "AccessDenied", f"The emulator refuses this request: {reason}.")
+        if fault := self.fault(headers, arrived):
+            told = f"The emulator refuses this request: {fault}."
+            raise PlatformError(403, "AccessDenied", told)

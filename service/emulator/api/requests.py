@@ -13,6 +13,12 @@ from ..spec.model import DeployedFunction
 from .platform import PLATFORM, SIGNED_HASH
 from .signature import check_body
 
+VERSION = "/2023-03-30"
+"""How the API's paths begin."""
+
+SYNC_LIMIT = 32 * 1024 * 1024
+"""Bytes of a synchronous call's event (docs/platform.md section 8)."""
+
 PAGE_SIZE = 20
 MAX_PAGE = 100
 """Entries of a list by default, and at most."""

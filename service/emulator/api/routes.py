@@ -4,59 +4,23 @@ InvokeFunction, and what there is to read of functions, instances and asynchrono
 
 from __future__ import annotations
 
-import base64
-import logging
-import math
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
 
-from ...logs.lines import plain_line
-from ...protocol import REQUEST_ID, SERVICE_LOGGER, SESSION_COOKIE, new_request_id
-from ..calls import Invocation, Outcome, PlatformError
-from ..failures import broke
+from ...http.routes import DIRECT, OWN_RINGS
+from ...protocol import SESSION_COOKIE, new_request_id
+from ..calls import Invocation, PlatformError
 from ..queue.dispatcher import EVENT_LIMIT
 from ..spec.sessions import SessionAffinity
-from ..texts import readable
 from . import functions, tasks
+from .answers import identified, platform_error, refusal, result_fields
+from .direct import DirectInvocations
 from .platform import ID, PLATFORM, SIGNED_HASH, EmulatedPlatform
-from .requests import body_of, choice_of, delay_of, function_named, json_answer
+from .requests import SYNC_LIMIT, VERSION, body_of, choice_of, delay_of, function_named
 from .signature import Head
-
-VERSION = "/2023-03-30"
-OLD_VERSION = "/2016-08-15/"
-"""How the paths of Function Compute 2 begin, whose SDKs read errors under other names."""
-
-SYNC_LIMIT = 32 * 1024 * 1024
-"""Bytes of a synchronous call's event (docs/platform.md section 8)."""
-
-LAST_CALLS = 1.0
-"""Seconds that callers have to take their answers when the emulator stops."""
-
-NEVER = 10 * 365 * 86400.0
-"""Seconds: no connection is closed for being idle."""
-
-_log = logging.getLogger(SERVICE_LOGGER)
-
-
-class _Plain(logging.LoggerAdapter[logging.Logger]):
-    """The log as aiohttp's server uses it: it writes a traceback for each request that is no HTTP,
-    if a line says the same.
-    """
-
-    def exception(self, msg: object, *args: object, **fields: Any) -> None:
-        """Write one line for a request that cannot be read; anything else as it is."""
-        fault = fields.get("exc_info")
-        if isinstance(fault, HttpProcessingError):
-            reason = plain_line(" ".join(str(fault.message).split()))[:200]
-            self.warning("a request to the API is not HTTP: %s", reason)
-        else:
-            super().exception(msg, *args, **fields)
-
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -64,8 +28,10 @@ ApiHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_api(platform: EmulatedPlatform) -> web.Application:
-    """Return the application."""
+    """Return the application, with the direct way of most of its calls."""
     app = web.Application(middlewares=[reported_to_client])
+    app[OWN_RINGS] = tuple(app.middlewares)
+    app[DIRECT] = DirectInvocations(platform)
     app[PLATFORM] = platform
     for name in filter(_PLAIN.fullmatch, platform.functions):
         # A path without a pattern is found at once.
@@ -75,41 +41,20 @@ def create_api(platform: EmulatedPlatform) -> web.Application:
     return app
 
 
-def create_runner(app: web.Application) -> web.AppRunner:
-    """Return what serves the application: a caller that leaves cancels its call, events stay as
-    they were sent, idle connections stay open.
-    """
-    return web.AppRunner(
-        app,
-        access_log=None,
-        logger=_Plain(_log),
-        auto_decompress=False,
-        handler_cancellation=True,
-        keepalive_timeout=NEVER,
-        shutdown_timeout=LAST_CALLS,
-    )
-
-
 @web.middleware
 async def reported_to_client(request: web.Request, handler: ApiHandler) -> web.StreamResponse:
-    """Give every answer its request id, and every failure the platform's error JSON.
-
-    What is no HTTP at all never comes here: aiohttp answers it, in words of its own.
-    """
+    """Give every answer its request id, and every failure the platform's error JSON."""
     request_id = new_request_id()
     request[ID] = request_id
     try:
         admit(request)
         response = await handler(request)
-    except PlatformError as error:
-        response = _refusal(request, error)
-    except web.HTTPException as error:
-        response = _refusal(request, _not_played(request, error))
-    except Exception as error:
-        _log.exception("the API failed at %s %s", request.method, request.path)
-        response = _refusal(request, broke(error))
-    response.headers[REQUEST_ID] = request_id
-    return response
+    except web.HTTPException as unrouted:
+        response = refusal(_not_played(request, unrouted), request_id, request.path)
+    except Exception as reason:
+        error = platform_error(reason, f"{request.method} {request.path}")
+        response = refusal(error, request_id, request.path)
+    return identified(response, request_id)
 
 
 def admit(request: web.Request) -> None:
@@ -151,7 +96,7 @@ async def _invoke(name: str, request: web.Request) -> web.Response:
     session = _session(request, function.sessions)
     call = Invocation(function.name, event, request_id, 0, log_type == "Tail", session)
     outcome = await platform.invokers[function.name].invoke(call)
-    answer = _answer(outcome)
+    answer = web.Response(body=outcome.body, headers=result_fields(outcome))
     if function.sessions is not None and not session:
         _tell_session(answer, function.sessions, outcome.session)
     return answer
@@ -176,25 +121,6 @@ def _tell_session(answer: web.Response, affinity: SessionAffinity, session: str)
         answer.headers["Set-Cookie"] = f"{SESSION_COOKIE}={session}; Max-Age={affinity.ttl:.0f}"
 
 
-def _answer(outcome: Outcome) -> web.Response:
-    """Return what InvokeFunction says of a synchronous call: 200, for a function error too.
-
-    `x-fc-code-checksum` is missing: it is the CRC-64 of the package that a deployment makes.
-    """
-    headers = {
-        "Content-Type": "application/octet-stream",
-        "x-fc-instance-id": outcome.instance_id,
-        "x-fc-invocation-duration": str(math.ceil(outcome.duration * 1000)),
-        "x-fc-invocation-service-version": "LATEST",
-        "x-fc-max-memory-usage": f"{outcome.memory:.2f}",
-    }
-    if outcome.error_type:
-        headers["x-fc-error-type"] = outcome.error_type
-    if outcome.log is not None:
-        headers["x-fc-log-result"] = base64.b64encode(outcome.log).decode()
-    return web.Response(body=outcome.body, headers=headers)
-
-
 def _not_played(request: web.Request, error: web.HTTPException) -> PlatformError:
     """Return the error for a path or a method that the API does not have here."""
     method, path = request.method, request.path
@@ -206,14 +132,6 @@ def _not_played(request: web.Request, error: web.HTTPException) -> PlatformError
         told = f"{path} has no {method}, only {', '.join(sorted(error.allowed_methods))}"
         return PlatformError(405, "MethodNotAllowed", told)
     return PlatformError(404, "PathNotSupported", f"'{method}' against '{path}' is not supported")
-
-
-def _refusal(request: web.Request, error: PlatformError) -> web.Response:
-    message = readable(str(error))
-    body = {"Code": error.code, "Message": message, "RequestId": request[ID]}
-    if request.path.startswith(OLD_VERSION):
-        body |= {"ErrorCode": error.code, "ErrorMessage": message}
-    return json_answer(body, error.status)
 
 
 ONE, TASK = "functions/{name}", "functions/{name}/async-tasks"

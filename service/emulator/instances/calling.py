@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import msgspec
 import orjson
 
 from ...protocol import INVOKE, Operation, new_request_id
@@ -23,10 +22,19 @@ from .. import failures
 from ..account import Account
 from ..calls import Invocation, Outcome, PlatformError
 from ..failures import INITIALIZATION, UNHANDLED, InitializerFailed
+from ..log import CallLine
 from ..spec.model import DeployedFunction
-from .client import InstanceAnswer, InstanceConnections, Lost, OutOfFiles, Unreadable
+from .client import (
+    ClientConnection,
+    InstanceConnections,
+    Lost,
+    OutOfFiles,
+    Then,
+    Unreadable,
+)
 from .contract import Requests
 from .output import Output
+from .plain_answer import InstanceAnswer
 from .ports import INSTANCE_HOST
 
 SUCCESS = ("", "200")
@@ -65,14 +73,17 @@ class Life(Protocol):
         """Give a process that has dropped a connection a moment, in which it may end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """What came of a call after `duration` seconds: a body and its error type, or a failure."""
 
     duration: float
     body: bytes = b""
     error: str = ""
-    failure: PlatformError | None = None
+    failure: Exception | None = None
+
+
+CallEnd = tuple[str, float, Callable[[], None]]
+"""A call's request id, how many seconds it took, and what ends it once its lines are read."""
 
 
 class InstanceCalls:
@@ -85,9 +96,9 @@ class InstanceCalls:
         function: DeployedFunction,
         account: Account,
         life: Life,
-        write: Callable[[str, str], None],
+        write: Callable[[Sequence[CallLine]], None],
     ) -> None:
-        """`write` is given lines of the log, each with its request id."""
+        """`write` is given lines of the log."""
         self.in_flight = self.peak = self.served = 0
         self.connections = InstanceConnections(INSTANCE_HOST)
         self.output: Output | None = None
@@ -95,6 +106,7 @@ class InstanceCalls:
         self._life = life
         self._write = write
         self._requests = Requests(function, account)
+        self._answered: list[CallEnd] = []
         self._vacant = asyncio.Event()
         self._vacant.set()
 
@@ -119,80 +131,92 @@ class InstanceCalls:
 
     # --- events
 
-    async def invoke(self, call: Invocation, *, cold: bool) -> Outcome:
-        """Make a call that has a slot, and let go of the slot, whatever comes of it.
+    def opened(self, call: Invocation) -> None:
+        """Do what is due before the event is sent."""
+        self._begin(call.request_id, keep=call.tail and self._function.concurrency == 1)
+        self._life.thaw()
 
-        Raises PlatformError if the instance gives no answer. Until the first wait the instance is
-        thawed and, if it has a warm connection, the event is sent.
+    def send(self, connection: ClientConnection, call: Invocation, end: float, then: Then) -> None:
+        """Send the event. `then` is called with what comes of that by `end`."""
+        head = self._requests.head(
+            INVOKE, call.request_id, len(call.event), call.retry_count, call.session or ""
+        )
+        connection.send(head, call.event, end, then)
+
+    @property
+    def limit(self) -> float:
+        """Seconds that a call may take."""
+        return self._function.timeout
+
+    async def missed(self, fault: Exception, call: Invocation, duration: float) -> Answered:
+        """Return what came of a call that the instance has not answered."""
+        if isinstance(fault, TimeoutError):
+            told = failures.timed_out(self.limit)
+            self._write([(told, call.request_id)])
+            self._life.end_overdue()
+            return Answered(duration, failures.body(told), UNHANDLED)
+        if not isinstance(fault, (Lost, Unreadable)):  # nobody has foreseen it
+            return Answered(duration, failure=fault)
+        if isinstance(fault, Lost):
+            # A connection ends a moment before the process that had it. Whoever calls next is
+            # to find an instance that lives.
+            await self._life.await_end()
+        failure = self.failure(fault, duration)
+        self._write([(str(failure), call.request_id)])
+        return Answered(duration, failure=failure)
+
+    def end_soon(self, end: CallEnd) -> None:
+        """End a call that was answered, with all others that are in this turn of the loop: what
+        they have written is read at once then.
         """
-        began = time.perf_counter()
-        answered: Answered | None = None
+        if not self._answered:
+            asyncio.get_running_loop().call_soon(self._end_answered)
+        self._answered.append(end)
+
+    def _end_answered(self) -> None:
+        ends, self._answered = self._answered, []
+        self.end(ends)
+
+    def end(self, ends: Sequence[CallEnd]) -> None:
+        """Read what calls have written that are over, say what they took, and end them."""
         try:
-            self._begin(call.request_id, keep=call.tail and self._function.concurrency == 1)
-            self._life.thaw()
-            answered = await self._answer(call, began)
+            if self.output is not None:
+                self.output.catch_up()
+            self._life.sample_if_due()
+            memory = (
+                f"Memory Size: {self._function.memory} MB,"
+                f" Max Memory Used: {self._life.memory:.2f} MB"
+            )
+            self._write([(_report(name, took, memory), name) for name, took, _ in ends])
         finally:
-            over = time.perf_counter() - began if answered is None else answered.duration
-            log = self._end(call.request_id, over)
+            for _, _, conclude in ends:
+                conclude()
+
+    def ended(self, call: Invocation, answered: Answered, *, cold: bool) -> Outcome:
+        """Let go of a call, and return its outcome. Raises PlatformError."""
+        try:
+            log = None if self.output is None else self.output.end(call.request_id)
+        finally:
+            self.served += 1
+            self.give_back()
         if answered.failure is not None:
             raise answered.failure
+        life = self._life
         return Outcome(
             call.request_id,
             answered.body,
             answered.error,
-            self._life.id,
+            life.id,
             answered.duration,
-            self._life.memory,
+            life.memory,
             cold=cold,
             log=log,
             session=call.session or "",
         )
 
-    async def _answer(self, call: Invocation, began: float) -> Answered:
-        limit = self._function.timeout
-        head = self._requests.head(
-            INVOKE, call.request_id, len(call.event), call.retry_count, call.session or ""
-        )
-        try:
-            answer = await self.connections.ask(head, call.event, limit)
-        except TimeoutError:
-            duration, told = time.perf_counter() - began, failures.timed_out(limit)
-            self._write(told, call.request_id)
-            self._life.end_overdue()
-            return Answered(duration, failures.body(told), UNHANDLED)
-        except (Lost, Unreadable) as fault:
-            duration = time.perf_counter() - began
-            if isinstance(fault, Lost):
-                # A connection ends a moment before the process that had it. Whoever calls next is
-                # to find an instance that lives.
-                await self._life.await_end()
-            failure = self.failure(fault, duration)
-            self._write(str(failure), call.request_id)
-            return Answered(duration, failure=failure)
-        error = "" if answer.verdict in SUCCESS else UNHANDLED
-        return Answered(time.perf_counter() - began, answer.body, error)
-
     def _begin(self, request_id: str, *, keep: bool = False) -> None:
         if self.output is not None:
             self.output.begin(request_id, keep=keep)
-
-    def _end(self, request_id: str, duration: float) -> bytes | None:
-        """Do what is due after a call, the freeze included; return its log if it was kept."""
-        try:
-            log = None if self.output is None else self.output.end(request_id)
-            self._life.sample_if_due()
-            memory = self._life.memory
-            shown = round(duration * 1000, 2)
-            self._write(
-                f"RequestId: {request_id} Duration: {shown:.2f} ms,"
-                f" Billed Duration: {math.ceil(shown)} ms,"
-                f" Memory Size: {self._function.memory} MB, Max Memory Used: {memory:.2f} MB",
-                request_id,
-            )
-        finally:
-            self.served += 1
-            self.give_back()
-        return log
 
     def failure(self, fault: Exception, duration: float) -> PlatformError:
         """Return what the platform says of a call whose connection had a fault."""
@@ -206,7 +230,8 @@ class InstanceCalls:
     def note_cancelled(self, request_id: str, duration: float) -> None:
         """Say in the log that a call's client has left; the call goes on."""
         self._life.sample()
-        self._write(failures.cancelled(request_id, duration, self._life.memory), request_id)
+        told = failures.cancelled(request_id, duration, self._life.memory)
+        self._write([(told, request_id)])
 
     def not_initialized(self, request_id: str, reason: InitializerFailed) -> Outcome:
         """Return what a call gets whose instance could not be initialised."""
@@ -228,6 +253,7 @@ class InstanceCalls:
             answer = await self.connections.ask(head, b"", seconds)
         finally:
             if self.output is not None:
+                self.output.catch_up()
                 self.output.end(request_id)
         if 200 <= answer.status < 300 and answer.verdict in SUCCESS:
             return ""
@@ -236,6 +262,14 @@ class InstanceCalls:
     async def check(self, path: str, seconds: float) -> InstanceAnswer:
         """Send a health check. Raises what `InstanceConnections.ask` raises."""
         return await self.connections.ask(self._requests.look(path), b"", seconds)
+
+
+def _report(request_id: str, duration: float, memory: str) -> str:
+    shown = round(duration * 1000, 2)
+    billed = math.ceil(shown)
+    return (
+        f"RequestId: {request_id} Duration: {shown:.2f} ms, Billed Duration: {billed} ms, {memory}"
+    )
 
 
 def _reason(answer: InstanceAnswer) -> str:

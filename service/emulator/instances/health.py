@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from ..spec.model import HealthCheck
-from .client import InstanceAnswer, Lost, OutOfFiles, Unreadable
+from .client import Lost, OutOfFiles, Unreadable
+from .plain_answer import InstanceAnswer
 
 AskHealth = Callable[[float], Awaitable[InstanceAnswer]]
 """Sends the check's request, and waits so many seconds for its answer."""

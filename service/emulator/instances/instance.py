@@ -6,12 +6,7 @@ Where the platform's documents are silent, this is what is done:
 - A process has 128 and the signal's number for its exit code if a signal ended it.
 - The first health check is one request; if it fails, the start has failed. An unhealthy instance
   gets no calls. It may recover while it has calls; once it has none, it is stopped.
-- An instance of which a call ran over its time gets SIGTERM and no further call; what it has
-  besides may end within its own time; then comes SIGKILL, `stop_grace` after SIGTERM at the
-  earliest.
-- /pre-stop is called before an end that is by the book: not after a crash, a time-out, or a start
-  that failed. Calls may be in the instance then: if the emulator stops, it waits for none.
-- SIGTERM goes to the first process alone, as to a container's; SIGKILL and the freeze to all.
+- A freeze stops all processes.
 - A frozen instance is not asked for its health, and a health check thaws none.
 """
 
@@ -20,29 +15,27 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Literal
 
-from ...protocol import INITIALIZE, PRE_STOP
+from ...protocol import INITIALIZE
 from .. import failures
-from ..account import Account
 from ..failures import InitializerFailed
-from ..log import Log
-from ..spec.model import DeployedFunction
+from ..log import CallLine
 from .calling import InstanceCalls
 from .client import Lost, Unreadable
+from .conditions import Conditions
 from .contract import environment
-from .faults import Faults
+from .ending import InstanceEnd, WayToEnd, leave_no_time
 from .freezer import Freezer
 from .health import InstanceHealth
 from .output import Output
-from .ports import claim
+from .ports import claim, is_open
 from .private import PrivateFolder
 from .proc import process_table
 from .processes import Processes
-from .start import InstanceStart, start_process, wait_for_port
+from .start import InstanceStart, StartTimes, start_process, wait_for_port
 
 InstanceState = Literal["starting", "running", "unhealthy", "stopping", "stopped"]
 
@@ -52,24 +45,8 @@ FRESH = 0.1
 DROPPED = 0.25
 """Seconds in which a process that has dropped a connection may turn out to have ended."""
 
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What holds for all instances of a function. Times in seconds.
-
-    `cap` is how many there may be, `folder` the one in which each has its own, `mounted` whether
-    each has a /tmp of its own.
-    """
-
-    function: DeployedFunction
-    start_timeout: float
-    stop_grace: float
-    log: Log
-    faults: Faults
-    account: Account
-    cap: int
-    folder: Path
-    mounted: bool
+DEAF = 10.0
+"""The same if it listens no longer: nobody can call it again."""
 
 
 class Instance:
@@ -77,7 +54,8 @@ class Instance:
     call, and when it is gone; `on_run` when its processes begin to run, or are stopped.
 
     `state` says whether it takes calls ("running") or not; `calls` has those that are in it;
-    `memory` is the most that was seen, in MB.
+    `memory` is the most that was seen, in MB, and `resident` the last; `times` says how far its
+    start came, `end_reason` why it ends.
     """
 
     def __init__(
@@ -91,24 +69,31 @@ class Instance:
     ) -> None:
         function = conditions.function
         self.id = instance_id
+        self.function, self.concurrency = function.name, function.concurrency
         self.name = f"c-{int(instance_id.rpartition('-')[2], 16)}"
         self.provisioned = provisioned
+        self.retired = ""
+        """Why it takes no further call, though it starts or runs; "" if it does."""
         self.state: InstanceState = "starting"
         self.created = time.time()
-        self.memory = 0.0
+        self.memory = self.resident = 0.0
+        self.times = StartTimes(time.monotonic())
+        self.end_reason = ""
         self.idle_since = time.monotonic()
         self.processes: Processes | None = None
         self.closing: asyncio.Task[None] | None = None
-        self.calls = InstanceCalls(function, conditions.account, self, self._write)
+        self.calls = InstanceCalls(function, conditions.account, self, self._write_lines)
         self._conditions = conditions
         self._function = function
         self._on_change = on_change
-        self._freezes = not provisioned or function.provisioned_freeze
-        self._releases: list[Callable[[], None]] = [self.calls.connections.drop]
+        freezes = not provisioned or function.provisioned_freeze
+        self._freezes = freezes and conditions.debugging is None
         self._sampled = 0.0
         self._health = self._new_health()
         self._checks: asyncio.Task[None] | None = None
         self.freezer = Freezer(on_run, self._health)
+        self._end = InstanceEnd(conditions, self.calls, self.freezer, self._write)
+        self._end.then(self.calls.connections.drop)
 
     def _new_health(self) -> InstanceHealth | None:
         check = self._function.health
@@ -118,10 +103,11 @@ class Instance:
             check, lambda limit: self.calls.check(check.path, limit), self._on_health
         )
 
-    def _write(self, text: str, request_id: str = "") -> None:
-        self._conditions.log.line(
-            text, function=self._function.name, instance=self.name, request_id=request_id
-        )
+    def _write(self, text: str) -> None:
+        self._write_lines([(text, "")])
+
+    def _write_lines(self, lines: Sequence[CallLine]) -> None:
+        self._conditions.log.lines(lines, function=self.function, instance=self.name)
 
     # --- its calls, as those see them who ask for an instance
 
@@ -140,6 +126,11 @@ class Instance:
         """The calls that have ended in it."""
         return self.calls.served
 
+    @property
+    def takes_calls(self) -> bool:
+        """Whether further calls may be sent to it, or wait for its start."""
+        return self.state in ("running", "starting") and not self.retired
+
     # --- its start
 
     async def start(self) -> None:
@@ -154,17 +145,20 @@ class Instance:
         except BaseException as reason:
             fault = failures.out_of_means(reason) if isinstance(reason, OSError) else reason
             if isinstance(fault, asyncio.CancelledError):
-                self.close("nobody waits for its start any more", _nothing)
+                self.close("nobody waits for its start any more", leave_no_time)
             else:
-                self.close(f"its start failed: {str(fault) or type(fault).__name__}", _nothing)
+                told = str(fault) or type(fault).__name__
+                self.close(f"its start failed: {told}", leave_no_time)
             if fault is reason:
                 raise
             raise fault from None
         self.state = "running"
-        self.idle_since = time.monotonic()
+        self.idle_since = self.times.ready = time.monotonic()
         self._write(f"runs: it took {(self.idle_since - began) * 1000:.0f} ms to start")
         if self._health is not None:
             self._checks = asyncio.create_task(self._health.watch())
+        if self.retired:
+            self.retire(self.retired)
         self.settle()
 
     async def _start(self) -> None:
@@ -175,7 +169,9 @@ class Instance:
         self._on_change(self)
         self.freezer.watch(self.processes)
         self._write(f"starts on port {opened.port}: {' '.join(function.command)}")
-        await wait_for_port(opened, self.processes, conditions.start_timeout, self._write)
+        tell = self._write if conditions.debugging is None else _leave_untold
+        await wait_for_port(opened, self.processes, conditions.start_timeout, tell)
+        self.times.opened = time.monotonic()
         if function.initializer_timeout is not None:
             await self._initialize(function.initializer_timeout)
         if self._health is not None:
@@ -189,12 +185,12 @@ class Instance:
         """Take what the instance needs: a port, a folder, a pipe. Raises OSError."""
         function, conditions = self._function, self._conditions
         port = claim(function.port)
-        self._releases.append(port.release)
+        self._end.then(port.release)
         self.calls.connections.port = port.number
         private = PrivateFolder(conditions.folder / self.name, mounted=conditions.mounted)
-        self._releases.append(private.remove)
-        output = Output(self._write)
-        self._releases.append(output.close)
+        self._end.then(private.remove)
+        output = Output(self._write_lines)
+        self._end.then(output.close)
         self.calls.output = output
         variables = environment(
             function,
@@ -204,7 +200,10 @@ class Instance:
             home=str(private.home),
             temporary=private.temporary,
         )
+        variables |= conditions.variables
         variables |= conditions.faults.environment()
+        if conditions.debugging is not None:
+            variables |= conditions.debugging.environment(conditions.folder, variables)
         return InstanceStart(function, variables, port.number, output, private, conditions.cap)
 
     async def _initialize(self, limit: float) -> None:
@@ -252,7 +251,7 @@ class Instance:
         self._sampled = time.monotonic()
         if self.processes is None:
             return 0.0
-        now = self.processes.memory()
+        now = self.resident = self.processes.memory()
         self.memory = max(self.memory, now)
         return now
 
@@ -281,88 +280,59 @@ class Instance:
 
     # --- its end
 
-    def close(
-        self, reason: str, how: Callable[[], Awaitable[None]] | None = None
-    ) -> asyncio.Task[None]:
+    def close(self, reason: str, way: WayToEnd | None = None) -> asyncio.Task[None]:
         """Take no further call and end, by the book unless told how; return what ends with it."""
         if self.closing is None:
             self._write(f"stops: {reason}")
-            how = how or (self._stop if self.state != "starting" else _nothing)
+            self.end_reason = reason
+            way = way or (self._end.by_the_book if self.state != "starting" else leave_no_time)
             self.state = "stopping"
             if self._checks is not None:
                 self._checks.cancel()
-            self.closing = asyncio.create_task(self._close(how))
+            self.closing = asyncio.create_task(self._close(way))
             self._on_change(self)
         return self.closing
 
-    async def _close(self, how: Callable[[], Awaitable[None]]) -> None:
+    async def _close(self, way: WayToEnd) -> None:
         """End it. Its place is free afterwards, whatever goes wrong meanwhile."""
         code = ""
         try:
-            self.thaw()
-            await self._tried(how)
-            if self.processes is not None:
-                await self._tried(self.processes.kill)
-                if self.processes.ended.done():
-                    code = f" with code {self.processes.ended.result()}"
+            code = await self._end.run(self.processes, way)
         finally:
-            for release in reversed(self._releases):
-                try:
-                    release()
-                except Exception as reason:
-                    self._write(f"could not be tidied up: {type(reason).__name__}: {reason}")
             self.state = "stopped"
             self._write(f"has ended{code}")
             self._on_change(self)
 
-    async def _tried(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Do a step of the end; what goes wrong in it is told, and keeps nothing else from it."""
-        try:
-            await step()
-        except Exception as reason:
-            self._write(f"could not be ended as it should: {type(reason).__name__}: {reason}")
+    def retire(self, reason: str) -> None:
+        """Take no further call, and end once those have ended that it has: one that starts has
+        them when it runs.
+        """
+        self.retired = reason
+        if self.state != "starting":
+            self.close(reason, self._end.once_vacant)
 
-    async def _stop(self) -> None:
-        """/pre-stop, SIGTERM, and a while in which the instance may end by itself."""
-        assert self.processes is not None
-        limit = self._function.pre_stop_timeout
-        if limit is not None:
-            try:
-                fault = await self.calls.hook(PRE_STOP, limit)
-            except (TimeoutError, Lost, Unreadable):
-                fault = f"PreStop had no answer within {limit:g} seconds"
-            if fault:
-                self._write(fault)
-        self.processes.signal_first(signal.SIGTERM)
-        await self._wait_for_end(self._conditions.stop_grace)
+    def hurry(self) -> None:
+        """If it ends once it has no call: end it now."""
+        self._end.hurry()
 
     def end_overdue(self) -> None:
         """End, since a call ran over its time."""
-        self.close("a call ran over its time", self._outlast)
-
-    async def _outlast(self) -> None:
-        """SIGTERM, then wait for the other calls, and for a while at least."""
-        assert self.processes is not None
-        self.processes.signal_first(signal.SIGTERM)
-        sent = time.monotonic()
-        await self.calls.vacancy()
-        await self._wait_for_end(sent + self._conditions.stop_grace - time.monotonic())
+        self.close("a call ran over its time", self._end.outlast)
 
     async def await_end(self) -> None:
         """Give a process that has dropped a connection a moment, in which it may end."""
-        if self.processes is not None:
-            await asyncio.wait([self.processes.ended], timeout=DROPPED)
-
-    async def _wait_for_end(self, seconds: float) -> None:
-        assert self.processes is not None
-        await asyncio.wait([self.processes.ended], timeout=max(seconds, 0))
-        if not self.processes.ended.done():
-            self._write("did not end after SIGTERM, and is killed")
+        if self.processes is None:
+            return
+        ended = self.processes.ended
+        await asyncio.wait([ended], timeout=DROPPED)
+        with suppress(OSError):  # no file is left to look with
+            if not ended.done() and not await is_open(self.calls.connections.port):
+                await asyncio.wait([ended], timeout=DEAF)
 
     def _on_end(self, ended: asyncio.Future[int]) -> None:
         if self.state in ("running", "unhealthy"):
-            self.close(f"its process exited unexpectedly (code {ended.result()})", _nothing)
+            self.close(f"its process exited unexpectedly (code {ended.result()})", leave_no_time)
 
 
-async def _nothing() -> None:
-    """Leave an instance no time."""
+def _leave_untold(_text: str) -> None:
+    """Say nothing of a port that is not open: the instance waits for a debugger."""

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import os
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ...protocol import MAX_LOG_LINE
+from ..log import CallLine
 
 TAIL = 4096
 """Bytes at the end of a call's log that the platform returns, and that an error quotes."""
 
 CHUNK = 16 * 1024
-"""Bytes read in one turn of the loop: a flood of output takes turns with the calls."""
+"""Bytes read in one turn of the loop: a flood of output takes turns with the calls. No line that is
+whole in so many is too long.
+"""
 
 PIPE = 64 * 1024
 """Bytes that a pipe holds at once: what an instance wrote before its answer is within so many."""
@@ -28,21 +31,26 @@ _WORDS = bytes(byte if byte in _OF_IDS else 0x20 for byte in range(256))
 are.
 """
 
+BEGIN = len("2026-11-29T01:30:00.000Z ")
+"""Where the request id stands in a line of the platform's form."""
+
 
 class Output:
-    """Reads what one instance writes to `writer`, and hands each line to `write(text, request_id)`.
+    """Reads what one instance writes to `writer`, and hands the lines that it finds to `write`.
 
-    A line is the call's whose request id stands in it, if one and only one in flight does; else the
-    only call's that is in flight; else nobody's, and `request_id` is "".
+    A line of the platform's form is the call's that it says after its time. Any other is the call's
+    whose request id stands in it, if one and only one in flight does; else the only call's that is
+    in flight; else nobody's, and its request id is "".
     """
 
-    def __init__(self, write: Callable[[str, str], None]) -> None:
+    def __init__(self, write: Callable[[Sequence[CallLine]], None]) -> None:
         self._write = write
         self._reader, self.writer = os.pipe()
         os.set_blocking(self._reader, False)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._reader, self._take)
-        self._calls: dict[str, bytearray | None] = {}
+        self._calls: dict[str, None] = {}
+        self._kept: dict[str, bytearray] = {}  # what was written by those that want it
         self._begun = bytearray()  # the line that has not ended, up to its limit
         self._size = 0  # and how long it is by now
         self._recent = bytearray()
@@ -60,14 +68,18 @@ class Output:
         """Take lines as this call's from here on; with `keep` its last lines are kept for `end`."""
         if not self._calls:
             self.catch_up()  # what was written until now is not this call's
-        self._calls[request_id] = bytearray() if keep else None
+        self._calls[request_id] = None
+        if keep:
+            self._kept[request_id] = bytearray()
 
     def end(self, request_id: str) -> bytes | None:
-        """Take all that the call has written by now; return the last 4 KB if it was kept."""
-        self.catch_up()
+        """Take no more lines as this call's; return the last 4 KB if they were kept. What it has
+        written is read by now (`catch_up`).
+        """
         if len(self._calls) == 1 and self._size:
-            self._end_line(b"")  # the call has not ended its last line, and nobody else will
-        kept = self._calls.pop(request_id, None)
+            self._end_lines([b""])  # the call has not ended its last line, and nobody else will
+        self._calls.pop(request_id, None)
+        kept = self._kept.pop(request_id, None)
         return None if kept is None else tail(kept)
 
     @property
@@ -88,7 +100,7 @@ class Output:
         self.close_writer()
         self.catch_up()
         if self._size:
-            self._end_line(b"")
+            self._end_lines([b""])
         self._stop_reading()
 
     def _take(self) -> int:
@@ -101,8 +113,8 @@ class Output:
             return 0
         if data:
             *whole, rest = data.split(b"\n")
-            for line in whole:
-                self._end_line(line)
+            if whole:
+                self._end_lines(whole)
             if rest:
                 self._hold(rest)
         else:
@@ -121,41 +133,58 @@ class Output:
         self._begun += part[: MAX_LOG_LINE + 1 - len(self._begun)]
         self._size += len(part)
 
-    def _end_line(self, end: bytes) -> None:
-        if self._size or len(end) > MAX_LOG_LINE:
-            self._hold(end)
-            end = bytes(self._begun)
-            if self._size > MAX_LOG_LINE:
-                note = b"... [cut: the line had %d bytes]" % self._size
-                end = end[: last_character(end, MAX_LOG_LINE - len(note))] + note
-            self._begun.clear()
-            self._size = 0
-        self._line(end.removesuffix(b"\r"))
+    def _end_lines(self, whole: list[bytes]) -> None:
+        """Hand out lines that have ended, the first of which may have begun before."""
+        if self._size:
+            whole[0] = self._held_line(whole[0])
+        written = b"\n".join([line.removesuffix(b"\r") for line in whole]) + b"\n"
+        _keep(self._recent, written)
+        texts = written.decode("utf-8", "replace").split("\n")[:-1]
+        owners = self._owners(texts)
+        if self._kept:
+            for line, request_id in zip(written.split(b"\n"), owners, strict=False):
+                if (kept := self._kept.get(request_id)) is not None:
+                    _keep(kept, line + b"\n")
+        if told := [line for line in zip(texts, owners, strict=True) if line[0]]:
+            self._write(told)
 
-    def _line(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace")
-        request_id = self._owner(line)
-        kept = self._calls.get(request_id)
-        for log in (self._recent,) if kept is None else (self._recent, kept):
-            log += line
-            log += b"\n"
-            if len(log) > 2 * MAX_LOG_LINE:
-                del log[: -2 * TAIL]
-        if text:
-            self._write(text, request_id)
+    def _held_line(self, end: bytes) -> bytes:
+        """Return the whole line, or as much of it as there may be."""
+        self._hold(end)
+        line = bytes(self._begun)
+        if self._size > MAX_LOG_LINE:
+            note = b"... [cut: the line had %d bytes]" % self._size
+            line = line[: last_character(line, MAX_LOG_LINE - len(note))] + note
+        self._begun.clear()
+        self._size = 0
+        return line
 
-    def _owner(self, line: bytes) -> str:
-        if len(self._calls) > 1:
-            named = self._calls.keys() & _words(line)
-            return named.pop() if len(named) == 1 else ""
-        return next(iter(self._calls), "")
+    def _owners(self, lines: list[str]) -> list[str]:
+        """Return the request id for each line."""
+        calls = self._calls
+        if len(calls) <= 1:
+            return [next(iter(calls), "")] * len(lines)
+        return [*map(self._owner, lines)]
+
+    def _owner(self, line: str) -> str:
+        end = line.find(" ", BEGIN)
+        if line[BEGIN:end] in self._calls and line[BEGIN - 2 : BEGIN] == "Z " and end > 0:
+            return line[BEGIN:end]
+        named = self._calls.keys() & _words(line)
+        return named.pop() if len(named) == 1 else ""
 
 
-def _words(line: bytes) -> set[str]:
+def _keep(log: bytearray, written: bytes) -> None:
+    log += written
+    if len(log) > 2 * MAX_LOG_LINE:
+        del log[: -2 * TAIL]
+
+
+def _words(line: str) -> set[str]:
     """Return the words of a line, those joined by hyphens as one. A regular expression takes ten
     times as long.
     """
-    words = line.translate(_WORDS).decode()
+    words = line.encode().translate(_WORDS).decode()
     if "--" in words or "- " in words or " -" in words or words[:1] == "-" or words[-1:] == "-":
         return {word.strip("-") for word in words.replace("--", " ").split()}
     return set(words.split())

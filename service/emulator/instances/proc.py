@@ -5,6 +5,7 @@ and where they listen. Without it (macOS) there is nothing to say.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from .descriptors import OUT_OF_FILES
 
 PROC = Path("/proc")
 MEMORY_PAGE = os.sysconf("SC_PAGE_SIZE")
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+"""Of CPU time, in a second."""
 LISTENING = "0A"
 """The state of a listening socket in /proc/net/tcp."""
 
@@ -78,6 +81,50 @@ def resident(pid: int) -> int:
             return int(file.read().split()[1]) * MEMORY_PAGE
     except (OSError, IndexError):
         return 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUse:
+    """What a process has used by now, in seconds: CPU, with that of its children which have ended,
+    and the time in which its threads were ready and had no CPU.
+    """
+
+    cpu: float = 0.0
+    ready: float = 0.0
+
+
+def threads_of(pid: int) -> int:
+    """Return how many threads a process has, 0 if it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[17])
+    except OSError:
+        return 0
+
+
+def use_of(pid: int) -> ProcessUse:
+    """Return what a process uses, nothing if it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        own = time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid(3) returns on Linux
+    except OSError:
+        return ProcessUse()
+    of_children = sum(map(int, fields[13:15])) / CLOCK_TICKS
+    return ProcessUse(own + of_children, _ready(pid))
+
+
+def _ready(pid: int) -> float:
+    """Return the seconds in which threads of a process were ready and had no CPU, 0 if the kernel
+    does not count them.
+    """
+    waited = 0
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError, IndexError):
+                text = Path(f"/proc/{pid}/task/{thread}/schedstat").read_bytes()
+                waited += int(text.split()[1])
+    return waited / 1e9
 
 
 def listening(namespace: int, members: Collection[int]) -> list[tuple[str, int]]:

@@ -20,11 +20,14 @@ from pathlib import Path
 
 from .proc import (
     ProcessEntry,
+    ProcessUse,
     entry_of,
     environment_of,
     listening,
     process_table,
     resident,
+    threads_of,
+    use_of,
 )
 
 ROUNDS = 20
@@ -191,6 +194,18 @@ class Processes:
     def memory(self) -> float:
         """Return the resident memory of the processes that are known, in MB."""
         return sum(map(resident, self._members)) / 1024**2
+
+    def use(self) -> ProcessUse:
+        """Return what the processes that are known have used together."""
+        found = [*map(use_of, self._members)]
+        return ProcessUse(
+            sum(each.cpu for each in found),
+            sum(each.ready for each in found),
+        )
+
+    def threads(self) -> int:
+        """Return how many threads the processes that are known have."""
+        return sum(map(threads_of, self._members))
 
     def listening(self) -> list[tuple[str, int]]:
         """Return the IPv4 and IPv6 addresses and ports on which the processes listen."""

@@ -35,10 +35,13 @@ class Session:
 
 
 class Sessions:
-    """The sessions of one function. `now` tells the time in seconds."""
+    """The sessions of one function, which has none without an affinity. `now` tells the time in
+    seconds.
+    """
 
-    def __init__(self, affinity: SessionAffinity, now: Callable[[], float]) -> None:
-        self._affinity = affinity
+    def __init__(self, affinity: SessionAffinity | None, now: Callable[[], float]) -> None:
+        self._has_any = affinity is not None
+        self._affinity = affinity or SessionAffinity()
         self._now = now
         self._sessions: dict[str, Session] = {}
         self._calls = Counter[str]()
@@ -46,10 +49,12 @@ class Sessions:
         """No session ends before this."""
         self._ended: OrderedDict[str, None] = OrderedDict()
 
-    def named(self, given: str) -> str:
-        """Return the id of a call's session, a new one if it gave none. Raises PlatformError 400
-        for an id that the platform does not take.
+    def named(self, given: str | None) -> str | None:
+        """Return the id of a call's session: None for a call of none, a new one for "". Raises
+        PlatformError 400 for an id that the platform does not take.
         """
+        if given is None or not self._has_any:
+            return None
         if not given:
             return secrets.token_hex(16)
         if not SESSION_ID.fullmatch(given):
@@ -67,7 +72,7 @@ class Sessions:
         found = self._sessions.get(session)
         if found is None:
             return None
-        if found.instance.state not in ("running", "starting"):
+        if not found.instance.takes_calls:
             del self._sessions[session]
             return None
         return found.instance

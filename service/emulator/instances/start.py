@@ -42,6 +42,17 @@ class InstanceStart:
         return failures.WantedPort(self.port, self.function.port, self.cap)
 
 
+@dataclass(slots=True)
+class StartTimes:
+    """When an instance was made, its port was open, and it could be called, by the monotonic clock;
+    0.0 for what has not been.
+    """
+
+    made: float
+    opened: float = 0.0
+    ready: float = 0.0
+
+
 def start_process(given: InstanceStart) -> Processes:
     """Start the command of a function; raises PlatformError if that is not possible."""
     function, output = given.function, given.output

@@ -13,7 +13,9 @@ from .instance import Instance
 from .proc import process_table
 
 TICK = 0.1
-"""Seconds between two looks at the memory of instances that are not frozen."""
+"""Seconds between two looks at the memory of instances that are not frozen, and between two looks
+for idle ones at least.
+"""
 
 TICKS = 10
 """Every so many looks, processes are searched for that instances have started meanwhile."""
@@ -32,7 +34,7 @@ class InstanceWatch:
         *,
         idle_timeout: float,
         memory: int | None,
-        held_until: Callable[[Instance], float] = lambda _instance: 0.0,
+        held_until: Callable[[Instance], float],
     ) -> None:
         """`held_until` says until when an instance is kept, called or not, on the monotonic
         clock.
@@ -100,4 +102,4 @@ class InstanceWatch:
                     each.close(f"it had no call for {limit:g} seconds")
                 else:
                     next_end = min(next_end, end)
-            await asyncio.sleep(next_end - time.monotonic())
+            await asyncio.sleep(max(next_end - time.monotonic(), TICK))

@@ -48,21 +48,48 @@ class Dispatcher:
         self._functions = functions
         self._log = log
         self._clock = clock
-        shared = Surroundings(store, log, clock, sleep)
-        self._queues = {
-            name: FunctionQueue(function, invokers[name], shared, self._send_on)
-            for name, function in functions.items()
-        }
+        self._invokers = invokers
+        self._shared = Surroundings(store, log, clock, sleep)
+        self._queues = {name: self._new_queue(function) for name, function in functions.items()}
+
+    def _new_queue(self, function: DeployedFunction) -> FunctionQueue:
+        return FunctionQueue(function, self._invokers[function.name], self._shared, self._send_on)
 
     async def start(self) -> None:
         """Take up what is in the store: a call that ran when the emulator ended runs again."""
+        self._take_up(None)
+        for queue in self._queues.values():
+            queue.start()
+
+    def _take_up(self, function: str | None) -> None:
+        """Let the calls wait that the store has, of one function or of all."""
         now = self._clock()
         for number in self._store.unfinished():
             task = self._store.load(number)
-            if task is not None:
+            if task is not None and function in (None, task.function):
                 self._resume(task, now)
-        for queue in self._queues.values():
-            queue.start()
+
+    def add(self, function: DeployedFunction) -> None:
+        """Take calls of one function more, and take up those that the store has. One that was
+        removed and comes back goes on with its own, of which some may run still.
+        """
+        queue = self._queues.get(function.name)
+        if queue is None:
+            queue = self._queues[function.name] = self._new_queue(function)
+            self._take_up(function.name)
+        else:
+            queue.function, queue.invoker = function, self._invokers[function.name]
+        queue.start()
+
+    def change(self, function: DeployedFunction) -> None:
+        """Go by another configuration of a function."""
+        self._queues[function.name].function = function
+
+    def remove(self, function: str) -> None:
+        """Begin no further call of a function; those that run end. What waits is in the store until
+        there is such a function again.
+        """
+        self._queues[function].rest()
 
     async def submit(
         self,
@@ -102,6 +129,11 @@ class Dispatcher:
     def find(self, function: str, task_id: str) -> AsyncTask | None:
         """Return a task, None if there is none of that id."""
         return self._store.find(function, task_id)
+
+    def waiting(self, function: str) -> int:
+        """Return how many calls of a function wait for their time, or for room."""
+        queue = self._queues.get(function)
+        return 0 if queue is None else queue.waiting
 
     def page(self, query: TaskQuery) -> tuple[list[AsyncTask], int | None]:
         """Return a page of tasks, and the number to go on after."""
@@ -145,7 +177,7 @@ class Dispatcher:
         """Queue the call of a task's destination, in the transaction that ends the task; return
         what the task says of it: "" if it has none.
         """
-        function = self._functions[task.function]
+        function = self._queues[task.function].function  # it may have been removed meanwhile
         config = function.asynchronous
         target = config.on_success if task.status is Status.SUCCEEDED else config.on_failure
         if target is None:

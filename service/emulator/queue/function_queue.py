@@ -42,8 +42,8 @@ class FunctionQueue:
     def __init__(
         self, function: DeployedFunction, invoker: Invoker, shared: Surroundings, send_on: SendOn
     ) -> None:
-        self._function = function
-        self._invoker = invoker
+        self.function = function
+        self.invoker = invoker
         self._store = shared.store
         self._log = shared.log
         self._clock = shared.clock
@@ -60,9 +60,14 @@ class FunctionQueue:
 
     def put(self, task: AsyncTask) -> None:
         """Let a task wait until it is due, and then for room."""
-        expires = task.submitted + self._function.asynchronous.max_age
+        expires = task.submitted + self.function.asynchronous.max_age
         self._schedule.put(Waiting(task.number, task.due, expires), self._clock())
         self._news.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait for their time, or for room."""
+        return len(self._schedule)
 
     def abort(self, task: AsyncTask) -> None:
         """Stop a task: one that waits is not run, one that runs is left as by a caller that leaves.
@@ -75,10 +80,15 @@ class FunctionQueue:
         elif self._schedule.remove(task.number):
             self._store.save(task.moved(Status.STOPPED, self._clock()))
 
-    async def stop(self, grace: float) -> None:
-        """Begin nothing any more, give what runs `grace` seconds, then cut it."""
+    def rest(self) -> None:
+        """Begin nothing until the next `start`; what runs goes on."""
         if self._serving is not None:
             self._serving.cancel()
+
+    async def stop(self, grace: float) -> None:
+        """Begin nothing any more, give what runs `grace` seconds, then cut it."""
+        self.rest()
+        if self._serving is not None:
             await asyncio.wait({self._serving})
         if self._running and grace:
             await asyncio.wait(self._running.values(), timeout=grace)
@@ -106,7 +116,7 @@ class FunctionQueue:
 
     def _begin(self) -> int:
         """Begin as many runs as there is room for; return how many."""
-        numbers = self._schedule.first(max(self._invoker.room, 0))
+        numbers = self._schedule.first(max(self.invoker.room, 0))
         tasks = [self._store.load(number) for number in numbers]
         self._schedule.drop_first(len(tasks))
         for task in tasks:
@@ -150,12 +160,12 @@ class FunctionQueue:
     # --- what becomes of it
 
     async def _run(self, task: AsyncTask) -> None:
-        function, now = self._function, self._clock()
+        function, now = self.function, self._clock()
         task = task.moved(Status.DEQUEUED, now).moved(Status.RUNNING, now, runs=task.runs + 1)
         self._store.save(task)
         result = b""
         try:
-            outcome = await self._invoker.invoke(
+            outcome = await self.invoker.invoke(
                 Invocation(function.name, task.event, task.request_id, retry_count=task.retries)
             )
         except Exception as error:
@@ -177,7 +187,7 @@ class FunctionQueue:
             self._store.save(task.moved(Status.ENQUEUED, now, "the emulator was stopped"))
 
     def _expire(self, numbers: list[int]) -> None:
-        told = detail_of("Expired", f"it waited for {self._function.asynchronous.max_age:g} s")
+        told = detail_of("Expired", f"it waited for {self.function.asynchronous.max_age:g} s")
         for number in numbers:
             task = self._store.load(number)
             if task is not None:

@@ -71,13 +71,24 @@ class Timers:
         """`fire` is awaited with a function's name and the event; what it raises is logged."""
         self._fire = fire
         self._clock = clock or WallClock()
-        self._timers = [(f.name, timer) for f in functions for timer in f.timers if timer.enabled]
+        self._functions = functions
+        self._ticking: dict[tuple[str, Timer], asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Count from now. Needs a running loop."""
-        for function, timer in self._timers:
-            self._run(self._tick(function, timer))
+        self.follow(self._functions)
+
+    def follow(self, functions: Iterable[DeployedFunction]) -> None:
+        """Fire the timers of these functions from now on: those that are as they were go on, and
+        miss no time; calls under way are made.
+        """
+        wanted = {(f.name, timer): None for f in functions for timer in f.timers if timer.enabled}
+        for gone in self._ticking.keys() - wanted.keys():
+            self._ticking.pop(gone).cancel()
+        for each in wanted:
+            if each not in self._ticking:
+                self._ticking[each] = self._run(self._tick(*each))
 
     async def stop(self) -> None:
         """Fire no more; calls under way are cancelled."""
@@ -86,10 +97,11 @@ class Timers:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _tick(self, function: str, timer: Timer) -> None:
         schedule = parse_cron(timer.cron)

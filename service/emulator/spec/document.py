@@ -60,7 +60,7 @@ def missing_key(reason: ImportError) -> UsageError:
     """Return what to say if a package of the extra `emulator` is not installed."""
     return UsageError(
         f"the emulator needs packages that are not installed ({reason.name}):"
-        " run `make dev`, or pip install -e '.[emulator]' in the project's folder"
+        " install fc-event-service[emulator], or run `make dev` in the repository of the service"
     )
 
 

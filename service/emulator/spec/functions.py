@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,27 +23,46 @@ DESTINATION = re.compile(r"acs:fc:[^:]*:[^:]*:functions/([^/]+)(?:/[^/]+)?")
 """A function as a destination names it."""
 OUTCOMES = ("asyncInvokeConfig", "destinationConfig")
 
+CodeAt = Callable[[Path], Path | str]
+"""Returns the folder with the code that a path names, or why there is none."""
+
+
+def folder_at(path: Path) -> Path | str:
+    """Return the path if it is a folder."""
+    if path.is_dir():
+        return path
+    return "is no directory: make it (`make bundle`), or run the files where they are with --code ."
+
 
 class Functions:
     """Goes through a file once and collects its functions, what is wrong, and the warnings.
 
     By the place of its props, `props` has each function's as the file says them, `typed` the same
     in the platform's types, and `codes` what is `/code`. They are sound if `faults` is empty.
+    `mistyped` are those of the warnings that tell of a value in another type than the platform's.
+    `left_out` has what nobody plays: it is a fault if nothing else is there.
     """
 
     def __init__(
-        self, sources: Sources, folder: Path, code: Path | None, environ: Mapping[str, str]
+        self,
+        sources: Sources,
+        folder: Path,
+        code: Path | None,
+        environ: Mapping[str, str],
+        code_at: CodeAt = folder_at,
     ) -> None:
         self.props: dict[FilePlace, Mapping[str, Any]] = {}
         self.typed: dict[FilePlace, Mapping[str, Any]] = {}
         self.codes: dict[FilePlace, Path] = {}
         self.faults: dict[FilePlace, str] = {}
         self.warnings: dict[FilePlace, str] = {}
-        self._left_out: dict[FilePlace, str] = {}
+        self.mistyped: dict[FilePlace, str] = {}
+        self.left_out: dict[FilePlace, str] = {}
         self._objections: dict[FilePlace, list[Objection]] = {}
         self._document: Mapping[str, Any] = sources.value
         self._folder = folder
         self._code = code
+        self._code_at = code_at
         resources = section(sources.value, "resources")
         folders = (section(each, "props").get("code") for each in resources.values())
         codes = [folder / each for each in folders if isinstance(each, str) and "\0" not in each]
@@ -64,7 +83,7 @@ class Functions:
         self._agree()
         if not self.props and not self.faults:
             nothing = "has no function of the component fc3"
-            self.faults |= self._left_out or dict[FilePlace, str]({("resources",): nothing})
+            self.faults |= self.left_out or dict[FilePlace, str]({("resources",): nothing})
         if not self.faults:
             self._warn()
 
@@ -77,7 +96,7 @@ class Functions:
         # The component of a registry, one version of it, or a copy of it on this machine.
         component = component.partition("@")[0].rstrip("/").rpartition("/")[2]
         if component == "fc":
-            self._left_out[where] = "fc is that of FC 2, and left out: the emulator reads fc3"
+            self.left_out[where] = "fc is that of FC 2, and left out: the emulator reads fc3"
         elif component != "fc3":
             self.warnings[where] = f"{component} is not played"
         elif not isinstance(resource.get("props"), Mapping):
@@ -90,7 +109,7 @@ class Functions:
         where = (*place, "runtime")
         runtime = self._references.resolve(said.get("runtime"), where)
         if isinstance(runtime, str) and "${" not in runtime and not kind_of({"runtime": runtime}):
-            self._left_out[where] = (
+            self.left_out[where] = (
                 f"{runtime!r} brings a server of its own, and the function is left out: custom"
                 " runtimes, images and python3 are played"
             )
@@ -108,7 +127,7 @@ class Functions:
 
     def _tell(self, place: FilePlace) -> Any:
         def tell(inside: FilePlace, text: str) -> None:
-            self.warnings[*place, *inside] = text
+            self.warnings[*place, *inside] = self.mistyped[*place, *inside] = text
 
         return tell
 
@@ -122,12 +141,11 @@ class Functions:
             if not isinstance(said, str) or "\0" in said:
                 self.faults[*place, "code"] = _no_code(props)
                 return
-            code = self._folder / said
-            if not code.is_dir():
-                self.faults[*place, "code"] = (
-                    f"{said} is no directory: make it (`make bundle`), or run the files where they"
-                    " are with --code ."
-                )
+            found = self._code_at(self._folder / said)
+            if isinstance(found, str):
+                self.faults[*place, "code"] = f"{said} {found}"
+                return
+            code = found
         self.codes[place] = code.resolve()
 
     # --- what functions say of each other
@@ -147,11 +165,16 @@ class Functions:
                         "is not played: only functions of this file are sent results"
                     )
 
+    def doubts_of(self, place: FilePlace) -> Iterator[tuple[FilePlace, str]]:
+        """Yield what a deployment may refuse of the sound props at a place."""
+        for inside, text in doubts(self.typed[place], self._objections[place]):
+            yield (*place, *inside), text
+
     def _warn(self) -> None:
-        self.warnings |= self._left_out | self._references.warnings
+        self.warnings |= self.left_out | self._references.warnings
         for place, props in self.typed.items():
-            for inside, text in doubts(props, self._objections[place]):
-                self.warnings.setdefault((*place, *inside), text)
+            for where, text in self.doubts_of(place):
+                self.warnings.setdefault(where, text)
             for inside, text in unplayed(props):
                 self.warnings.setdefault((*place, *inside), text)
 

@@ -4,7 +4,6 @@ runtime, what an image runs, and for a built-in Python runtime this service.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...names import NAME
+from .dockerfile import read_image_file
 from .document import section
 from .typed import Tell
 
@@ -109,7 +109,8 @@ def _a_little_less(seconds: float) -> str:
 def _image(props: Mapping[str, Any], code: Path, tell: Tell) -> Launch:
     """Return what the image runs by itself, as far as it is known here."""
     place = ("customContainerConfig", "image")
-    built = dockerfile(code / "Dockerfile")
+    image_file = read_image_file(code / "Dockerfile")
+    built = image_file.command if image_file else []
     if built:
         tell(place, "is not played: what the Dockerfile beside the code runs, runs on this machine")
         return Launch(tuple(here(part, code) for part in built))
@@ -119,35 +120,3 @@ def _image(props: Mapping[str, Any], code: Path, tell: Tell) -> Launch:
         " entrypoint or command, or keep its Dockerfile beside the code",
     )
     return _service(props)
-
-
-def dockerfile(path: Path) -> list[str]:
-    """Return what the last stage of a Dockerfile runs, with its WORKDIR as /code; [] for none."""
-    try:
-        text = path.read_text("utf-8", errors="replace")
-    except OSError:
-        return []
-    said: dict[str, list[str]] = {}
-    folder = ""
-    for line in re.sub(r"\\[ \t]*\n", " ", text).splitlines():
-        word, _, rest = line.strip().partition(" ")
-        if word.upper() == "FROM":
-            said, folder = {}, ""
-        elif word.upper() == "WORKDIR":
-            folder = rest.strip().rstrip("/")
-        elif word.upper() in ("ENTRYPOINT", "CMD"):
-            said[word.upper()] = _words(rest.strip())
-    command = [*said.get("ENTRYPOINT", []), *said.get("CMD", [])]
-    if folder in ("", "/code"):
-        return command
-    inside = re.compile(rf"(?<![\w./~-]){re.escape(folder)}(?![\w.-])")
-    return [inside.sub("/code", part) for part in command]
-
-
-def _words(text: str) -> list[str]:
-    """Return the words of ENTRYPOINT or CMD in either form."""
-    try:
-        listed = json.loads(text)
-    except ValueError:
-        return ["/bin/sh", "-c", text] if text else []
-    return [str(word) for word in listed] if isinstance(listed, list) else []

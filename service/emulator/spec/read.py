@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from ...errors import UsageError
 from .document import Document, FilePlace, at, load_document
 from .extending import Sources
 from .function import function
-from .functions import Functions
+from .functions import CodeAt, Functions, folder_at
 from .launch import launch
 from .model import DeployedFunction, Spec
 
@@ -40,23 +40,37 @@ def read_mapping(
 def _spec(
     name: str, document: Document, code: Path | None, environ: Mapping[str, str] | None
 ) -> Spec:
+    sources, found = found_in(name, document, code, environ)
+    if found.faults:
+        raise UsageError(_told(name, sources, found.faults))
+    functions = functions_of(found, found.typed)
+    warnings = (f"{at(place)}: {text}" for place, text in found.warnings.items())
+    named = {each.name: each for each in functions.values()}
+    return Spec(named, (*sources.warnings, *warnings))
+
+
+def found_in(
+    name: str,
+    document: Document,
+    code: Path | None,
+    environ: Mapping[str, str] | None,
+    code_at: CodeAt = folder_at,
+) -> tuple[Sources, Functions]:
+    """Return what a file is made of, and its functions with what is wrong with them. Raises
+    UsageError if it cannot be read.
+    """
     if code is not None and not code.is_dir():
         raise UsageError(f"--code {code}: is no directory")
     if not isinstance(document.value, Mapping):
         raise UsageError(f"{name}: is not a mapping with edition, resources and so on")
     try:
         sources = Sources(document)
-        found = Functions(
-            sources, document.path.parent, code, os.environ if environ is None else environ
-        )
+        environ = os.environ if environ is None else environ
+        found = Functions(sources, document.path.parent, code, environ, code_at)
         found.read()
     except RecursionError:
         raise UsageError(f"{name}: contains itself, or is nested too deep") from None
-    if found.faults:
-        raise UsageError(_told(name, sources, found.faults))
-    functions = [*_functions(found)]
-    warnings = (f"{at(place)}: {text}" for place, text in found.warnings.items())
-    return Spec({each.name: each for each in functions}, (*sources.warnings, *warnings))
+    return sources, found
 
 
 def _told(name: str, sources: Sources, faults: Mapping[FilePlace, str]) -> str:
@@ -70,14 +84,18 @@ def _told(name: str, sources: Sources, faults: Mapping[FilePlace, str]) -> str:
     return "\n  ".join([f"{name} has {len(lines)} faults:", *lines])
 
 
-def _functions(found: Functions) -> list[DeployedFunction]:
-    names = {props["functionName"] for props in found.typed.values()}
-    functions = []
-    for place, props in found.typed.items():
+def functions_of(
+    found: Functions, places: Iterable[FilePlace]
+) -> dict[FilePlace, DeployedFunction]:
+    """Return the functions whose props stand at `places` and are sound."""
+    names = {props["functionName"] for props in found.typed.values() if "functionName" in props}
+    functions = {}
+    for place in places:
+        props = found.typed[place]
 
         def tell(inside: FilePlace, text: str, place: FilePlace = place) -> None:
             found.warnings[*place, *inside] = text
 
         start = launch(props, found.codes[place], tell)
-        functions.append(function(found.props[place], props, found.codes[place], start, names))
+        functions[place] = function(found.props[place], props, found.codes[place], start, names)
     return functions

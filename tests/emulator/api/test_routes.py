@@ -13,12 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from service.emulator.api.platform import EmulatedPlatform
-from service.emulator.api.routes import NEVER, SYNC_LIMIT, create_api, create_runner
+from service.emulator.api.requests import SYNC_LIMIT
 from service.emulator.api.signature import ALGORITHM, Head, signature_of
 from service.emulator.calls import Invocation, Outcome, PlatformError
-from service.emulator.queue.dispatcher import EVENT_LIMIT, Dispatcher
-from service.emulator.queue.store import Store
+from service.emulator.queue.dispatcher import EVENT_LIMIT
 from service.emulator.queue.task import Status
 from service.emulator.spec.model import AsyncConfig
 from service.emulator.spec.sessions import SessionAffinity
@@ -453,17 +451,8 @@ async def test_a_signed_call_has_the_body_that_was_signed(tmp_path: Path) -> Non
 
 
 async def test_a_connection_takes_one_call_after_another(tmp_path: Path) -> None:
-    """Connections are kept, and those that are idle are not closed; nor are events unpacked."""
+    """Connections are kept."""
     async with desk(tmp_path, {"fn": StandIn()}) as api, api.client() as client:
         for _ in range(3):
             answer = await client.ask(request(b"x", path=INVOCATIONS))
             assert (answer.status, answer.closes) == (200, False)
-    store = Store(tmp_path / "other.db")
-    tasks = Dispatcher(store, {}, {}, print)
-    runner = create_runner(create_api(EmulatedPlatform({}, {}, tasks)))
-    await runner.setup()
-    assert runner.server is not None
-    # aiohttp forgets all that it was told where one name of it is wrong.
-    assert runner.server().keepalive_timeout == NEVER
-    await runner.cleanup()
-    store.close()

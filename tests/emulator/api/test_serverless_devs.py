@@ -20,6 +20,7 @@ from tests.emulator.api.component import file_side, platform_side, trigger_sides
 from tests.emulator.standins import StandIn, desk
 from tests.parse_spec import HERE, NAMES, RECORD, copied
 
+ROOT = Path(__file__).parents[3]
 ITSELF = {
     "11-nas-ids": "the component compares a NAS configuration without mount points with none",
     "55-code-oss": "the emulator refuses code in a bucket",
@@ -71,6 +72,14 @@ def test_a_plan_for_a_file_of_users_finds_no_difference(name: str, tmp_path: Pat
         for trigger in props.get("triggers", []):
             mine, theirs = trigger_sides(trigger, trigger_model(trigger, 0.0))
             assert mine == theirs
+
+
+@pytest.mark.parametrize("name", ["s.yaml", "s.image.yaml"])
+def test_a_plan_for_what_this_repository_deploys_finds_no_difference(name: str) -> None:
+    """As code and as an image, with variables and `auto`."""
+    (function,) = read(ROOT / name, code=ROOT, environ={}).functions.values()
+    found = platform_side(told(function))
+    assert file_side(function.props, found) == found
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,12 @@ def until(argument: str) -> str:
     return "done"
 
 
+def hang(argument: str) -> str:
+    """Say so, and wait for ever, or for a file to be there."""
+    note("hangs")
+    return until(argument or "/none")
+
+
 def flood(argument: str) -> str:
     """Write without end, in a thread."""
 
@@ -77,6 +83,7 @@ ACTS: dict[str, Callable[[str], Any]] = {
     "flood": flood,
     "write": write,
     "until": until,
+    "hang": hang,
     "print": note,
     "environment": lambda _: json.dumps(dict(os.environ)),
     "pid": lambda _: str(os.getpid()),
@@ -106,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
             assert isinstance(self.server, Server)
             self.server.socket.close()
             self.connection.shutdown(socket.SHUT_RDWR)
-            time.sleep(0.01)
+            time.sleep(float(argument))
             os._exit(7)
         if name == "garbage":
             self.close_connection = True

@@ -7,10 +7,19 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from service.emulator.instances.client import InstanceAnswer, InstanceConnections, Lost, Unreadable
+from service.emulator.instances.client import (
+    ClientConnection,
+    InstanceConnections,
+    Lost,
+    Unreadable,
+)
+from service.emulator.instances.plain_answer import InstanceAnswer
 from tests.emulator.play import WITHIN
 
 REQUEST = b"POST /invoke HTTP/1.1\r\nContent-Length: 2\r\n\r\n"
@@ -153,6 +162,45 @@ async def test_a_call_over_its_time_leaves_no_connection() -> None:
             await ask()
         await asyncio.sleep(0)
         assert not connections.all
+
+
+class Clock:
+    """An event loop that has a clock alone: `set` has what was asked for and is not cancelled."""
+
+    def __init__(self) -> None:
+        self.set: list[tuple[float, Callable[[], None]]] = []
+
+    def call_at(self, end: float, then: Callable[[], None]) -> Any:
+        self.set.append((end, then))
+        return SimpleNamespace(cancel=partial(self.set.remove, (end, then)))
+
+    def strike(self) -> float:
+        """Come to the next moment that was asked for, and return it."""
+        end, then = self.set.pop(0)
+        then()
+        return end
+
+
+def test_one_clock_runs_for_all_requests_of_a_connection() -> None:
+    """What is left of an earlier request's time cuts no later one; a shorter time is kept to."""
+    clock, told = Clock(), list[InstanceAnswer | Exception]()
+    connection = ClientConnection(InstanceConnections("127.0.0.1"), clock)  # type: ignore[arg-type]
+    connection.transport = Mock(asyncio.Transport, is_closing=lambda: False)
+    for end in (10.0, 9.0, 12.0):
+        connection.send(b"", b"", end, told.append)
+        connection.data_received(OK)
+    assert [end for end, _ in clock.set] == [9.0]
+    clock.strike()
+    assert clock.set == []
+    for end in (13.0, 14.0):
+        connection.send(b"", b"", end, told.append)
+        connection.data_received(OK)
+    connection.send(b"", b"", 15.0, told.append)
+    assert clock.strike() == 13.0
+    assert len(told) == 5
+    assert clock.strike() == 15.0
+    assert isinstance(told[5], TimeoutError)
+    assert clock.set == []
 
 
 async def test_a_connection_that_cannot_be_made_is_lost() -> None:

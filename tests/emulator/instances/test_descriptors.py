@@ -154,7 +154,7 @@ async def test_a_connection_that_cannot_be_opened_is_no_fault_of_the_function(
             async def refused(self: InstanceConnections, seconds: float) -> Any:
                 raise OutOfFiles(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
 
-            patched.setattr(InstanceConnections, "_open", refused)
+            patched.setattr(InstanceConnections, "open", refused)
             with pytest.raises(PlatformError, match="Too many open files") as caught:
                 await play.call()
             assert caught.value.status == 503
@@ -186,11 +186,12 @@ async def test_a_call_that_fails_in_the_emulator_gives_its_slot_back(
     """Whatever is raised, wherever: the next call finds the instance as it was."""
     async with playing() as play:
         await play.call()
-        for name in ("ask", "_open"):
+        for name in ("take", "open"):
             with monkeypatch.context() as patched:
                 patched.setattr(InstanceConnections, name, no_files)
                 play.instance.drop_connections()
                 with pytest.raises((OSError, PlatformError)):
                     await play.call()
             assert play.instance.in_flight == 0
+            await play.pool.idle()
         assert not (await play.call()).cold

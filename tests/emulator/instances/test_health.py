@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.emulator.instances.client import InstanceAnswer, Lost, Unreadable
+from service.emulator.instances.client import Lost, Unreadable
 from service.emulator.instances.health import InstanceHealth
+from service.emulator.instances.plain_answer import InstanceAnswer
 from service.emulator.spec.model import HealthCheck
 
 GOOD, BAD = InstanceAnswer(399, "", b""), InstanceAnswer(400, "", b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import math
 import re
@@ -16,6 +17,7 @@ from service.emulator.calls import PlatformError
 from service.emulator.failures import WantedPort, own_port, waits
 from service.emulator.instances import start
 from service.emulator.instances.faults import Faults
+from service.emulator.instances.instance import DROPPED
 from service.emulator.spec.model import HealthCheck
 from tests.emulator.play import (
     FUNCTIONS,
@@ -24,11 +26,10 @@ from tests.emulator.play import (
     free_port,
     function,
     is_frozen,
-    limit,
+    our_function,
     playing,
     runs,
 )
-from tests.emulator.standins import settled
 from tests.harness import least
 
 # --- what it is given
@@ -254,7 +255,7 @@ async def test_a_second_server_on_the_same_port_is_told_what_the_desk_needs() ->
 
 async def test_the_initializer_runs_once_and_before_the_first_event() -> None:
     """POST /initialize, only where one is configured, and its lines are in the log."""
-    async with playing(function(initializer_timeout=10.0)) as play:
+    async with playing(function(initializer_timeout=30.0)) as play:
         await play.call()
         await play.call()
     assert play.log.texts.count("INITIALIZER has run") == 1
@@ -286,13 +287,16 @@ async def test_a_failed_initializer_is_an_answer_and_the_end_of_the_instance(
         assert outcome.error_type == "InitializationError"
         assert json.loads(outcome.body)["errorMessage"].startswith(message)
         assert [each.state for each in play.instances] in ([], ["stopping"])
+        async with asyncio.timeout(WITHIN):
+            await play.pool.idle()
 
 
 async def test_a_slow_initializer_can_be_played() -> None:
     """The delay counts within the initializer's time-out."""
-    async with playing(function(initializer_timeout=1.0)) as play:
+    async with playing(function(initializer_timeout=0.5)) as play:
         play.faults.initializer_delay = 1000.0
         assert (await play.call()).error_type == "InitializationError"
+    async with playing(function(initializer_timeout=30.0)) as play:
         play.faults.initializer_delay = 0.01
         assert (await play.call()).error_type == ""
 
@@ -361,10 +365,12 @@ async def test_a_process_that_ends_in_a_call_is_a_502_and_the_next_call_has_anot
 
 
 async def test_a_process_that_is_about_to_end_gets_no_further_call() -> None:
-    """Its connections end before it does: the call that sees it waits for what comes of it."""
+    """Its connections end before it does: the call that sees it waits for what comes of it, longer
+    than a moment if nobody listens any more.
+    """
     async with playing() as play:
         with pytest.raises(PlatformError):
-            await play.call("leave")
+            await play.call(f"leave {2 * DROPPED}")
         assert (await play.call()).cold
 
 
@@ -377,41 +383,27 @@ async def test_a_closed_connection_is_a_502_and_the_instance_stays() -> None:
         assert not (await play.call()).cold
 
 
+async def test_a_closed_connection_is_a_502_with_no_file_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is not asked then whether the process listens still."""
+
+    async def has_no_file(_port: int) -> bool:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("service.emulator.instances.instance.is_open", has_no_file)
+    async with playing() as play:
+        with pytest.raises(PlatformError, match="Process exited unexpectedly"):
+            await play.call("close")
+        assert not (await play.call()).cold
+
+
 async def test_an_answer_that_is_not_http_is_a_502() -> None:
     """With what is wrong."""
     async with playing() as play:
         with pytest.raises(PlatformError, match="cannot be read") as caught:
             await play.call("garbage")
         assert (caught.value.status, caught.value.code) == (502, "BadResponse")
-
-
-async def test_a_call_over_its_time_ends_its_instance_but_not_the_calls_beside_it(
-    tmp_path: Path,
-) -> None:
-    """SIGTERM and no further call; what it has besides ends in its own time; then SIGKILL."""
-    done = tmp_path / "done"
-    played = function(concurrency=10, environment={"DEAF": "yes"})
-    async with playing(played, stop_grace=0.1) as play:
-        await play.call()
-        beside = play.begin(f"until {done}")
-        await settled()
-        limit(play.instance, 0.3)
-        outcome = await play.call("sleep 1000")
-        assert json.loads(outcome.body) == {"errorMessage": "Function time out after 0.3 seconds"}
-        assert outcome.error_type == "UnhandledInvocationError"
-        await play.log.wait_for("SIGTERM")
-        done.touch()
-        assert (await beside).body == b"done"
-        assert (await play.call()).cold
-        await play.log.wait_for("has ended with code 137")
-
-
-async def test_a_call_over_its_time_ends_its_instance_when_nothing_else_is_in_it() -> None:
-    """After `stop_grace` at the latest, or as soon as it ends by itself."""
-    async with playing(function(timeout=0.3)) as play:
-        outcome = await play.call("sleep 1000")
-        assert outcome.error_type == "UnhandledInvocationError"
-        await play.log.wait_for("has ended with code 143")
 
 
 # --- freeze and thaw
@@ -479,7 +471,7 @@ async def test_a_server_that_closes_idle_connections_is_served_where_nothing_fre
 
 async def test_our_service_keeps_its_warm_connections_through_a_freeze() -> None:
     """The same connection serves before and after."""
-    served = function(code=FUNCTIONS / "service", command=("python", "-m", "service"))
+    served = our_function()
     async with playing(served) as play:
         assert (await play.call("hello")).body == b"hello"
         (connection,) = play.instance.calls.connections.all
@@ -493,8 +485,8 @@ async def test_an_instance_can_be_frozen_in_the_middle_of_a_call(tmp_path: Path)
     done = tmp_path / "done"
     async with playing() as play:
         pid = int((await play.call("pid")).body)
-        call = play.begin(f"until {done}")
-        await asyncio.sleep(0.01)
+        call = play.begin(f"hang {done}")
+        await play.log.wait_for("hangs")
         play.instance.freeze()
         play.instance.freeze()  # it is
         await is_frozen(pid)
@@ -511,8 +503,8 @@ async def test_the_connections_of_an_instance_can_be_dropped() -> None:
     """With the calls on them; the instance goes on."""
     async with playing(function(concurrency=2)) as play:
         pid = (await play.call("pid")).body
-        call = play.begin("sleep 1000")
-        await asyncio.sleep(0.05)
+        call = play.begin("hang")
+        await play.log.wait_for("hangs")
         play.instance.drop_connections()
         with pytest.raises(PlatformError, match="Process exited unexpectedly"):
             await call
@@ -606,82 +598,12 @@ async def test_an_instance_above_its_memory_is_killed_where_that_is_wanted(enfor
         await play.log.wait_for("and memorySize is 128 MB")
 
 
-# --- its end
-
-
-async def test_an_instance_is_stopped_by_the_book() -> None:
-    """/pre-stop where it is configured, then SIGTERM; frozen ones are thawed for it."""
-    async with playing(function(pre_stop_timeout=5.0)) as play:
-        await play.call()
-        assert play.instance.frozen
-    assert play.log.texts[-4:] == [
-        "stops: the emulator stops",
-        "pre-stop /pre-stop",
-        "PRE_STOP has run",
-        "has ended with code 143",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("act", "seconds", "line"),
-    [
-        ("fail no time", WITHIN, "no time"),
-        ("sleep 1000", 0.3, "PreStop had no answer within 0.3 seconds"),
-    ],
-    ids=["fails", "takes too long"],
-)
-async def test_a_pre_stop_that_fails_holds_nothing_up(act: str, seconds: float, line: str) -> None:
-    """The log says so, and the stop goes on."""
-    async with playing(function(pre_stop_timeout=seconds, environment={"PRE_STOP": act})) as play:
-        await play.call()
-    assert play.log.texts[-2:] == [line, "has ended with code 143"]
-
-
-async def test_what_does_not_end_after_sigterm_is_killed() -> None:
-    """With all its processes, after a while."""
-    deaf = "trap '' TERM; setsid sleep 1000 & python bare.py & while true; do wait; done"
-    played = function(command=("sh", "-c", deaf))
-    async with playing(played, stop_grace=0.2) as play:
-        await play.call()
-    assert play.log.texts[-2:] == [
-        "did not end after SIGTERM, and is killed",
-        "has ended with code 137",
-    ]
-
-
-async def test_calls_in_flight_end_before_our_service_does_and_are_lost_with_flask(
-    tmp_path: Path,
-) -> None:
-    """The Flask sample of the platform's documents ends at once on SIGTERM, in the middle of a
-    call; our service finishes it.
-    """
-    done = tmp_path / "done"
-
-    async def stopped(played: Any, event: str, said: str) -> Any:
-        async with playing(played) as play:
-            await play.call()
-            call = play.begin(event)
-            await play.log.wait_for("FC Invoke Start", 2)
-            lets_go = asyncio.create_task(play.log.wait_for(said))
-            lets_go.add_done_callback(lambda _: done.touch())
-        return (await asyncio.gather(call, lets_go, return_exceptions=True))[0]
-
-    served = function(
-        code=FUNCTIONS / "service", command=("python", "-m", "service"), concurrency=10
-    )
-    kept = await stopped(served, f"until {done}", "SIGTERM: stopping")
-    assert kept.body == f"until {done}".encode()
-    flask = function("flask_sample.py", "own", concurrency=10)
-    lost = await stopped(flask, "sleep 1000", "has ended")
-    assert isinstance(lost, PlatformError)
-
-
 # --- the clock
 
 
 async def test_the_clock_of_an_instance_can_be_set_while_it_runs() -> None:
     """The wall clock alone, and no warm connection ends by it."""
-    played = function(code=FUNCTIONS / "service", command=("python", "-m", "service"))
+    played = our_function()
     async with playing(played) as play:
         try:
             play.faults.clock_skew = 3600.0

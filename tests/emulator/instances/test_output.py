@@ -25,7 +25,7 @@ def lines() -> Lines:
 @pytest.fixture
 async def output(lines: Lines) -> Iterator[Output]:  # type: ignore[misc] # pytest takes it so
     """An instance's output, with nothing written yet."""
-    output = Output(lambda text, request_id: lines.append((text, request_id)))
+    output = Output(lines.extend)
     yield output
     output.close()
 
@@ -41,14 +41,14 @@ def test_lines_come_whole_however_they_arrive() -> None:
 
 
 async def _whole(pieces: list[bytes]) -> None:
-    lines: list[str] = []
-    output = Output(lambda text, request_id: lines.append(text))
+    lines: Lines = []
+    output = Output(lines.extend)
     for piece in pieces:
         os.write(output.writer, piece)
         output.catch_up()
     output.close()
     written = [line.removesuffix(b"\r") for line in b"".join(pieces).split(b"\n")]
-    assert lines == [line.decode("utf-8", "replace") for line in written if line]
+    assert lines == [(line.decode("utf-8", "replace"), "") for line in written if line]
 
 
 async def test_a_line_that_names_a_call_in_flight_is_that_calls(
@@ -62,6 +62,29 @@ async def test_a_line_that_names_a_call_in_flight_is_that_calls(
     os.write(output.writer, "\n".join([*text, ""]).encode())
     output.catch_up()
     assert lines == list(zip(text, [other, "", "", one], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("form", "own"),
+    [
+        ("2026-11-29T01:30:00.123Z {0} [INFO] called by {1}", True),
+        ("2026-11-29T01:30:00.123Z {0}x [INFO] called by {1}", False),
+        ("2026-11-29T01:30:00.123Z {1}-{0}", False),
+        ("2026-11-29T01:30:00.123+ {0} [INFO] called by {1}", False),
+        ("2026-11-29 01:30:00,123--{0} called by {1}", False),
+    ],
+)
+async def test_a_line_of_the_platforms_form_is_the_calls_that_it_says(
+    output: Output, lines: Lines, form: str, *, own: bool
+) -> None:
+    """It may tell of another call."""
+    one, other = new_request_id(), new_request_id()
+    output.begin(one)
+    output.begin(other)
+    text = form.format(one, other)
+    os.write(output.writer, f"{text}\n".encode())
+    output.catch_up()
+    assert [name == one for _, name in lines] == [own]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +117,7 @@ async def test_a_line_is_the_only_calls_that_is_in_flight(output: Output, lines:
     os.write(output.writer, b"before\n")
     output.begin("1-a")
     os.write(output.writer, b"within\n")
+    output.catch_up()
     output.end("1-a")
     os.write(output.writer, b"after\n")
     output.catch_up()
@@ -106,6 +130,7 @@ async def test_a_calls_log_is_complete_at_its_end(output: Output, lines: Lines) 
     """
     output.begin("1-a", keep=True)
     os.write(output.writer, b"xyz\n" * (3 * CHUNK // 4) + b"one\n\ntwo")
+    output.catch_up()
     assert (output.end("1-a") or b"").endswith(b"xyz\none\n\ntwo\n")
     assert lines[-1] == ("two", "1-a")
 
@@ -116,6 +141,7 @@ async def test_a_calls_log_has_its_last_bytes(output: Output) -> None:
     for number in range(3000):
         os.write(output.writer, b"%05d a line that is one of many\n" % number)
         output.catch_up()
+    output.catch_up()
     log = output.end("1-a")
     assert log is not None
     assert len(log) == TAIL
@@ -126,6 +152,7 @@ async def test_a_log_that_was_not_asked_for_is_not_kept(output: Output) -> None:
     """Only calls that ask for their log have one."""
     output.begin("1-a")
     os.write(output.writer, b"a line\n")
+    output.catch_up()
     assert output.end("1-a") is None
     assert output.recent == "a line\n"
 
@@ -168,6 +195,7 @@ async def test_a_flood_does_not_hold_up_the_end_of_a_call(output: Output, lines:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "read", read_and_fill)
         output.begin("1-a")
+        output.catch_up()
         output.end("1-a")
     assert lines
 
@@ -185,6 +213,7 @@ async def test_an_instance_that_closes_its_output_is_let_be(output: Output) -> N
     output.close_writer()
     output.catch_up()
     output.begin("1-a")
+    output.catch_up()
     assert output.end("1-a") is None
 
 

@@ -1,10 +1,9 @@
-"""The instances of a function: which takes a call, when one is started, when one is stopped."""
+"""The instances of a function: when one is started, and when one is stopped."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,21 +11,15 @@ from service.emulator.calls import PlatformError
 from service.emulator.instances import pool as module
 from service.emulator.spec.model import HealthCheck
 from tests.emulator.play import (
-    FUNCTIONS,
     WITHIN,
     Play,
     free_port,
     function,
     is_frozen,
     limit,
+    our_function,
     playing,
 )
-
-
-def ours(**changes: Any) -> Any:
-    """A function on this service."""
-    fields: dict[str, Any] = {"code": FUNCTIONS / "service", "command": ("python", "-m", "service")}
-    return function(**fields | changes)
 
 
 async def started(play: Play, count: int) -> None:
@@ -41,7 +34,7 @@ async def test_a_thousand_calls_at_250_at_once_make_three_instances_of_100() -> 
     """None ever has more than its concurrency, and no call fails; then all are frozen, thawed by a
     call, and stopped by the book.
     """
-    played = ours(concurrency=100, pre_stop_timeout=10.0)
+    played = our_function(concurrency=100, pre_stop_timeout=20.0)
     async with playing(played) as play:
         todo = iter(range(1000))
 
@@ -56,60 +49,6 @@ async def test_a_thousand_calls_at_250_at_once_make_three_instances_of_100() -> 
         assert (await play.call("again")).body == b"again"
     assert sum("FC PreStop End" in text for text in play.log.texts) == 3
     assert sum(text == "has ended with code 0" for text in play.log.texts) == 3
-
-
-async def test_the_least_loaded_instance_takes_a_call() -> None:
-    """Of those that run; of equals the oldest."""
-    async with playing(function(concurrency=2)) as play:
-        calls = [play.begin("sleep 1000") for _ in range(3)]
-        await started(play, 2)
-        await asyncio.sleep(0)
-        assert [each.in_flight for each in play.instances] == [2, 1]
-        calls.append(play.begin("sleep 1000"))
-        await asyncio.sleep(0)
-        assert [each.in_flight for each in play.instances] == [2, 2]
-        for each in play.instances:
-            each.kill()
-        assert len(await asyncio.gather(*calls, return_exceptions=True)) == 4
-
-
-async def test_calls_wait_for_an_instance_that_starts_and_is_not_full() -> None:
-    """One start serves as many calls as the instance may have; only the first one is cold."""
-    async with playing(function(concurrency=3)) as play:
-        outcomes = await asyncio.gather(*(play.begin() for _ in range(3)))
-        assert [outcome.cold for outcome in outcomes] == [True, False, False]
-        assert play.pool.started == 1
-
-
-async def test_above_the_cap_a_call_is_refused_at_once() -> None:
-    """With 429 ResourceExhausted, while `room` says how many more would be taken."""
-    async with playing(function(concurrency=2), max_instances=2) as play:
-        assert play.pool.room == 4
-        calls = []
-        for room in (3, 2, 1, 0):
-            calls.append(play.begin("sleep 0.2"))
-            await asyncio.sleep(0)
-            assert play.pool.room == room
-        with pytest.raises(PlatformError) as caught:
-            await play.call()
-        assert (caught.value.status, caught.value.code) == (429, "ResourceExhausted")
-        await asyncio.gather(*calls)
-        await play.pool.idle()
-        assert play.pool.room == 4
-
-
-@pytest.mark.parametrize(
-    ("of_the_file", "of_the_emulator", "cap"), [(1, 5, 1), (5, 1, 1), (None, 5, 5), (0, 5, 0)]
-)
-async def test_the_smaller_limit_holds(
-    of_the_file: int | None, of_the_emulator: int, cap: int
-) -> None:
-    """reservedConcurrency of the file, --max-instances of the command line; 0 refuses all calls."""
-    async with playing(function(max_instances=of_the_file), max_instances=of_the_emulator) as play:
-        assert play.pool.room == cap
-        if not cap:
-            with pytest.raises(PlatformError, match="as many instances as it may have"):
-                await play.call()
 
 
 async def test_a_call_whose_instance_does_not_start_takes_no_other_call_along(
@@ -155,8 +94,8 @@ async def test_a_call_whose_client_has_left_goes_on_and_keeps_its_slot(tmp_path:
     done = tmp_path / "done"
     async with playing(function(concurrency=2), max_instances=1) as play:
         await play.call()
-        call = play.begin(f"until {done}", request_id="1-a-b")
-        await asyncio.sleep(0.05)
+        call = play.begin(f"hang {done}", request_id="1-a-b")
+        await play.log.wait_for("hangs")
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -167,7 +106,8 @@ async def test_a_call_whose_client_has_left_goes_on_and_keeps_its_slot(tmp_path:
         done.touch()
         await play.pool.idle()
         assert play.instance.frozen
-    cancelled, console = play.log.of("1-a-b")
+    said, cancelled, console = play.log.of("1-a-b")
+    assert said == "hangs"
     assert cancelled.startswith(
         "FC Invoke End RequestId: 1-a-b, Error: Invocation canceled by client (duration: "
     )
@@ -183,8 +123,8 @@ async def test_an_instance_of_one_call_whose_client_has_left_is_replaced(
     check = HealthCheck("/", timeout=30.0) if checked else None
     async with playing(function(health=check)) as play:
         await play.call()
-        call = play.begin(f"until {done}")
-        await asyncio.sleep(0.05)
+        call = play.begin(f"hang {done}")
+        await play.log.wait_for("hangs")
         call.cancel()
         if checked:
             done.touch()

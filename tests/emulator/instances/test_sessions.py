@@ -28,7 +28,7 @@ class Clock:
 class Standin:
     """An instance, as sessions see it."""
 
-    state = "running"
+    takes_calls = True
 
 
 def sessions(**fields: Any) -> tuple[Sessions, Clock, Any]:
@@ -65,7 +65,16 @@ def test_a_session_that_is_not_used_ends() -> None:
     assert not found.has_place(instance)
     clock.now += 10
     assert found.has_place(instance)
-    assert found.instance_of(found.named("a")) is None
+    assert found.named("a") == "a"
+    assert found.instance_of("a") is None
+
+
+def test_a_function_without_affinity_has_no_sessions() -> None:
+    """Whatever a call names, it is of none, and no instance is kept for it."""
+    found = Sessions(None, Clock())
+    assert [found.named(given) for given in (None, "", "a", "not sound")] == [None] * 4
+    instance: Any = Standin()
+    assert found.held_until(instance) == 0.0
 
 
 def test_an_id_may_be_used_again_unless_the_file_says_otherwise() -> None:

@@ -25,7 +25,7 @@ Given = Callable[..., InstanceStart]
 @pytest.fixture
 async def given(tmp_path: Path) -> AsyncIterator[InstanceStart]:
     """All that an instance is started with."""
-    output = Output(lambda text, request_id: None)
+    output = Output(lambda lines: None)
     variables = {"FC_INSTANCE_ID": "c-test-1", "PATH": os.environ["PATH"]}
     private = PrivateFolder(tmp_path / "c-1", mounted=False)
     yield InstanceStart(function(port=9000), variables, 4711, output, private, cap=3)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
+from service.emulator.instances.watch import InstanceWatch
 from tests.emulator.play import WITHIN, function, is_frozen, playing, runs
 
 
 async def test_an_instance_that_is_idle_for_long_is_stopped_by_the_book() -> None:
     """/pre-stop, SIGTERM; the next call starts another one."""
-    async with playing(function(pre_stop_timeout=5.0), idle_timeout=0.3) as play:
+    async with playing(function(pre_stop_timeout=20.0), idle_timeout=0.3) as play:
         began = time.monotonic()
         await play.call()
         await play.log.wait_for("has ended with code 143")
@@ -20,6 +22,29 @@ async def test_an_instance_that_is_idle_for_long_is_stopped_by_the_book() -> Non
         assert "stops: it had no call for 0.3 seconds" in play.log.texts
         assert play.instances == ()
         assert (await play.call()).cold
+
+
+class Idle:
+    """An instance, as the watch sees it, that nobody calls."""
+
+    state, in_flight, provisioned, idle_since = "running", 0, False, 0.0
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def close(self, _reason: str) -> None:
+        self.looks += 1
+
+
+async def test_a_watch_for_idle_instances_rests_whatever_the_limit() -> None:
+    """Even if none may be idle at all, it does not keep the event loop busy."""
+    idle: Any = Idle()
+    watch = InstanceWatch([idle], idle_timeout=0.0, memory=None, held_until=lambda _each: 0.0)
+    watch.start()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    await watch.stop()
+    assert 1 <= idle.looks < 50
 
 
 async def test_a_call_keeps_its_instance_however_long_it_takes() -> None:

@@ -711,6 +711,32 @@ def test_kill_9_loses_no_accepted_call(tmp_path: Path, wanted: set[str], stands_
     assert len(delivered) - len(set(delivered)) <= 20
 
 
+async def test_a_function_that_comes_back_goes_on_with_what_runs_and_what_waits(
+    tmp_path: Path,
+) -> None:
+    """A file that is saved in two steps lets no call be run twice; a stop reaches it as before."""
+    held = Held()
+    pool = StandIn(held, places=2)
+    async with played(tmp_path, {"fn": pool}) as desk:
+        tasks = [await desk.submit(task_id=f"t{number}") for number in range(3)]
+        desk.tasks.remove("fn")
+        await settled()
+        desk.tasks.add(function(memory=1024))
+        await settled()
+        assert [states(desk.now(task))[-1] for task in tasks] == ["Running", "Running", "Enqueued"]
+        desk.tasks.abort(desk.now(tasks[0]))
+        await settled()
+        held.go.set()
+        await settled()
+        assert [desk.now(task).runs for task in tasks] == [1, 1, 1]
+        assert [states(desk.now(task))[-1] for task in tasks] == [
+            "Stopped",
+            "Succeeded",
+            "Succeeded",
+        ]
+    assert len(pool.calls) == 3
+
+
 def test_a_task_is_replaced_and_never_changed() -> None:
     """What a reader of a task holds stays what it was."""
     task = AsyncTask("fn", "t", "1-t", b"", submitted=1.0)

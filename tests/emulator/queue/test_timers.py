@@ -189,6 +189,23 @@ async def test_an_interval_goes_on_after_a_sleep(start: Start, clock: Clock, sen
     assert sent.times[0] == "12:05:00"
 
 
+async def test_timers_that_stay_as_they_are_miss_no_time_of_a_change(
+    start: Start, clock: Clock, sent: Sent
+) -> None:
+    """A file that is saved while one is due, or often, puts nothing off; what is new counts from
+    then, and what is gone is not fired.
+    """
+    same, gone = timed("same", every("@every 5m")), timed("gone", every("@every 5m"))
+    timers = start(same, gone)
+    await clock.go(200)
+    timers.follow([same, timed("new", every("@every 5m"))])
+    await clock.go(99)
+    clock.set(1)  # it is due, and has not seen it
+    timers.follow([same, timed("new", every("@every 5m"))])
+    await clock.go(210)
+    assert sent.calls == [("same", "t", "12:05:00"), ("new", "t", "12:08:20")]
+
+
 async def test_an_interval_does_not_drift(start: Start, clock: Clock, sent: Sent) -> None:
     """A time that fires some seconds late does not put the later ones off."""
     start(timed("fn", every("@every 5m")))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.emulator.spec.launch import dockerfile, kind_of, launch
+from service.emulator.spec.launch import kind_of, launch
 
 OURS = (sys.executable, "-P", "-m", "fc_event_service")
 
@@ -98,37 +98,3 @@ def test_an_image_runs_what_its_dockerfile_says(tmp_path: Path) -> None:
     )
     assert (command, variables) == (("python", f"{tmp_path}/main.py"), {})
     assert told == ["customContainerConfig.image"]
-
-
-DOCKERFILES: dict[str, tuple[str, list[str]]] = {
-    "nothing": ("FROM x\nRUN make\n", []),
-    "a command": ('FROM x\nCMD ["a", "b"]', ["a", "b"]),
-    "an entrypoint with its arguments": (
-        'FROM x\nENTRYPOINT ["a"]\ncmd [ "b" ]\n',
-        ["a", "b"],
-    ),
-    "the last of each": ('FROM x\nCMD ["a"]\nCMD ["b"]\n', ["b"]),
-    "the last stage": ('FROM x AS one\nENTRYPOINT ["a"]\nFROM y\nCMD ["b"]\n', ["b"]),
-    "for a shell": ("FROM x\nCMD exec run --fast\n", ["/bin/sh", "-c", "exec run --fast"]),
-    "over two lines": ('FROM x\nCMD ["a", \\\n "b"]\n', ["a", "b"]),
-    "a comment": ('FROM x\n# CMD ["a"]\n', []),
-    "no command": ("FROM x\nCMD\n", []),
-    "another folder": (
-        'WORKDIR /srv/app/\nCMD ["/srv/app/run", "/srv/apples"]',
-        ["/code/run", "/srv/apples"],
-    ),
-}
-
-
-@pytest.mark.parametrize(("text", "command"), DOCKERFILES.values(), ids=DOCKERFILES)
-def test_the_command_of_a_dockerfile_is_that_of_its_last_stage(
-    tmp_path: Path, text: str, command: list[str]
-) -> None:
-    """Entrypoint and command, in either form; the working directory is /code."""
-    (tmp_path / "Dockerfile").write_text(text)
-    assert dockerfile(tmp_path / "Dockerfile") == command
-
-
-def test_no_dockerfile_says_nothing(tmp_path: Path) -> None:
-    """A file that is not there has no command."""
-    assert dockerfile(tmp_path / "Dockerfile") == []

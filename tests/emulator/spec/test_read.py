@@ -950,7 +950,7 @@ def test_a_missing_extra_is_told(package: str, monkeypatch: pytest.MonkeyPatch) 
     """Without its packages, the emulator says how to install them."""
     schema._validator.cache_clear()
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UsageError, match=rf"\({package}\): run `make dev`, or pip install -e"):
+    with pytest.raises(UsageError, match=rf"\({package}\): install fc-event-service\[emulator\]"):
         read(ROOT / "s.yaml", code=ROOT)
 
 

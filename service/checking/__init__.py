@@ -1,0 +1,1 @@
+"""What of a deployment fits and what does not, told before the cloud would."""

@@ -1,0 +1,1 @@
+"""The console of one running service: `python -m service --console`, at a desk."""

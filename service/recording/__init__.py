@@ -1,0 +1,1 @@
+"""Calls that are recorded, read back, sent again, and compared."""

@@ -1,0 +1,1 @@
+"""Which concurrency: a handler measured, what a call takes, what to deploy, what a fleet does."""
