@@ -111,6 +111,8 @@ class Handler(BaseHTTPRequestHandler):
         if name == "leave":
             self.close_connection = True
             assert isinstance(self.server, Server)
+            # Closed alone it would go on to listen while the main thread waits for a connection.
+            self.server.socket.shutdown(socket.SHUT_RDWR)
             self.server.socket.close()
             self.connection.shutdown(socket.SHUT_RDWR)
             time.sleep(float(argument))
