@@ -81,6 +81,7 @@ class StopSignals:
         self._told: Told | None = None
         self._last_words: Told = nothing_to_do
         self._again: threading.Event | None = None  # a dropped stop is raised again until it is set
+        self._asked = 0.0  # when a dropped stop was asked for again
         self._hook: CodeType | None = None
 
     def heed(self) -> None:
@@ -214,7 +215,7 @@ class StopSignals:
             if not self._is_in_hook(frame):
                 self._take_again()
                 raise Stopped(self._first[0])
-        elif now - self._first[1] >= SAME_SIGNAL:
+        elif now - max(self._first[1], self._asked) >= SAME_SIGNAL:
             self._last_words(number)
             os._exit(128 + number)
 
@@ -227,8 +228,18 @@ class StopSignals:
     def _raise_soon(self) -> None:
         self._take_again()
         self._again = threading.Event()
-        asker = threading.Thread(target=_ask_again, args=(self._again,), name=ASKER, daemon=True)
-        asker.start()
+        threading.Thread(target=self._ask, args=(self._again,), name=ASKER, daemon=True).start()
+
+    def _ask(self, taken: threading.Event) -> None:
+        """Ask for a dropped stop until it is taken, in a thread. What is sent just then is an echo:
+        it is not meant as a second stop.
+        """
+        main, waits = threading.main_thread().ident, AGAIN
+        assert main is not None
+        while not taken.wait(waits):
+            self._asked = time.monotonic()
+            signal.pthread_kill(main, signal.SIGTERM)
+            waits = min(2 * waits, AGAIN_AT_MOST)
 
     def _take_again(self) -> None:
         """Raise a dropped stop no more: it is raised herewith, or the process leaves."""
@@ -239,14 +250,6 @@ class StopSignals:
 
 ASKER = "stop"
 """The name of the thread that asks for a dropped stop again."""
-
-
-def _ask_again(done: threading.Event) -> None:
-    main, waits = threading.main_thread().ident, AGAIN
-    assert main is not None
-    while not done.wait(waits):
-        signal.pthread_kill(main, signal.SIGTERM)
-        waits = min(2 * waits, AGAIN_AT_MOST)
 
 
 SIGNALS = StopSignals()

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, NoReturn
 
@@ -69,10 +69,19 @@ def not_called(number: signal.Signals) -> None:
 Started = Callable[..., Process]
 
 
+def ended_askers() -> None:
+    """Wait until nobody asks for a stop any more: it would be a signal for the tests' process."""
+    for thread in threading.enumerate():
+        if thread.name == ASKER:
+            thread.join(30)
+            assert not thread.is_alive()
+
+
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
     """Starts a process."""
-    return lambda **how: Process(monkeypatch, **how)
+    yield lambda **how: Process(monkeypatch, **how)
+    ended_askers()
 
 
 @pytest.mark.parametrize("number", [TERM, INT, HUP])
@@ -173,6 +182,32 @@ def test_a_stop_that_comes_again_before_the_hook_is_left_is_not_lost(
     hook(type("Dropped", (), {"exc_type": Stopped, "exc_value": caught.value}))
     assert sent.acquire(timeout=30)
     with pytest.raises(Stopped):
+        process.arrives(TERM)
+
+
+def test_what_was_asked_for_as_the_stop_was_taken_is_no_second_one(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that asks may have found out too late. Later a second one ends the process."""
+    process, asks, taken = started(), threading.Event(), threading.Event()
+
+    def late(*_: object) -> None:
+        asks.set()
+        assert taken.wait(30)
+
+    monkeypatch.setattr(signal, "pthread_kill", late)
+    with pytest.raises(Stopped) as caught:
+        process.arrives(TERM)
+    process.clock.now = 3 * SAME_SIGNAL
+    hook = process.signals.taking_dropped(pytest.fail)
+    hook(type("Dropped", (), {"exc_type": Stopped, "exc_value": caught.value}))
+    assert asks.wait(30)
+    with pytest.raises(Stopped):
+        process.signals.check()
+    taken.set()
+    process.arrives(TERM)
+    process.clock.now += SAME_SIGNAL
+    with pytest.raises(Ended):
         process.arrives(TERM)
 
 
