@@ -20,18 +20,34 @@ from ..context.call import RUNNING, Context
 from ..errors import StartError
 from ..logs.log import log_rarely
 from ..protocol import SERVICE_LOGGER
-from .signals import KEPT_SIGNALS, SIGNALS
+from .signals import KEPT_SIGNALS, SIGNALS, Stopped
 
 _log = logging.getLogger(SERVICE_LOGGER)
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
     """Return an event loop: uvloop's for `uvloop`, and for `auto` if it is installed. Raises
-    StartError if it was asked for, and is not.
+    StartError if it was asked for, and is not, and Stopped if a stop came meanwhile.
     """
-    loop = _keeping_signals(loop_class(kind))
-    track_on(loop)
+    kind_of_loop = loop_class(kind)
+    try:
+        with SIGNALS.held():
+            loop = _keeping_signals(kind_of_loop)
+            track_on(loop)
+    except Stopped:
+        loop.close()
+        raise
     return loop
+
+
+def call_soon_unless_closed(
+    loop: asyncio.AbstractEventLoop, step: Callable[..., object], *arguments: Any
+) -> None:
+    """Have a loop do something, from a signal's handler: one that is closed has nothing to stop
+    any more.
+    """
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(step, *arguments)
 
 
 def loop_class(kind: str) -> Any:

@@ -27,7 +27,14 @@ from ..logs.log import Logs
 from ..settings.table import Settings
 from .beside import run_beside, runs_here
 from .checks import check_connection
-from .loop import new_loop, on_loop_error, run_to_end, wind_up, woken_by_signals
+from .loop import (
+    call_soon_unless_closed,
+    new_loop,
+    on_loop_error,
+    run_to_end,
+    wind_up,
+    woken_by_signals,
+)
 from .signals import SIGNALS
 
 SPARE_DESCRIPTORS = 32
@@ -188,7 +195,7 @@ def _told_by_signals(
     SIGNALS.to_main = loop.call_soon_threadsafe
     try:
         with SIGNALS.told(
-            lambda number: outside_of_calls(loop.call_soon_threadsafe, stop, number),
+            lambda number: outside_of_calls(call_soon_unless_closed, loop, stop, number),
             lambda number: outside_of_calls(last_words, number),
         ):
             yield

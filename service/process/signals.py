@@ -184,6 +184,21 @@ class StopSignals:
         finally:
             self.leave()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within this, a first stop waits: what is made here would stay half made. Raises Stopped
+        at its end, if one came by then.
+        """
+        if self._told is not None or threading.current_thread() is not threading.main_thread():
+            yield  # a first stop is told, or is raised elsewhere
+            return
+        self._told = nothing_to_do
+        try:
+            yield
+        finally:
+            self._told = None
+        self.check()
+
     def leave(self) -> None:
         """Let a first stop change nothing from now on: the process ends as it is, and an exception
         would only interrupt that.
@@ -211,7 +226,7 @@ class StopSignals:
             if self._told is None:
                 raise Stopped(number)
             self._told(number)
-        elif self._again is not None:
+        elif self._again is not None and self._told is None:
             if not self._is_in_hook(frame):
                 self._take_again()
                 raise Stopped(self._first[0])

@@ -76,7 +76,12 @@ def _measured(
     async def measure() -> None:
         loop, work = asyncio.get_running_loop(), asyncio.current_task()
         assert work is not None
-        stop.cancel = lambda: loop.call_soon_threadsafe(work.cancel)
+
+        def cancel() -> None:
+            with suppress(RuntimeError):  # the loop is closed: all is measured
+                loop.call_soon_threadsafe(work.cancel)
+
+        stop.cancel = cancel
         whole = await measure_levels(load, report, save, tell)
         save(whole)
         await try_workers(load, whole, save, tell)

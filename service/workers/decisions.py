@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -74,8 +74,9 @@ Action = Fork | Send | StopWorkers | Say | Announce
 class WorkerPlace:
     """One of the places that are kept filled with a worker.
 
-    `pid` is the process in it, `serves_since` when that began to serve, `failure` why it cannot.
-    `due` is when the next one is made, if there is none.
+    `pid` is the process in it, `serves_since` when that began to serve, `failure` why it cannot,
+    and `is_stopped` says that it was sent SIGTERM. `due` is when the next one is made, if there is
+    none.
     """
 
     number: int
@@ -83,6 +84,7 @@ class WorkerPlace:
     pid: int | None = None
     serves_since: float | None = None
     failure: StartError | None = None
+    is_stopped: bool = False
     has_served: bool = False
     bad_starts: int = 0
 
@@ -195,7 +197,7 @@ class Decisions:
             return []
         self.exit_code = 128 + number
         text = f"{number.name} again: ended with calls in flight"
-        return [Say("warning", text), *self._send_all(signal.SIGKILL)]
+        return [Say("warning", text), *_sent(signal.SIGKILL, self._filled())]
 
     # --- what follows
 
@@ -224,12 +226,16 @@ class Decisions:
         for place in self._places:
             place.due = None
         # One that starts hears of the end only when it serves.
-        starting = self._send_all(signal.SIGTERM, lambda place: place.serves_since is None)
-        return [StopWorkers(), *starting]
+        starting = [place for place in self._filled() if place.serves_since is None]
+        for place in starting:
+            place.is_stopped = True
+        return [StopWorkers(), *_sent(signal.SIGTERM, starting)]
 
     def _ended_in_stop(self, place: WorkerPlace, status: int, what: str) -> list[Action]:
         if status == 0 or place.serves_since is None or self.exit_code or self.failure:
             return []
+        if place.is_stopped and status == signal.SIGTERM:
+            return []  # it serves since, heard of the end, and had left its handlers: that is clean
         self.exit_code = 1
         return [Say("warning", f"{place.name} {what}")]
 
@@ -241,18 +247,17 @@ class Decisions:
         self._kill_at = math.inf
         left = len(list(self._filled()))
         text = f"{left} workers did not end in {self.stop_seconds:g} s: they are killed"
-        return [Say("warning", text), *self._send_all(signal.SIGKILL)]
-
-    def _send_all(
-        self, number: signal.Signals, chosen: Callable[[WorkerPlace], bool] = lambda _place: True
-    ) -> list[Action]:
-        return [Send(p.pid, number) for p in self._filled() if p.pid is not None and chosen(p)]
+        return [Say("warning", text), *_sent(signal.SIGKILL, self._filled())]
 
     def _filled(self) -> Iterator[WorkerPlace]:
         return (place for place in self._places if place.pid is not None)
 
     def _find(self, pid: int) -> WorkerPlace | None:
         return next((place for place in self._filled() if place.pid == pid), None)
+
+
+def _sent(number: signal.Signals, places: Iterable[WorkerPlace]) -> list[Action]:
+    return [Send(place.pid, number) for place in places if place.pid is not None]
 
 
 def _how(status: int) -> str:

@@ -4,6 +4,7 @@ that is sent.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from service.process import loop as loops
 from service.process import signals
 from service.process.signals import ASKER, SAME_SIGNAL, Stopped, StopSignals
 
@@ -227,6 +229,76 @@ def test_a_dropped_stop_is_not_raised_while_the_process_leaves(
         if thread.name == ASKER:
             thread.join(30)
             assert not thread.is_alive()
+
+
+def test_a_stop_waits_for_what_would_stay_half_made(started: Started) -> None:
+    """It is raised once that is made; where it is told, or changes nothing, it waits for nobody."""
+    process, heard = started(), list[signal.Signals]()
+
+    def make() -> None:
+        with process.signals.held():
+            process.arrives(TERM)
+            heard.append(TERM)
+
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            make()
+    assert heard == [TERM, TERM]
+    other = started()
+    with other.signals.told(heard.append), other.signals.held():
+        other.arrives(HUP)
+    assert heard == [TERM, TERM, HUP]
+    with other.signals.held():
+        pass
+
+
+def test_a_dropped_stop_waits_there_too(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for again while that is made."""
+    process, sent = started(), threading.Event()
+    monkeypatch.setattr(signal, "pthread_kill", lambda *_: sent.set())
+    with pytest.raises(Stopped) as caught:
+        process.arrives(TERM)
+    hook = process.signals.taking_dropped(pytest.fail)
+    hook(type("Dropped", (), {"exc_type": Stopped, "exc_value": caught.value}))
+    made: list[bool] = []
+
+    def make() -> None:
+        with process.signals.held():
+            made.append(sent.wait(30))
+            process.arrives(TERM)
+            made.append(True)
+
+    with pytest.raises(Stopped):
+        make()
+    assert made == [True, True]
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_a_stop_while_a_loop_is_made_leaves_no_half_of_it(
+    started: Started, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Python's own would say so as it is thrown away."""
+    process = started()
+    monkeypatch.setattr(loops, "SIGNALS", process.signals)
+    made: list[asyncio.AbstractEventLoop] = []
+
+    class Made(loops.loop_class(kind)):  # type: ignore[misc] # which one is chosen here
+        def __init__(self) -> None:
+            process.arrives(TERM)
+            super().__init__()
+            made.append(self)
+
+    monkeypatch.setattr(loops, "loop_class", lambda _: Made)
+    with pytest.raises(Stopped):
+        loops.new_loop(kind)
+    assert [loop.is_closed() for loop in made] == [True]
+
+
+def test_a_signal_finds_a_closed_loop_at_rest() -> None:
+    """What it would stop is over."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    loops.call_soon_unless_closed(loop, pytest.fail, "it is called")
 
 
 # --- what the function sets

@@ -695,6 +695,39 @@ async def test_a_stop_at_any_moment_of_the_start_is_clean(two: Two, tmp_path: Pa
         assert "Traceback" not in service.server.log()
 
 
+async def test_a_stop_that_reaches_a_worker_as_its_loop_closes_is_clean(
+    two: Two, loop_kind: str
+) -> None:
+    """A5: it has heard of the end by the pipe, and told too late that it serves: so it is sent
+    SIGTERM, too.
+    """
+    service = two(
+        """
+        import os, pathlib, signal
+        from concurrent.futures import ThreadPoolExecutor
+
+        def shutdown(pool, *arguments, **named):
+            pathlib.Path(f"closed-{os.getpid()}").touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+            end(pool, *arguments, **named)
+
+        end = ThreadPoolExecutor.shutdown
+        ThreadPoolExecutor.shutdown = shutdown  # what a loop calls that has closed
+
+        def handler(event, context):
+            return event
+        """,
+        "--loop",
+        loop_kind,
+    )
+    workers = await service.serves()
+    service.server.signal(signal.SIGTERM)
+    assert await service.server.ends() == 0, service.server.log()
+    closed = {int(path.name[7:]) for path in service.server.folder.glob("closed-*")}
+    assert closed == set(workers)
+    assert service.server.errors == []
+
+
 async def test_a_frozen_instance_loses_no_worker(two: Two, loop_kind: str) -> None:
     """B1: SIGSTOP of all processes for longer than any of their own waits: the same workers
     go on.

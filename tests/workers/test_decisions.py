@@ -197,6 +197,18 @@ def test_a_worker_that_is_stopped_while_it_starts_is_no_failure() -> None:
     assert decisions.exit_code == 0
 
 
+def test_a_worker_that_sigterm_reaches_as_it_leaves_is_no_failure() -> None:
+    """It told too late that it serves, heard of the end by the pipe, and was sent SIGTERM as well:
+    that reached it when its handlers were gone. One that was sent none was killed by others.
+    """
+    for place, lines in ((12, []), (11, ["worker 1 was killed by SIGTERM"])):
+        decisions = started(11)
+        decisions.signalled(signal.SIGTERM, 5.0)
+        decisions.reported(WorkerReport(12), 5.0)
+        assert said(decisions.ended(place, signal.SIGTERM, 5.0, was_busy=False)) == lines
+        assert decisions.exit_code == len(lines)
+
+
 def test_what_does_not_end_is_killed_once_its_time_is_up_twice() -> None:
     """After a freeze it is up at once, and the workers have not run either."""
     decisions = started(11, 12)
