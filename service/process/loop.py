@@ -30,12 +30,14 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
     StartError if it was asked for, and is not, and Stopped if a stop came meanwhile.
     """
     kind_of_loop = loop_class(kind)
+    loop: asyncio.AbstractEventLoop | None = None
     try:
         with SIGNALS.held():
             loop = _keeping_signals(kind_of_loop)
             track_on(loop)
     except Stopped:
-        loop.close()
+        if loop is not None:
+            loop.close()
         raise
     return loop
 

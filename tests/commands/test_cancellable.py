@@ -40,7 +40,9 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> Signals:
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
 def test_a_stop_that_comes_first_leaves_nothing_to_be_told(signals: Signals, kind: str) -> None:
-    """The work does not begin, and Python does not complain that nobody waited for it."""
+    """The work does not begin, no loop is made or it is closed, and Python does not complain that
+    nobody waited for the work.
+    """
 
     async def work() -> None:
         pytest.fail("it begins")

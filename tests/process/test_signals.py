@@ -294,6 +294,21 @@ def test_a_stop_while_a_loop_is_made_leaves_no_half_of_it(
     assert [loop.is_closed() for loop in made] == [True]
 
 
+def test_a_stop_before_a_loop_is_made_is_raised_as_it_is(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no loop to be closed."""
+    process = started()
+
+    class Late(StopSignals):
+        def held(self) -> Any:
+            process.arrives(TERM)
+
+    monkeypatch.setattr(loops, "SIGNALS", Late())
+    with pytest.raises(Stopped):
+        loops.new_loop("asyncio")
+
+
 def test_a_signal_finds_a_closed_loop_at_rest() -> None:
     """What it would stop is over."""
     loop = asyncio.new_event_loop()
