@@ -4,6 +4,7 @@ the function sets for these and for other signals: who hears of them, and where.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -91,6 +92,7 @@ class StopSignals:
             if number in KEPT_SIGNALS or before != signal.SIG_IGN:
                 self._before[number] = self.pythons(number, self._on_signal)
         self.heeded = tuple(self._before)
+        atexit.register(self._ignore)
 
     def taking_dropped(self, others: Callable[[Any], object]) -> Callable[[Any], object]:
         """Return a `sys.unraisablehook` that raises a dropped stop again, and leaves the rest to
@@ -205,6 +207,14 @@ class StopSignals:
         """
         self._told = self._last_words = nothing_to_do
         self._take_again()
+
+    def _ignore(self) -> None:
+        """Let no echo of the first stop end the process otherwise than it does: Python's handlers
+        are gone while the interpreter comes down, and a signal would do what it does by default.
+        """
+        for number in self._before:
+            if signal.getsignal(number) == self._on_signal:
+                self.pythons(number, signal.SIG_IGN)
 
     def leave_to_child(self) -> None:
         """Let a process that a handler forks end by the signals: `Process.terminate` sends one."""

@@ -330,6 +330,31 @@ async def test_a_stop_while_the_process_leaves_says_nothing(serve: Serve, worker
     assert "RuntimeError: broken" in line
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_an_echo_that_comes_as_the_interpreter_comes_down_changes_nothing(
+    serve: Serve, workers: str
+) -> None:
+    """An idle service is gone in a few milliseconds: no handler of Python's is left by then."""
+    source = """
+        import os, pathlib, signal
+
+        class Last:
+            def __del__(self, kill=os.kill, me=os.getpid, number=signal.SIGTERM, open=open):
+                kill(me(), number)
+                open(f"gone-{me()}", "w").close()
+
+        last = Last()
+
+        def handler(event, context):
+            return event
+    """
+    server = serve(source, "--workers", workers)
+    assert (await server.ask(request(b"{}"))).body == b"{}"
+    assert await asyncio.to_thread(server.stop) == 0
+    assert server.errors == []
+    assert len(list(server.folder.glob("gone-*"))) == int(workers)
+
+
 @pytest.mark.parametrize("number", STOPS)
 async def test_a_second_signal_ends_at_once(serve: Serve, number: signal.Signals) -> None:
     """A5: a second signal is an echo of the first for half a second; later it ends with 128 + n."""
