@@ -95,10 +95,10 @@ async def test_each_sample_is_shown_as_fitting_its_type(page: Page, tmp_path: Pa
 async def test_two_pages_follow_a_burst_of_ten_thousand_calls(
     page: Page, browser: Any, tmp_path: Path
 ) -> None:
-    """Both stay responsive, and both end with the newest calls: 2,000, or fewer where more came in
-    a moment than a page is told at once.
+    """Both stay responsive, and both end with the newest calls: 2,000, fewer where more came in a
+    moment than a page is told at once, and some more where it has asked for older ones.
     """
-    some = re.compile(r"^([2-9]\d\d|1\d{3}|200[01])$")
+    some = re.compile(r"^([2-9]\d\d|[1-5]\d{3})$")
     async with emulated(tmp_path) as address:
         other_context = await browser.new_context()
         other = await other_context.new_page()
