@@ -69,16 +69,11 @@ class Observers:
         for observe in self.ended:
             observe(context, record)
         took = record.ended - record.arrived
-        if took >= record.look_after:
-            self._look_at(context, record, took)
+        if took < record.look_after:
+            if self.usual is not None:
+                ran = record.handled_at - record.handler_at
+                self.usual += (took, ran, record.bytes_in, record.bytes_out)
             return
-        usual = self.usual
-        if usual is None:
-            return
-        ran = record.handled_at - record.handler_at
-        usual += (took, ran, record.bytes_in, record.bytes_out)
-
-    def _look_at(self, context: Context, record: CallRecord, took: float) -> None:
         if took >= self.slow_after:
             for observe in self.slow:
                 observe(context, record)

@@ -280,7 +280,7 @@ class Connection(BaseProtocol):
             self._due = False
             self._backend.lifecycle.leave()
         body, self._serving, self._task = self._serving, None, None
-        if body is not None and not body.is_eof():
+        if body is not None and body is not EMPTY_PAYLOAD and not body.is_eof():
             body.set_exception(BadFraming("the call is over"))
         state = self._arrivals.state
         if self.transport is None or state is ConnectionState.CLOSED:

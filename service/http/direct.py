@@ -124,7 +124,7 @@ class DirectCall(Call, kw_only=True):
     direct: DirectCalls
     context: Context
     client: Client
-    crowded: bool = False
+    crowd: int = 0
     is_answered: bool = False
     task: Any = None
     """The task, once it has begun."""
@@ -135,7 +135,7 @@ class DirectCall(Call, kw_only=True):
         """Run the event, and answer the call if nobody has done so meanwhile."""
         RUNNING.set(self.context)
         try:
-            self.crowded = self.direct.framing.begin(self.context, INVOKE)
+            self.crowd = self.direct.framing.begin(self.context, INVOKE)
             answer: bytes | Answer
             try:
                 answer = await running
@@ -165,7 +165,7 @@ class DirectCall(Call, kw_only=True):
             return
         self._leave()
         context, failed = self.context, not isinstance(answer, bytes)
-        self.direct.framing.end(context, INVOKE, crowded=self.crowded, failed=failed)
+        self.direct.framing.end(context, INVOKE, crowd=self.crowd, failed=failed)
         self.client.answer_call(answer, context.request_id)
 
     def _leave(self) -> None:

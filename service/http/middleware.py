@@ -43,7 +43,7 @@ class Framing:
     """What is around a call: its context, its Start and its End line, and who is told of it.
 
     Both lines are out before the answer. The Start line is out before the handler runs, too: it is
-    there even if that ends the process. In a crowd (`GatheringPipe.crowded`) the lines of a turn of
+    there even if that ends the process. In a crowd (`GatheringPipe.begins`) the lines of a turn of
     the loop are written together, and a Start line is out before the handler's own first line.
     """
 
@@ -69,23 +69,23 @@ class Framing:
         deadline = None if limit is None else arrived + limit
         return Context(headers, request_id, deadline, self._platform, CallRecord(arrived))
 
-    def begin(self, context: Context, operation: protocol.Operation, why_new: str = "") -> bool:
-        """Begin a call, within its context; return whether it begins in a crowd. `why_new` is why
-        its request id is not the one that was sent.
+    def begin(self, context: Context, operation: protocol.Operation, why_new: str = "") -> int:
+        """Begin a call, within its context; return its crowd, for `end`: 0 if it begins in none.
+        `why_new` is why its request id is not the one that was sent.
         """
-        crowded = self._logs.pipe.crowded()
+        crowd = self._logs.pipe.begins()
         line = protocol.start_line(operation, context.request_id)
-        self._logs.marker(line, gather=crowded)
+        self._logs.marker(line, gather=crowd > 0)
         if why_new:
             _log.info("%s: this one was generated", why_new)
         if self._observers.begun and operation is protocol.INVOKE:
             record = record_of(context)
             for observe in self._observers.begun:
                 observe(context, record)
-        return crowded
+        return crowd
 
     def end(
-        self, context: Context, operation: protocol.Operation, *, crowded: bool, failed: bool
+        self, context: Context, operation: protocol.Operation, *, crowd: int, failed: bool
     ) -> None:
         """End a call whose answer is made."""
         self._logs.end(context.request_id)
@@ -94,7 +94,7 @@ class Framing:
             record.ended = time.monotonic()
             self._observers.end(context, record)
         line = protocol.end_line(operation, context.request_id, failed=failed)
-        self._logs.marker(line, gather=crowded)
+        self._logs.marker(line, gather=self._logs.pipe.ends(crowd))
 
 
 def framed(framing: Framing, logged: Iterable[protocol.Operation]) -> Middleware:
@@ -112,9 +112,9 @@ def framed(framing: Framing, logged: Iterable[protocol.Operation]) -> Middleware
         operation = operations.get(path_of(request))
         if operation is None:
             return _identified(await handler(request), request_id)
-        crowded = framing.begin(context, operation, why_new)
+        crowd = framing.begin(context, operation, why_new)
         response = await handler(request)
-        framing.end(context, operation, crowded=crowded, failed=response.status != 200)
+        framing.end(context, operation, crowd=crowd, failed=response.status != 200)
         return _identified(response, request_id)
 
     return framed

@@ -38,14 +38,15 @@ Sent = tuple[dict[str, str], str, bytes]
 class HeadTemplate:
     """The bytes of a usual head but for the values that differ from call to call."""
 
-    __slots__ = ("_fields", "_fixed", "_names", "_rest", "_size")
+    __slots__ = ("_fields", "_names", "_parts", "_rest", "_size")
 
     def __init__(self, head: bytes, message: RawRequestMessage) -> None:
         found = list(_VALUE.finditer(head))
         starts = [0, *(each.end() for each in found)]
-        self._fixed = [head[at : each.start(2)] for at, each in zip(starts, found, strict=False)]
-        self._rest = head[starts[-1] :]
         self._names = [each[1].decode().lower() for each in found]
+        fixed = [head[at : each.start(2)] for at, each in zip(starts, found, strict=False)]
+        self._parts = list(zip(fixed, self._names, strict=True))
+        self._rest = head[starts[-1] :]
         self._size = len(self._rest)
         self._fields = {name.lower(): value for name, value in message.headers.items()}
 
@@ -56,28 +57,22 @@ class HeadTemplate:
 
     def fit(self, data: bytes) -> Sent | None:
         """Return what a request says if `data` is the whole of it and it is like this one."""
-        at, values = 0, []
-        for fixed in self._fixed:
+        at, fields = 0, self._fields.copy()
+        for fixed, name in self._parts:
             if not data.startswith(fixed, at):
                 return None
             at += len(fixed)
             end = data.find(b"\r", at, at + heads.BESIDE)
             if end < 0:
                 return None
-            values.append(data[at:end])
+            fields[name] = text = data[at:end].decode("latin-1")
+            if not text.isascii() or not text.isprintable() or not text or " " in text:
+                return None  # that is no value of such a field
             at = end
         if not data.startswith(self._rest, at):
             return None
-        return self._sent(values, data[at + self._size :])
-
-    def _sent(self, values: list[bytes], event: bytes) -> Sent | None:
-        """Return what was sent if each value is one that its field may have."""
-        fields = self._fields.copy()
-        for name, value in zip(self._names, values, strict=True):
-            fields[name] = text = value.decode("latin-1")
-            if not text.isascii() or not text.isprintable() or not text or " " in text:
-                return None
-        length, request_id = fields[_LENGTH], fields[protocol.REQUEST_ID]
+        event, length = data[at + self._size :], fields[_LENGTH]
+        request_id = fields[protocol.REQUEST_ID]
         if length.isdigit() and len(length) < 19 and int(length) == len(event):
             return (fields, request_id, event) if protocol.is_request_id(request_id) else None
         return None

@@ -1,7 +1,8 @@
 """Log lines of many calls in one write, and answers that wait for the lines of their calls.
 
-If many calls begin in one turn of the event loop, their lines are gathered: they leave together at
-the turn's end, or with the next line that is written at once, so order is kept.
+If more than a few calls begin in one turn of the event loop, or end in one, the lines of the others
+are gathered: they leave together at the turn's end, or with the next line that is written at once,
+so order is kept.
 
 An answer waits (`when_out`) until the lines of its call are out, since the instance may freeze
 after it: for what is gathered, and for what is pending as long as the reader takes something within
@@ -19,8 +20,10 @@ from .pipe import LogPipe
 READER_PATIENCE = 0.2
 """Seconds for which a call's answer waits for a slow reader of the log to take the call's lines."""
 
-CROWD = 8
-"""Calls that may begin in one turn of the loop before their lines are gathered."""
+FEW = 4
+"""Calls that may begin in one turn of the loop, and as many that end in it, before the lines of
+further ones are gathered.
+"""
 
 
 class GatheringPipe(LogPipe):
@@ -33,7 +36,9 @@ class GatheringPipe(LogPipe):
     def begin_anew(self) -> None:
         """Begin with nothing gathered or pending, and nobody waiting for it."""
         super().begin_anew()
-        self._begun = 0  # calls that have begun in this turn of the loop
+        self._turn = 1  # of the loop, counted where calls begin or end
+        self._begun = 0  # calls that have begun in this turn
+        self._ended = 0  # calls of earlier turns that have ended in it
         self._crowd = False  # there were many in the last one
         self._turn_ends = False  # the end of this turn of the loop is waited for
         self._held: list[Callable[[], None]] = []  # to be called at the end of the turn
@@ -52,14 +57,29 @@ class GatheringPipe(LogPipe):
         for _, those in waiting:
             self._call(those)
 
-    def crowded(self) -> bool:
-        """Note that a call begins; return whether so many begin in one turn of the loop that their
-        lines are better gathered. For a few that would cost more turns than it saves writes.
+    def begins(self) -> int:
+        """Note that a call begins. Return which turn of the loop this is if so many begin that the
+        call's lines are better gathered, else 0.
         """
         self._begun += 1
         if not self._turn_ends:
             self._end_turn_soon()
-        return self._crowd or self._begun > CROWD
+        return self._turn if self._crowd or self._begun > FEW else 0
+
+    def ends(self, crowd: int) -> bool:
+        """Note that a call ends, of which `begins` returned `crowd`; return whether its lines are
+        better gathered: it is one of a crowd that ends as it began, or many end in this turn.
+
+        A few are better answered at once: calls that are answered together begin together again.
+        """
+        if crowd == self._turn:
+            return True
+        self._ended += 1
+        if self._ended <= FEW:
+            if not self._turn_ends:
+                self._end_turn_soon()
+            return False
+        return True
 
     def gather(self, lines: bytes) -> None:
         """Write `lines` by the end of this turn of the loop, with what other calls gather.
@@ -104,7 +124,9 @@ class GatheringPipe(LogPipe):
 
     def _end_turn(self) -> None:
         self._turn_ends = False
-        self._crowd, self._begun = self._begun > CROWD, 0
+        self._crowd = self._begun > FEW
+        self._begun = self._ended = 0
+        self._turn += 1
         if not (self._ahead or self._held):
             return
         with self._lock:

@@ -57,8 +57,12 @@ class FilePipe(GatheringPipe):
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(step)
 
-    def crowded(self) -> bool:
-        """Return False: each line is written at once."""
+    def begins(self) -> int:
+        """Return 0: each line is written at once."""
+        return 0
+
+    def ends(self, crowd: int) -> bool:
+        """Return False."""
         return False
 
 
