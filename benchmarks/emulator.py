@@ -1,8 +1,8 @@
 """What the emulator itself costs: `make bench-emulator`.
 
 The same function is called directly and through the emulator's API, in turns. The emulator has one
-core for itself; the function's instance and `wrk` have the other one in both cases. Medians of the
-rounds. Loopback only.
+core for itself; the function's instance and `wrk` have the other one in both cases. Each is asked
+once before: no figure has the start of an instance in it. Medians of the rounds. Loopback only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.loads import Load, headers, wrk_is_missing
+from benchmarks.loads import Load, first_answer, headers, wrk_is_missing
 from benchmarks.servers import Server, cores
 
 CONNECTIONS = 100
@@ -130,10 +130,13 @@ def started(folder: Path, handler: str) -> Iterator[tuple[Way, Way]]:
         _process([*service, *flags, "--port", "0"], folder, f"{handler}.direct") as direct,
         _process(emulate, folder, f"{handler}.emulator") as emulator,
     ):
-        yield (
+        ways = (
             Way("direct", direct, "/invoke"),
             Way("emulator", emulator, "/2023-03-30/functions/fn/invocations"),
         )
+        for way in ways:
+            first_answer(way.server, way.path)
+        yield ways
 
 
 @contextmanager
