@@ -31,6 +31,9 @@ _VALUE = re.compile(rf"\r\n({'|'.join(_OWN)}): ([!-~]+)(?=\r\n)".encode(), re.IG
 _UNUSUAL = ("Connection", "Expect", "Transfer-Encoding", "Upgrade", "Content-Encoding")
 """Fields that ask for more than an answer."""
 
+_SOUND = {_LENGTH: str.isdecimal, protocol.REQUEST_ID: protocol.is_request_id}
+"""Whether the value of a field may be one; `_is_value` tells it of the others."""
+
 Sent = tuple[dict[str, str], str, bytes]
 """The fields of a request by their names in lower case, its id, its event."""
 
@@ -45,7 +48,8 @@ class HeadTemplate:
         starts = [0, *(each.end() for each in found)]
         self._names = [each[1].decode().lower() for each in found]
         fixed = [head[at : each.start(2)] for at, each in zip(starts, found, strict=False)]
-        self._parts = list(zip(fixed, self._names, strict=True))
+        sound = [_SOUND.get(name, _is_value) for name in self._names]
+        self._parts = list(zip(fixed, self._names, sound, strict=True))
         self._rest = head[starts[-1] :]
         self._size = len(self._rest)
         self._fields = {name.lower(): value for name, value in message.headers.items()}
@@ -58,24 +62,27 @@ class HeadTemplate:
     def fit(self, data: bytes) -> Sent | None:
         """Return what a request says if `data` is the whole of it and it is like this one."""
         at, fields = 0, self._fields.copy()
-        for fixed, name in self._parts:
+        for fixed, name, is_sound in self._parts:
             if not data.startswith(fixed, at):
                 return None
             at += len(fixed)
             end = data.find(b"\r", at, at + heads.BESIDE)
             if end < 0:
                 return None
-            fields[name] = text = data[at:end].decode("latin-1")
-            if not text.isascii() or not text.isprintable() or not text or " " in text:
-                return None  # that is no value of such a field
+            fields[name] = value = data[at:end].decode("latin-1")
+            if not is_sound(value):
+                return None
             at = end
         if not data.startswith(self._rest, at):
             return None
         event, length = data[at + self._size :], fields[_LENGTH]
-        request_id = fields[protocol.REQUEST_ID]
-        if length.isdigit() and len(length) < 19 and int(length) == len(event):
-            return (fields, request_id, event) if protocol.is_request_id(request_id) else None
+        if len(length) < 19 and int(length) == len(event):
+            return fields, fields[protocol.REQUEST_ID], event
         return None
+
+
+def _is_value(text: str) -> bool:
+    return text.isascii() and text.isprintable() and text != "" and " " not in text
 
 
 class Templates:

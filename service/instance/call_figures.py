@@ -50,6 +50,11 @@ ANSWERED_CALLS = FamilyShape(
     "fc_calls_total", "counter", "Calls that were answered.", ("outcome", "error_type")
 )
 
+MOST_CALLS = TOGETHER // 2
+"""Calls that are put aside of a kind before they are counted."""
+
+MOST_FIGURES = MOST_CALLS * FIGURES_OF_EACH
+
 
 def _seconds(name: str, help: str) -> FamilyShape:
     return FamilyShape(name, "histogram", help, bounds=BUCKET_ENDS)
@@ -131,8 +136,11 @@ class CountedCalls:
                     error_type=record.error_type,
                 )
             )
-        aside = max(len(self._usual), len(self._longer)) // FIGURES_OF_EACH
-        if max(len(self._unusual), aside) >= TOGETHER // 2:
+        if (
+            len(self._longer) >= MOST_FIGURES
+            or len(self._usual) >= MOST_FIGURES
+            or len(self._unusual) >= MOST_CALLS
+        ):
             self.settle()
 
     # --- now and then
