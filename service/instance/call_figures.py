@@ -50,10 +50,10 @@ ANSWERED_CALLS = FamilyShape(
     "fc_calls_total", "counter", "Calls that were answered.", ("outcome", "error_type")
 )
 
-MOST_CALLS = TOGETHER // 2
+MOST_ASIDE = TOGETHER // 2
 """Calls that are put aside of a kind before they are counted."""
 
-MOST_FIGURES = MOST_CALLS * FIGURES_OF_EACH
+MOST_FIGURES = MOST_ASIDE * FIGURES_OF_EACH
 
 
 def _seconds(name: str, help: str) -> FamilyShape:
@@ -139,7 +139,7 @@ class CountedCalls:
         if (
             len(self._longer) >= MOST_FIGURES
             or len(self._usual) >= MOST_FIGURES
-            or len(self._unusual) >= MOST_CALLS
+            or len(self._unusual) >= MOST_ASIDE
         ):
             self.settle()
 

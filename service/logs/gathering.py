@@ -20,7 +20,7 @@ from .pipe import LogPipe
 READER_PATIENCE = 0.2
 """Seconds for which a call's answer waits for a slow reader of the log to take the call's lines."""
 
-FEW = 4
+FEW_IN_A_TURN = 4
 """Calls that may begin in one turn of the loop, and as many that end in it, before the lines of
 further ones are gathered.
 """
@@ -64,7 +64,7 @@ class GatheringPipe(LogPipe):
         self._begun += 1
         if not self._turn_ends:
             self._end_turn_soon()
-        return self._turn if self._crowd or self._begun > FEW else 0
+        return self._turn if self._crowd or self._begun > FEW_IN_A_TURN else 0
 
     def ends(self, crowd: int) -> bool:
         """Note that a call ends, of which `begins` returned `crowd`; return whether its lines are
@@ -75,7 +75,7 @@ class GatheringPipe(LogPipe):
         if crowd == self._turn:
             return True
         self._ended += 1
-        if self._ended <= FEW:
+        if self._ended <= FEW_IN_A_TURN:
             if not self._turn_ends:
                 self._end_turn_soon()
             return False
@@ -124,7 +124,7 @@ class GatheringPipe(LogPipe):
 
     def _end_turn(self) -> None:
         self._turn_ends = False
-        self._crowd = self._begun > FEW
+        self._crowd = self._begun > FEW_IN_A_TURN
         self._begun = self._ended = 0
         self._turn += 1
         if not (self._ahead or self._held):

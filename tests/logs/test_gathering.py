@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from service.logs.gathering import FEW, GatheringPipe
+from service.logs.gathering import FEW_IN_A_TURN, GatheringPipe
 from tests.assembly import Pipe
 from tests.logs.conftest import LINE
 
@@ -68,7 +68,9 @@ async def test_one_that_fails_holds_up_no_other(pipe: Pipe) -> None:
 async def test_a_crowd_is_many_calls_that_begin_in_one_turn(pipe: Pipe) -> None:
     """A few calls in a turn are none, and a crowd is one for the next turn too."""
     pipe.log.attach()
-    assert [bool(pipe.log.begins()) for _ in range(FEW + 2)] == [False] * FEW + [True] * 2
+    assert [bool(pipe.log.begins()) for _ in range(FEW_IN_A_TURN + 2)] == [
+        False
+    ] * FEW_IN_A_TURN + [True] * 2
     await asyncio.sleep(0)
     assert pipe.log.begins()
     await asyncio.sleep(0)
@@ -81,11 +83,11 @@ async def test_a_few_calls_that_end_in_a_turn_are_not_held_up_for_its_end(pipe: 
     that end in the turn in which their crowd began all are, and do not count.
     """
     pipe.log.attach()
-    crowds = [pipe.log.begins() for _ in range(FEW + 2)]
+    crowds = [pipe.log.begins() for _ in range(FEW_IN_A_TURN + 2)]
     assert pipe.log.ends(crowds[-1])
     for _ in range(2):
         await asyncio.sleep(0)
-        assert [pipe.log.ends(crowd) for crowd in crowds] == [False] * FEW + [True] * 2
+        assert [pipe.log.ends(crowd) for crowd in crowds] == [False] * FEW_IN_A_TURN + [True] * 2
     pipe.log.detach()
 
 
