@@ -233,7 +233,7 @@ class Connection(BaseProtocol):
         """Answer the call that is served, in one block if that can be."""
         is_open = self._arrivals.state is ConnectionState.OPEN
         if isinstance(answer, bytes):
-            # As `takes_block` says: a call of it would be one of 57 that a small event makes.
+            # As `takes_block` says: a call of it would be one of 52 that a small event makes.
             if is_open and len(answer) <= MAX_BLOCK and self._writer.takes_blocks:
                 block = answer_block(200, RESULT, request_id, answer)
                 self._backend.when_out(partial(self.write_block, block))

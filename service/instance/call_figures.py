@@ -54,6 +54,7 @@ MOST_ASIDE = TOGETHER // 2
 """Calls that are put aside of a kind before they are counted."""
 
 MOST_FIGURES = MOST_ASIDE * FIGURES_OF_EACH
+"""Their figures."""
 
 
 def _seconds(name: str, help: str) -> FamilyShape:

@@ -38,7 +38,7 @@ class GatheringPipe(LogPipe):
         super().begin_anew()
         self._turn = 1  # of the loop, counted where calls begin or end
         self._begun = 0  # calls that have begun in this turn
-        self._ended = 0  # calls of earlier turns that have ended in it
+        self._ended = 0  # calls that have ended in it, but for those of its crowd
         self._crowd = False  # there were many in the last one
         self._turn_ends = False  # the end of this turn of the loop is waited for
         self._held: list[Callable[[], None]] = []  # to be called at the end of the turn
@@ -75,11 +75,9 @@ class GatheringPipe(LogPipe):
         if crowd == self._turn:
             return True
         self._ended += 1
-        if self._ended <= FEW_IN_A_TURN:
-            if not self._turn_ends:
-                self._end_turn_soon()
-            return False
-        return True
+        if not self._turn_ends:
+            self._end_turn_soon()
+        return self._ended > FEW_IN_A_TURN
 
     def gather(self, lines: bytes) -> None:
         """Write `lines` by the end of this turn of the loop, with what other calls gather.

@@ -80,8 +80,6 @@ class LogPipe:
                     self._keep(lines)
                 elif rest := self._put(lines):
                     self._keep(rest, begun=len(rest) < len(lines))
-            except OSError:  # a broken descriptor loses all
-                self._drop(lines.count(b"\n"))
             finally:
                 self._writing = False
             if self._meanwhile:
@@ -163,11 +161,7 @@ class LogPipe:
     def _write_pending(self) -> None:
         while self._pending:
             lines = self._pending.popleft()
-            try:
-                rest = self._put(lines)
-            except OSError:
-                self._drop(lines.count(b"\n"))
-                rest = b""
+            rest = self._put(lines)
             self._gone += len(lines) - len(rest)
             self._pending_size -= len(lines) - len(rest)
             if rest:
@@ -179,7 +173,7 @@ class LogPipe:
     def _report(self) -> None:
         notice = f"{self._unreported} log lines were lost: the log pipe was full or closed"
         try:
-            rest = self._put(self.form(NOWHERE, "WARNING", notice, NO_DETAILS))
+            rest = self._try(self.form(NOWHERE, "WARNING", notice, NO_DETAILS))
         except OSError:  # still broken: the count stands until it is not
             return
         self._unreported = 0
@@ -206,7 +200,14 @@ class LogPipe:
         self._unreported += count
 
     def _put(self, lines: bytes) -> bytes:
-        """Write as much as the descriptor takes now; return the rest. Raises OSError."""
+        """Write as much as the descriptor takes now; return the rest. A broken one loses all."""
+        try:
+            return self._try(lines)
+        except OSError:
+            self._drop(lines.count(b"\n"))
+            return b""
+
+    def _try(self, lines: bytes) -> bytes:
         try:
             while lines:
                 if self._step is not None and not self._ready.poll(0):

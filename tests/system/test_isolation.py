@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import orjson
@@ -177,6 +178,27 @@ async def grows_by(server: ServerProcess, status: int, how: str = "") -> int:
     for _ in range(8):
         assert (await server.ask(event)).status == status
     return server.memory() - before
+
+
+async def test_memory_of_bodies_of_all_sizes_is_given_back(serve: Serve) -> None:
+    """What 24 clients have sent at once, up to 7 MiB each, is not kept in holes of the heap: of
+    about 100 MiB, less than 40 stay when all are answered.
+    """
+    server = serve("async def handler(event, context):\n    return len(event)")
+    await server.ask(request(b"x"))
+    before = server.memory()
+    sizes = Random(1)
+    storms = [[sizes.randrange(50_000, 7 * MIB) for _ in range(8)] for _ in range(24)]
+
+    async def send(those: list[int]) -> None:
+        async with server.client() as client:
+            for size in those:
+                assert (await client.ask(request(b"x" * size))).status == 200
+
+    for _ in range(2):
+        await asyncio.gather(*map(send, storms))
+    assert server.peak_memory() - before > 40 * MIB
+    assert server.memory() - before < 40 * MIB
 
 
 @pytest.mark.parametrize("kind", ["async def", "def"])
