@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,15 +22,17 @@ from service.emulator.instances.proc import (
 
 def test_the_table_has_the_processes_that_live() -> None:
     """Each with its parent and its group; one that has ended is not there, collected or not."""
-    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True)
-    assert child.stdin is not None
-    with child.stdin:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as child:
         entry = process_table()[child.pid]
         assert (entry.parent, entry.group, entry.session) == (os.getpid(), child.pid, child.pid)
-        assert entry == entry_of(child.pid)
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert child.pid not in process_table()
-    child.wait()
+        alone = entry_of(child.pid)
+        assert alone is not None
+        # Only its state is another from one look to the next: it has just been started.
+        assert replace(alone, state=entry.state) == entry
+        assert child.stdin is not None
+        child.stdin.close()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert child.pid not in process_table()
     assert entry_of(child.pid) is None
 
 
