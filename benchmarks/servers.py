@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmarks.lineup import Contender
@@ -38,8 +39,11 @@ class Cores:
         return self.server != self.load
 
 
+@cache
 def cores() -> Cores:
-    """Return the last core that we may use for the server, the first one for the load."""
+    """Return the last core that we may use for the server, the first one for the load: of those
+    that this process had when it asked first. It gives itself the load's afterwards.
+    """
     allowed = sorted(os.sched_getaffinity(0))
     return Cores(server=allowed[-1], load=allowed[0])
 

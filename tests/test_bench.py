@@ -12,6 +12,7 @@ from benchmarks import growth, instructions, publish, report, speed
 from benchmarks.interpreters import RUNNING
 from benchmarks.lineup import OURS, Contender
 from benchmarks.report import Results
+from benchmarks.servers import Cores, cores
 from benchmarks.works import SMALL, WORKS
 
 OPTIONS = ("--python", f"{RUNNING.version},aiohttp=3.99")
@@ -51,6 +52,16 @@ def test_a_python_that_cannot_be_read_is_refused(asked: str) -> None:
     """The command says what it does not understand, and measures nothing."""
     with pytest.raises(SystemExit):
         speed.parsed(["--python", asked])
+
+
+def test_the_cores_stay_apart_once_the_load_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A benchmark gives itself the load's core, and starts further servers from there."""
+    cores.cache_clear()
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    before = cores()
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {before.load})
+    assert cores() == Cores(server=1, load=0)
+    cores.cache_clear()
 
 
 def test_one_work_is_run_with_those_whose_figures_are_compared() -> None:
