@@ -2,9 +2,7 @@
 
 import gc
 
-gc.disable()  # what is made during the imports stays: to look through it again and again is in vain
-
-from .first.begin import begin  # noqa: E402
+from .first.begin import begin
 
 begin()
 

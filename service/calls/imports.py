@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+
+import msgspec
 
 from ..errors import StartError, StopAsked, text_of
 from . import tracebacks
@@ -23,7 +24,7 @@ INSTALL = (
 )
 
 
-class Wanted(NamedTuple):
+class Wanted(msgspec.Struct, frozen=True):
     """What is looked for: `what` is the setting that names it."""
 
     what: str

@@ -7,7 +7,7 @@ classes without marks that one is taken of which the event has the most fields.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, get_origin
+from typing import Any, Final, get_origin
 
 import msgspec
 
@@ -20,7 +20,7 @@ RAW: Final = 4
 """The order of what takes any body as it is; types of `service.events` go up to 3."""
 
 
-class Candidate(NamedTuple):
+class Candidate(msgspec.Struct, frozen=True):
     """One member of a union."""
 
     name: str

@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, NamedTuple, NoReturn, TypeVar
+
+import msgspec
 
 from .bell import Bell
 
@@ -41,8 +42,7 @@ def attempt(work: Callable[..., Any], *arguments: Any) -> ThreadOutcome:
 _Future = asyncio.Future[ThreadOutcome]
 
 
-@dataclass(eq=False, slots=True)
-class ThreadJob:
+class ThreadJob(msgspec.Struct, eq=False):
     """What a thread is to do, and who waits for it."""
 
     loop: asyncio.AbstractEventLoop

@@ -7,23 +7,22 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, NoReturn, Self
+
+import msgspec
 
 from ..protocol import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SECURITY_TOKEN
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(msgspec.Struct, frozen=True):
     """What the instance's environment says, for the fields that no header brings (docs/platform.md
     section 5).
     """
 
     instance_id: str = ""
-    access_key_id: str = field(default="", repr=False)
-    access_key_secret: str = field(default="", repr=False)
-    security_token: str = field(default="", repr=False)
-    _: KW_ONLY
+    access_key_id: str = ""
+    access_key_secret: str = ""
+    security_token: str = ""
     function_name: str = ""
     version: str = ""
     memory: int = 0  # MB
@@ -31,6 +30,12 @@ class Platform:
     account_id: str = ""
     session_header: str = ""
     """The header field that brings a call's session, as the setting names it."""
+
+    def __repr__(self) -> str:
+        return f"Platform(instance_id={self.instance_id!r}, ***)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("instance_id", self.instance_id)]
 
 
 class Frozen:

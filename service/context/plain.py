@@ -28,11 +28,11 @@ MASK = "***"
 MORE = "..."
 """Stands for what there is no room for."""
 
-_CREDENTIAL = re.compile(
+_CREDENTIAL = (
     "secret|passw|passphrase|pwd$|credential|authorization|cookie|token$"
     "|(?:api|access|private|signing|encryption|auth)key"
 )
-_BETWEEN_WORDS = re.compile(r"[\W_]+")
+_BETWEEN_WORDS = r"[\W_]+"
 _MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
 """Those whose text shows all that is in them: one that hides it stays hidden."""
 
@@ -41,7 +41,7 @@ def is_credential(name: str) -> bool:
     """Return whether what is called so is a credential: `password`, `Security-Token`,
     `apiKey`; not `key`, `tokens` or `object_key`.
     """
-    return _CREDENTIAL.search(_BETWEEN_WORDS.sub("", name).casefold()) is not None
+    return re.search(_CREDENTIAL, re.sub(_BETWEEN_WORDS, "", name).casefold()) is not None
 
 
 def safe_text(value: object) -> str:

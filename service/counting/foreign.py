@@ -28,7 +28,7 @@ KINDS = {
     "info": "gauge",
     "stateset": "gauge",
 }
-NOT_OF_A_NAME = re.compile("[^a-zA-Z0-9_:]|^[0-9]")
+NOT_OF_A_NAME = "[^a-zA-Z0-9_:]|^[0-9]"
 
 
 def registered() -> list[Family]:
@@ -50,7 +50,7 @@ def _collected(registry: Any) -> Iterator[Family]:
 
 def _plain(name: str) -> str:
     """Return a name as the text format takes it: newer versions of the library take any."""
-    return NOT_OF_A_NAME.sub("_", name)
+    return re.sub(NOT_OF_A_NAME, "_", name)
 
 
 def packed(families: list[Family]) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -21,7 +22,11 @@ def is_program() -> bool:
 def begin() -> None:
     """Have the three standard streams, and as process 1 an init; note the times of imports if a
     report of them is asked for. Done twice, it is done once.
+
+    No garbage is looked for from here on until all is imported (`__main__.py`): what is made during
+    the imports stays, and to look through it again and again is in vain.
     """
+    gc.disable()
     open_missing_streams()
     if os.getpid() == 1:
         start_below_init()

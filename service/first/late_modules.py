@@ -21,6 +21,7 @@ _WEB_SOCKETS = (
 )
 
 LATE: Mapping[str, Sequence[str]] = {
+    "_colorize": ("ANSIColors",),  # for traceback, which shows colours with it since Python 3.13
     "aiohttp.http_websocket": _WEB_SOCKETS,  # for what `aiohttp.http` shows
     "aiohttp.multipart": ("BodyPartReader", "MultipartReader"),  # for uploaded files
     "aiohttp.web_fileresponse": ("FileResponse",),  # for folders that aiohttp serves
@@ -29,14 +30,18 @@ LATE: Mapping[str, Sequence[str]] = {
     "attr.validators": (),  # attrs has it at hand for its users
     "brotli": (),  # for aiohttp, which unpacks bodies with it
     "compression.zstd": ("ZstdDecompressor",),  # with this, too, on Python 3.14
-    "email.policy": ("HTTP",),  # for aiohttp, if a request's content type is asked for
+    "email.parser": ("HeaderParser",),  # for aiohttp, if a request's content type is asked for
+    "email.policy": ("HTTP",),  # with it
     "hashlib": (),  # for files and web sockets that aiohttp serves
     "html": ("escape",),  # for pages that aiohttp makes
+    "http.cookies": ("BaseCookie", "CookieError", "Morsel", "SimpleCookie"),  # for aiohttp
     "idna": (),  # for yarl, which writes hosts beyond ASCII with it
     "ipaddress": ("ip_address",),  # for yarl, too: hosts that are numbers
     "mimetypes": (),  # for payloads that aiohttp makes of files
     "msgspec.inspect": (),  # msgspec has it at hand for its users
     "tempfile": ("SpooledTemporaryFile",),  # for aiohttp: uploaded files
+    "textwrap": ("indent",),  # for traceback and aiohttp, which show what went wrong with it
+    "tokenize": (),  # for traceback and inspect, which read source with it
     "typing_extensions": ("get_type_hints",),  # for msgspec, which reads a TypedDict with it
     "urllib.request": ("getproxies", "proxy_bypass"),  # for aiohttp's client
 }

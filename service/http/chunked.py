@@ -16,7 +16,7 @@ _HUGE = 1 << 63
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
-_SIZE = re.compile(
+_SIZE = (
     rb"([0-9A-Fa-f]{1,1000})"
     rb"(?:[ \t]*;[ \t]*"
     + _TOKEN
@@ -125,7 +125,7 @@ class ChunkedBody:
                 raise BadChunk("a chunk is not as long as its size says")
             self._state = _State.SIZE
         elif self._state is _State.SIZE:
-            found = _SIZE.fullmatch(line)
+            found = re.fullmatch(_SIZE, line)
             if found is None or int(found[1], 16) >= _HUGE:
                 raise BadChunk("the size of a chunk is not sound HTTP/1.1")
             self._left = int(found[1], 16)

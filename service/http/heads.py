@@ -25,7 +25,7 @@ BESIDE = 256
 
 _BEGIN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |$)")
 _UNSOUND = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|$)")
-_TAB = re.compile(rb"(?i)(\r\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r\n)")
+_TAB = rb"(?i)(\r\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r\n)"
 
 
 def may_become_sound(begin: bytes | bytearray, known: int) -> bool:
@@ -41,7 +41,7 @@ def without_blanks(head: bytes) -> bytes:
     """Return the head without the blanks behind its transfer coding, of which aiohttp's parser
     knows no tabs (RFC 9112 section 5.1).
     """
-    return _TAB.sub(rb"\1", head)
+    return re.sub(_TAB, rb"\1", head)
 
 
 _HOST = re.compile(

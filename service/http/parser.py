@@ -78,7 +78,7 @@ def _objection(reason: Exception) -> ServiceError:
     if isinstance(reason, LineTooLong):
         of_target = str(reason.args[1]) == str(MAX_LINE)
         return TargetTooLong(TOO_LONG) if of_target else FieldsTooLarge(TOO_LARGE)
-    if "Too many headers" in str(reason):
+    if isinstance(reason, BadHttpMessage) and "Too many headers" in reason.message:
         return FieldsTooLarge(TOO_LARGE)
     if not isinstance(reason, BadHttpMessage):
         # The parser should turn every bad byte into one (a bad IPv6 target did not).

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import cycle
-from typing import NamedTuple
+
+import msgspec
 
 from ..calls.observers import FIGURES_OF_EACH, TOGETHER, Observers
 from ..context.record import CallRecord
@@ -76,7 +77,7 @@ LINES_LOST = _total("fc_log_lines_lost_total", "Log lines that could not be writ
 STARTS = _total("fc_worker_starts_total", "Processes that have begun to serve.")
 
 
-class _Unusual(NamedTuple):
+class _Unusual(msgspec.Struct):
     """What is counted of a call that was told apart, None for what it did not come to."""
 
     took: float

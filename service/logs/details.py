@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from ..protocol import SERVICE_LOGGER
 
@@ -11,7 +13,7 @@ OWN_NAMES = frozenset({"time", "level", "logger", "requestId", "message", "field
 """Names that are the line's own."""
 
 
-class LoggedFailure(NamedTuple):
+class LoggedFailure(msgspec.Struct, frozen=True):
     """What a line says of an exception."""
 
     kind: str
@@ -24,7 +26,7 @@ class LoggedFailure(NamedTuple):
     """The line's message in JSON, which has the stack apart; "" for the same as in text."""
 
 
-class Details(NamedTuple):
+class Details(msgspec.Struct, frozen=True):
     """What a line has beside its message. Fields are plain values (`context.plain`)."""
 
     logger: str = SERVICE_LOGGER

@@ -50,7 +50,7 @@ def stamp(now: float | None = None) -> str:
     return f"{second[1]}.{int(now * 1000) % 1000:03d}Z"
 
 
-_UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNSAFE = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
 def plain_line(text: str) -> str:
@@ -59,7 +59,7 @@ def plain_line(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return _UNSAFE.sub(lambda match: repr(match[0])[1:-1], text)
+    return re.sub(_UNSAFE, lambda match: repr(match[0])[1:-1], text)
 
 
 # --- fields
@@ -90,16 +90,16 @@ def _json_text(value: Any) -> str:
     text = data.decode()
     if b"\x7f" in data or not data.isascii():
         # JSON allows them as they are, and readers that split text into lines do not.
-        text = _UNSAFE_IN_JSON.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+        text = re.sub(_UNSAFE_IN_JSON, lambda m: f"\\u{ord(m[0]):04x}", text)
     return text
 
 
-_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029]")
+_UNSAFE_IN_JSON = "[\x7f-\x9f\u2028\u2029]"
 
 
 def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return plain_line(value) if _SURROGATE.search(value) else value
+        return plain_line(value) if re.search(_SURROGATE, value) else value
     if isinstance(value, list):
         return [_without_surrogates(each) for each in value]
     if isinstance(value, dict):
@@ -107,7 +107,7 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 
 
 # --- text

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from weakref import WeakSet
 
+from msgspec.structs import replace
+
 from ..context.call import RUNNING, Context, record_of
 from ..locks import free_locks
 from ..protocol import MAX_LOG_LINE, SERVICE_LOGGER
@@ -78,9 +80,9 @@ class Logs:
             return self._format(NOWHERE, level, message, details)
         noted = record_of(context)
         if noted.bound:
-            details = details._replace(bound=noted.bound)
+            details = replace(details, bound=noted.bound)
         if noted.span is not None:
-            details = details._replace(ids=self.ids_of_span(noted.span))
+            details = replace(details, ids=self.ids_of_span(noted.span))
         return self._format(context.request_id, level, message, details)
 
     def part(self, level: str, text: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from msgspec.structs import replace
+
 from ..context.plain import MAX_NAME, cut_text, plain_fields, safe_text
 from ..protocol import SERVICE_LOGGER
 from .details import Details, LoggedFailure
@@ -35,7 +37,7 @@ def told_by(record: logging.LogRecord, form: logging.Formatter | None) -> tuple[
             message, failure = record.getMessage(), _failure(record)
         else:
             message, failure = form.format(record), _failure(record)
-            failure = failure and failure._replace(is_told=True)
+            failure = failure and replace(failure, is_told=True)
     except Exception as reason:
         message = (
             f"a log record of {safe_text(record.pathname)}:{safe_text(record.lineno)} cannot be"

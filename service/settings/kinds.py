@@ -14,11 +14,11 @@ KIB = 1024
 MIB = 1024**2
 GIB = 1024 * MIB
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1024, "mib": MIB, "gib": GIB}
-SIZE = re.compile(r"([0-9]{1,18}) ?([kmg]i?b|)", re.IGNORECASE)
-SETTING_NAME = re.compile(r"[^\s:]+[.:][^\s:]+")
-HOST_PATTERN = re.compile(r"\[[0-9a-fA-F:.%\w]+\]|[^\s/\[\]*]+")
-LOGGER_NAME = re.compile(r"[^\s=,]+")
-NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
+SIZE = r"(?i)([0-9]{1,18}) ?([kmg]i?b|)"
+SETTING_NAME = r"[^\s:]+[.:][^\s:]+"
+HOST_PATTERN = r"\[[0-9a-fA-F:.%\w]+\]|[^\s/\[\]*]+"
+LOGGER_NAME = r"[^\s=,]+"
+NUMBER = r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?"
 
 
 def plain(value: object) -> str:
@@ -45,7 +45,7 @@ def name(*words: str) -> Kind:
         for word in words:
             if isinstance(value, str) and value.casefold() == word:
                 return word
-        if isinstance(value, str) and SETTING_NAME.fullmatch(value):
+        if isinstance(value, str) and re.fullmatch(SETTING_NAME, value):
             return value
         raise ValueError
 
@@ -59,7 +59,7 @@ def host() -> Kind:
     def read(value: object) -> str:
         if value == "*":
             return "0.0.0.0"
-        if isinstance(value, str) and HOST_PATTERN.fullmatch(value):
+        if isinstance(value, str) and re.fullmatch(HOST_PATTERN, value):
             return value[1:-1] if value.startswith("[") else value
         raise ValueError
 
@@ -166,7 +166,7 @@ def levels(*words: str) -> Kind:
         else:
             raise ValueError
         found = {logger.strip(): level(_stripped(word)) for logger, word in pairs}
-        if not all(map(LOGGER_NAME.fullmatch, found)) or "root" in found:
+        if not all(re.fullmatch(LOGGER_NAME, each) for each in found) or "root" in found:
             raise ValueError  # the root logger's is `log_level`
         return tuple(found.items())
 
@@ -187,7 +187,7 @@ def size(high: int) -> Kind:
     """Bytes: a number, or text with a unit."""
 
     def read(value: object) -> object:
-        if isinstance(value, str) and (match := SIZE.fullmatch(value)):
+        if isinstance(value, str) and (match := re.fullmatch(SIZE, value)):
             value = int(match[1]) * UNITS[match[2].casefold()]
         return within(value, (int,), 1, high)
 
@@ -214,6 +214,6 @@ def typed(value: object) -> object:
     text = value.strip()
     if text.casefold() in ON.words:
         return text.casefold() == "true"
-    if NUMBER.fullmatch(text):
+    if re.fullmatch(NUMBER, text):
         return float(text) if "." in text else int(text)
     return text

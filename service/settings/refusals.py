@@ -10,8 +10,8 @@ from ..errors import UsageError
 from .kinds import plain
 from .rows import PREFIX
 
-SECRET = re.compile("secret|token|passw|pwd|key|credential", re.IGNORECASE)
-LOGIN = re.compile(r"://\S*@")
+SECRET = "(?i)secret|token|passw|pwd|key|credential"
+LOGIN = r"://\S*@"
 """In an address that brings a user's name and password along."""
 
 
@@ -22,7 +22,7 @@ def refused(source: str, name: str, value: str, allowed: str) -> UsageError:
 
 def unknown(source: str, name: str, value: object, known: Iterable[str]) -> UsageError:
     """Return the refusal of a name that is no setting. Its value is not shown: it may be secret."""
-    secret = SECRET.search(name) or LOGIN.search(str(value))
+    secret = re.search(SECRET, name) or re.search(LOGIN, str(value))
     said = "***" if secret else shown(value)
     hint = question(name, known) or "; `python -m service --help` lists them all"
     # Without its quotes, and yet with nothing in it that could begin a second line.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -33,5 +36,28 @@ def test_streams_that_are_there_are_left_alone() -> None:
     """Nothing is opened, and it can be done twice."""
     before = sys.stdin, sys.stdout, sys.stderr
     begin()
+    gc.enable()
     open_missing_streams()
     assert (sys.stdin, sys.stdout, sys.stderr) == before
+
+
+def test_no_garbage_is_looked_for_while_the_start_imports() -> None:
+    """All of it stays, and a library's user has Python as it was."""
+    start = """
+        import contextlib, gc, importlib.util, signal, sys, typing
+        looked = []
+        gc.collect()
+        gc.callbacks.append(lambda phase, info: looked.append(info))
+        sys.argv = [{name!r}]
+        import service
+        print(bool(looked), end=" ")
+        import service.__main__
+        print(bool(looked), gc.isenabled())
+    """
+
+    def said(name: str) -> str:
+        code = textwrap.dedent(start.format(name=name))
+        return subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60).strip()
+
+    assert said("fc-event-service") == "False False True"
+    assert said("program") == "True True True"

@@ -644,8 +644,9 @@ def test_show_config_and_start_errors_show_no_secret(tmp_path: Path) -> None:
 
 def a_context() -> Context:
     """The context of a call whose credentials come from its headers, beside the environment's."""
-    keys = [VARIABLES[name] for name in list(VARIABLES)[:3]]
-    return Context(CIMultiDict(FIELDS), "r1", platform=Platform("c-1", *keys))
+    key_id, key_secret, token = list(VARIABLES.values())[:3]
+    platform = Platform("c-1", key_id, key_secret, token)
+    return Context(CIMultiDict(FIELDS), "r1", platform=platform)
 
 
 DUMPS: dict[str, Any] = {
