@@ -11,7 +11,7 @@ import os
 import string
 from collections.abc import Callable, Sequence
 
-from ...protocol import MAX_LOG_LINE
+from ...protocol import INVOKE, MAX_LOG_LINE, end_line, start_line
 from ..log import CallLine
 
 TAIL = 4096
@@ -170,6 +170,13 @@ class Output:
         end = line.find(" ", BEGIN)
         if line[BEGIN:end] in self._calls and line[BEGIN - 2 : BEGIN] == "Z " and end > 0:
             return line[BEGIN:end]
+        if line.startswith("FC "):  # one of the two lines around most calls names no other one
+            last = line[line.rfind(" ") + 1 :]
+            if last in self._calls and line in (
+                start_line(INVOKE, last),
+                end_line(INVOKE, last, failed=False),
+            ):
+                return last
         named = self._calls.keys() & _words(line)
         return named.pop() if len(named) == 1 else ""
 

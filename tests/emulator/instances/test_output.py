@@ -88,6 +88,30 @@ async def test_a_line_of_the_platforms_form_is_the_calls_that_it_says(
 
 
 @pytest.mark.parametrize(
+    ("form", "own"),
+    [
+        ("FC Invoke Start RequestId: {0}", True),
+        ("FC Invoke End RequestId: {0}", True),
+        ("FC Invoke End RequestId: {0}, Error: Unhandled function error", True),
+        ("FC Invoke End RequestId: {0}x", False),
+        ("FC Invoke {1} RequestId: {0}", False),
+        ("FC {1}: FC Invoke Start RequestId: {0}", False),
+    ],
+)
+async def test_the_lines_around_a_call_are_its_own(
+    output: Output, lines: Lines, form: str, *, own: bool
+) -> None:
+    """Others in flight or not; one that names two calls is nobody's, whatever it begins with."""
+    one, other = new_request_id(), new_request_id()
+    output.begin(one)
+    output.begin(other)
+    text = form.format(one, other)
+    os.write(output.writer, f"{text}\n".encode())
+    output.catch_up()
+    assert lines == [(text, one if own else "")]
+
+
+@pytest.mark.parametrize(
     ("form", "named"),
     [
         ("[{}]", True),
