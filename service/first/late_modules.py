@@ -9,6 +9,7 @@ import importlib
 import sys
 import typing
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
@@ -22,6 +23,7 @@ _WEB_SOCKETS = (
 
 LATE: Mapping[str, Sequence[str]] = {
     "_colorize": ("ANSIColors",),  # for traceback, which shows colours with it since Python 3.13
+    "aiohttp._cookie_helpers": ("parse_cookie_header", "parse_set_cookie_headers"),  # for cookies
     "aiohttp.http_websocket": _WEB_SOCKETS,  # for what `aiohttp.http` shows
     "aiohttp.multipart": ("BodyPartReader", "MultipartReader"),  # for uploaded files
     "aiohttp.web_fileresponse": ("FileResponse",),  # for folders that aiohttp serves
@@ -30,15 +32,20 @@ LATE: Mapping[str, Sequence[str]] = {
     "attr.validators": (),  # attrs has it at hand for its users
     "brotli": (),  # for aiohttp, which unpacks bodies with it
     "compression.zstd": ("ZstdDecompressor",),  # with this, too, on Python 3.14
+    "email._encoded_words": ("decode_b",),  # for email.message, which aiohttp has a class of
+    "email.header": (),  # with it
     "email.parser": ("HeaderParser",),  # for aiohttp, if a request's content type is asked for
     "email.policy": ("HTTP",),  # with it
     "hashlib": (),  # for files and web sockets that aiohttp serves
     "html": ("escape",),  # for pages that aiohttp makes
-    "http.cookies": ("BaseCookie", "CookieError", "Morsel", "SimpleCookie"),  # for aiohttp
+    "http.cookies": ("BaseCookie", "Morsel", "SimpleCookie"),  # for aiohttp
     "idna": (),  # for yarl, which writes hosts beyond ASCII with it
     "ipaddress": ("ip_address",),  # for yarl, too: hosts that are numbers
     "mimetypes": (),  # for payloads that aiohttp makes of files
-    "msgspec.inspect": (),  # msgspec has it at hand for its users
+    "msgspec._json_schema": ("schema", "schema_components"),  # msgspec has it at hand for its users
+    "msgspec.inspect": (),  # as this
+    "msgspec.toml": (),
+    "msgspec.yaml": (),
     "tempfile": ("SpooledTemporaryFile",),  # for aiohttp: uploaded files
     "textwrap": ("indent",),  # for traceback and aiohttp, which show what went wrong with it
     "tokenize": (),  # for traceback and inspect, which read source with it
@@ -49,7 +56,7 @@ LATE: Mapping[str, Sequence[str]] = {
 classes, and what is only asked for its attributes.
 """
 
-SHOW = ("aiohttp.http", "aiohttp.web")
+SHOW = ("aiohttp.http", "aiohttp.web", "msgspec.json")
 """Modules that have such names for their users: these get the things themselves."""
 
 ZSTD = {"compression.zstd": "_zstd"}
@@ -71,10 +78,11 @@ def hold_places() -> None:
     """
     if any(isinstance(finder, AsAtTheStart) for finder in sys.meta_path):
         return
+    find = cache(find_spec)
     for name, names in LATE.items():
         # Of a part its package is looked for: to find the part would import the package.
         top = ZSTD.get(name, name.partition(".")[0])
-        if name not in sys.modules and (found := find_spec(top)) is not None:
+        if name not in sys.modules and (found := find(top)) is not None:
             spec = found if top == name else ModuleSpec(name, None)
             sys.modules[name] = LateModule(spec, names)
     sys.meta_path.insert(0, AsAtTheStart(tuple(sys.path)))

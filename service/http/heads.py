@@ -23,8 +23,8 @@ MAX_FIELDS = 128
 BESIDE = 256
 """Bytes that a line may have beside what is limited: the method, the version, blanks."""
 
-_BEGIN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |$)")
-_UNSOUND = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|$)")
+_BEGIN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |$)"
+_UNSOUND = rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|$)"
 _TAB = rb"(?i)(\r\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r\n)"
 
 
@@ -34,7 +34,8 @@ def may_become_sound(begin: bytes | bytearray, known: int) -> bool:
 
     Its sender may wait for an answer, so what is no HTTP is not waited for.
     """
-    return bool(_BEGIN.match(begin)) and not _UNSOUND.search(begin, max(0, known - 1))
+    unsound = re.compile(_UNSOUND)
+    return bool(re.match(_BEGIN, begin)) and not unsound.search(begin, max(0, known - 1))
 
 
 def without_blanks(head: bytes) -> bytes:
