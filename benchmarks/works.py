@@ -242,7 +242,7 @@ WORKERS = Work(
     "workers",
     "Two workers on CPU-bound work",
     "invoke",
-    program("benchmarks.workers", "--figures", "--rounds", "2", "--seconds", alone=False),
+    program("benchmarks.workers", "--figures", "--rounds", "3", "--seconds", alone=False),
     (
         Column("ratio", "of one worker", "{:.2f}"),
         Column("bare", "two bare processes, of one", "{:.2f}"),
