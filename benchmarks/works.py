@@ -205,7 +205,7 @@ COLD = Work(
     cold,
     (Column("ms", "ms", "{:.0f}"),),
     baseline="aiohttp",
-    rounds=7,
+    rounds=15,
     must=(Claim("0.80 of plain aiohttp", _cold_aiohttp, at_most, 0.80),),
     goal=(
         Claim("0.65 of it", _cold_aiohttp, at_most, 0.65),
