@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..patterns import LatePattern
 from .fields import Frozen, set_once
 from .plain import MASK
 
-_SECRET = (
-    "(?i)auth|cookie|cred|key|pass|secret|session|signature|token|tracing-opentracing-span-baggages"
+_SECRET = LatePattern(
+    r"auth|cookie|cred|key|pass|secret|session|signature|token|tracing-opentracing-span-baggages",
+    re.IGNORECASE,
 )
 """Names of fields whose values are not shown: what is one too many is read by its name."""
 
 
 def may_have_credentials(name: str) -> bool:
     """Return whether the values of a field are not shown, since they may be credentials."""
-    return re.search(_SECRET, name) is not None
+    return _SECRET.compiled.search(name) is not None
 
 
 class RequestHeaders(Frozen, Mapping[str, str]):

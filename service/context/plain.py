@@ -5,10 +5,11 @@ credentials masked. Whatever a value does when it is shown, it does not fail who
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Mapping
 from typing import Any
+
+from ..patterns import LatePattern
 
 MAX_NAME = 128
 """Characters of a name."""
@@ -28,11 +29,11 @@ MASK = "***"
 MORE = "..."
 """Stands for what there is no room for."""
 
-_CREDENTIAL = (
+_CREDENTIAL = LatePattern(
     "secret|passw|passphrase|pwd$|credential|authorization|cookie|token$"
     "|(?:api|access|private|signing|encryption|auth)key"
 )
-_BETWEEN_WORDS = r"[\W_]+"
+_BETWEEN_WORDS = LatePattern(r"[\W_]+")
 _MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
 """Those whose text shows all that is in them: one that hides it stays hidden."""
 
@@ -41,7 +42,8 @@ def is_credential(name: str) -> bool:
     """Return whether what is called so is a credential: `password`, `Security-Token`,
     `apiKey`; not `key`, `tokens` or `object_key`.
     """
-    return re.search(_CREDENTIAL, re.sub(_BETWEEN_WORDS, "", name).casefold()) is not None
+    joined = _BETWEEN_WORDS.compiled.sub("", name).casefold()
+    return _CREDENTIAL.compiled.search(joined) is not None
 
 
 def safe_text(value: object) -> str:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import sys
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from ..patterns import LatePattern
 from .families import Family
 
 LIBRARY = "prometheus_client"
@@ -28,7 +28,7 @@ KINDS = {
     "info": "gauge",
     "stateset": "gauge",
 }
-NOT_OF_A_NAME = "[^a-zA-Z0-9_:]|^[0-9]"
+NOT_OF_A_NAME = LatePattern("[^a-zA-Z0-9_:]|^[0-9]")
 
 
 def registered() -> list[Family]:
@@ -50,7 +50,7 @@ def _collected(registry: Any) -> Iterator[Family]:
 
 def _plain(name: str) -> str:
     """Return a name as the text format takes it: newer versions of the library take any."""
-    return re.sub(NOT_OF_A_NAME, "_", name)
+    return NOT_OF_A_NAME.compiled.sub("_", name)
 
 
 def packed(families: list[Family]) -> tuple[str, int]:

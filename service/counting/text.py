@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
+from ..patterns import LatePattern
 from .families import Family, Labels
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-CONTROL = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]"
+CONTROL = LatePattern("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 """What would do something in a terminal, or end a line for some readers."""
 
 
@@ -33,7 +33,7 @@ def _braced(labels: Labels) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(CONTROL, "\ufffd", text).replace("\\", "\\\\").replace("\n", "\\n")
+    return CONTROL.compiled.sub("\ufffd", text).replace("\\", "\\\\").replace("\n", "\\n")
 
 
 def _quoted(text: str) -> str:

@@ -43,9 +43,9 @@ LATE: Mapping[str, Sequence[str]] = {
     "ipaddress": ("ip_address",),  # for yarl, too: hosts that are numbers
     "mimetypes": (),  # for payloads that aiohttp makes of files
     "msgspec._json_schema": ("schema", "schema_components"),  # msgspec has it at hand for its users
-    "msgspec.inspect": (),  # as this
-    "msgspec.toml": (),
-    "msgspec.yaml": (),
+    "msgspec.inspect": (),  # and this,
+    "msgspec.toml": (),  # this
+    "msgspec.yaml": (),  # and this
     "tempfile": ("SpooledTemporaryFile",),  # for aiohttp: uploaded files
     "textwrap": ("indent",),  # for traceback and aiohttp, which show what went wrong with it
     "tokenize": (),  # for traceback and inspect, which read source with it

@@ -16,7 +16,7 @@ _HUGE = 1 << 63
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
-_SIZE = (
+_SIZE = re.compile(
     rb"([0-9A-Fa-f]{1,1000})"
     rb"(?:[ \t]*;[ \t]*"
     + _TOKEN
@@ -27,8 +27,8 @@ _SIZE = (
     + rb"))?)*\r\n"
 )
 _WHOLE_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
-_SIZE_BEGIN = rb"[0-9A-Fa-f]+(?:[ \t;\r]|$)"
-_FIELD = _TOKEN + rb":[\t -~\x80-\xff]*\r\n"
+_SIZE_BEGIN = re.compile(rb"[0-9A-Fa-f]+(?:[ \t;\r]|$)")
+_FIELD = re.compile(_TOKEN + rb":[\t -~\x80-\xff]*\r\n")
 
 
 class BadChunk(Exception):
@@ -113,7 +113,7 @@ class ChunkedBody:
         """Raise for what no line begins with: its sender may send no more, and wait for us."""
         if (
             b"\r" in begin[:-1]
-            or (self._state is _State.SIZE and not re.match(_SIZE_BEGIN, begin))
+            or (self._state is _State.SIZE and not _SIZE_BEGIN.match(begin))
             or (self._state is _State.DATA_END and begin != b"\r")
         ):
             raise BadChunk("the body is not sound HTTP/1.1")
@@ -125,7 +125,7 @@ class ChunkedBody:
                 raise BadChunk("a chunk is not as long as its size says")
             self._state = _State.SIZE
         elif self._state is _State.SIZE:
-            found = re.fullmatch(_SIZE, line)
+            found = _SIZE.fullmatch(line)
             if found is None or int(found[1], 16) >= _HUGE:
                 raise BadChunk("the size of a chunk is not sound HTTP/1.1")
             self._left = int(found[1], 16)
@@ -135,5 +135,5 @@ class ChunkedBody:
             if self._trailer > MAX_TRAILER:
                 raise TooLong(f"the trailer fields are over {MAX_TRAILER} bytes")
             self.over = line == b"\r\n"
-            if not self.over and not re.fullmatch(_FIELD, line):
+            if not self.over and not _FIELD.fullmatch(line):
                 raise BadChunk("a trailer field is not sound HTTP/1.1")

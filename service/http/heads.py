@@ -23,9 +23,9 @@ MAX_FIELDS = 128
 BESIDE = 256
 """Bytes that a line may have beside what is limited: the method, the version, blanks."""
 
-_BEGIN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |$)"
-_UNSOUND = rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|$)"
-_TAB = rb"(?i)(\r\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r\n)"
+_BEGIN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |$)")
+_UNSOUND = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|$)")
+_TAB = re.compile(rb"(?i)(\r\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r\n)")
 
 
 def may_become_sound(begin: bytes | bytearray, known: int) -> bool:
@@ -34,15 +34,14 @@ def may_become_sound(begin: bytes | bytearray, known: int) -> bool:
 
     Its sender may wait for an answer, so what is no HTTP is not waited for.
     """
-    unsound = re.compile(_UNSOUND)
-    return bool(re.match(_BEGIN, begin)) and not unsound.search(begin, max(0, known - 1))
+    return bool(_BEGIN.match(begin)) and not _UNSOUND.search(begin, max(0, known - 1))
 
 
 def without_blanks(head: bytes) -> bytes:
     """Return the head without the blanks behind its transfer coding, of which aiohttp's parser
     knows no tabs (RFC 9112 section 5.1).
     """
-    return re.sub(_TAB, rb"\1", head)
+    return _TAB.sub(rb"\1", head)
 
 
 _HOST = re.compile(

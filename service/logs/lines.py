@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import orjson
 
 from ..context.plain import cut_text
+from ..patterns import LatePattern
 from ..protocol import MAX_LOG_LINE
 from .details import NO_DETAILS, Details, named_apart
 
@@ -50,7 +51,7 @@ def stamp(now: float | None = None) -> str:
     return f"{second[1]}.{int(now * 1000) % 1000:03d}Z"
 
 
-_UNSAFE = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+_UNSAFE = LatePattern("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def plain_line(text: str) -> str:
@@ -59,7 +60,7 @@ def plain_line(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return re.sub(_UNSAFE, lambda match: repr(match[0])[1:-1], text)
+    return _UNSAFE.compiled.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 # --- fields
@@ -90,16 +91,16 @@ def _json_text(value: Any) -> str:
     text = data.decode()
     if b"\x7f" in data or not data.isascii():
         # JSON allows them as they are, and readers that split text into lines do not.
-        text = re.sub(_UNSAFE_IN_JSON, lambda m: f"\\u{ord(m[0]):04x}", text)
+        text = _UNSAFE_IN_JSON.compiled.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
     return text
 
 
-_UNSAFE_IN_JSON = "[\x7f-\x9f\u2028\u2029]"
+_UNSAFE_IN_JSON = LatePattern("[\x7f-\x9f\u2028\u2029]")
 
 
 def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return plain_line(value) if re.search(_SURROGATE, value) else value
+        return plain_line(value) if _SURROGATE.compiled.search(value) else value
     if isinstance(value, list):
         return [_without_surrogates(each) for each in value]
     if isinstance(value, dict):
@@ -107,7 +108,7 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-_SURROGATE = "[\ud800-\udfff]"
+_SURROGATE = LatePattern("[\ud800-\udfff]")
 
 
 # --- text

@@ -679,6 +679,7 @@ def test_a_context_shows_no_secret(show: Any) -> None:
     for value in parts:
         assert found_in(show(value).encode()) == set()
         assert found_in(json.dumps([value], default=show).encode()) == set()
+    assert found_in(repr(context._platform.__rich_repr__()).encode()) == set()  # rich's own text
 
 
 def test_vars_of_a_context_show_no_secret_as_text() -> None:

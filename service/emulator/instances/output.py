@@ -170,7 +170,7 @@ class Output:
         end = line.find(" ", BEGIN)
         if line[BEGIN:end] in self._calls and line[BEGIN - 2 : BEGIN] == "Z " and end > 0:
             return line[BEGIN:end]
-        if line.startswith("FC "):  # one of the two lines around most calls names no other one
+        if line.startswith("FC "):  # a usual line around a call: in it stands no other id
             last = line[line.rfind(" ") + 1 :]
             if last in self._calls and line in (
                 start_line(INVOKE, last),
