@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import orjson
+import pytest
 
 from tests.warm_start import WarmProcess, warm_starts
 
@@ -33,6 +34,9 @@ ENDS_WITHIN = 30.0
 RUNS_WITHIN = 120.0
 """For a command with its start, beside which a busy machine does others."""
 
+
+FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+"""Of a test that forks: whether Python warns of it depends on the threads of the tests before."""
 
 ECHO = """
     async def handler(event, context):

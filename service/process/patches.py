@@ -86,10 +86,8 @@ def route(
         _replace(changes, sys, name, capture.Route(logs, label, getattr(sys, name)))
     root, service = logging.getLogger(), logging.getLogger(SERVICE_LOGGER)
     for logger in (root, service):
-        before = logger.handlers[:], logger.level
-        changes.callback(logger.setLevel, before[1])
-        changes.callback(logger.handlers.__setitem__, slice(None), before[0])
-        logger.handlers[:] = [capture.RouteRecords(logs)]
+        changes.callback(logger.setLevel, logger.level)
+        _replace(changes, logger, "handlers", [capture.RouteRecords(logs)])
         logger.setLevel(level)
     if lets_all_through and root.level > logging.DEBUG:
         handler: Any = root.handlers[0]

@@ -73,8 +73,9 @@ class SharedFunction(Generic[P, T]):
             raise RuntimeError(f"await {self._rules.name}() here: result() is for plain handlers")
         life = lifecycle_here()
         if life is None or life.loop is None:  # no service: a test calls the handler
-            return _value_of(asyncio.run(_outcome(self(*arguments, **named))))
-        future = asyncio.run_coroutine_threadsafe(_outcome(self(*arguments, **named)), life.loop)
+            return _value_of(asyncio.run(_outcome(self, *arguments, **named)))
+        waits = _outcome(self, *arguments, **named)
+        future = asyncio.run_coroutine_threadsafe(waits, life.loop)
         context = RUNNING.get(None)
         try:
             outcome = future.result(None if context is None else context.remaining())
@@ -191,10 +192,12 @@ def _signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
         return None
 
 
-async def _outcome(work: Awaitable[T]) -> tuple[T, None] | tuple[None, BaseException]:
-    """Return what came of it: a task that raised SystemExit would stop the loop."""
+async def _outcome(
+    function: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs
+) -> tuple[T, None] | tuple[None, BaseException]:
+    """Return what comes of calling it: a task that raised SystemExit would stop the loop."""
     try:
-        return await work, None
+        return await function(*arguments, **named), None
     except asyncio.CancelledError:
         raise
     except BaseException as failure:

@@ -19,6 +19,7 @@ from service.calls import left_behind
 from service.calls.loader import take
 from service.errors import BatchFailed, FunctionTimeout, InvalidEvent
 from tests.batching.conftest import Company
+from tests.harness import FORKS
 from tests.virtual_clock import START, VirtualLoop, run_virtual
 
 
@@ -631,6 +632,7 @@ def test_a_loop_that_is_closed_leaves_no_threads() -> None:
     assert second.is_alive()
 
 
+@FORKS
 @pytest.mark.parametrize("fails", [False, True], ids=["returns", "raises"])
 async def test_a_process_that_a_batch_forks_ends_with_it(fails: bool) -> None:
     """It does not go on with the calls of the batch, nor take others."""

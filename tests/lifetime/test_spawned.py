@@ -21,6 +21,7 @@ from service.lifetime.backoff import LONGEST_BACKOFF, SHORTEST_BACKOFF, Backoff
 from service.lifetime.spawned import SpawnedTask, spawn
 from service.settings.table import Settings
 from tests.assembly import Logged, assembled
+from tests.harness import FORKS
 from tests.virtual_clock import run_virtual
 
 mark: contextvars.ContextVar[str] = contextvars.ContextVar("mark")
@@ -358,6 +359,7 @@ async def test_who_cancels_all_tasks_of_a_call_does_not_cancel_the_instances(
     assert (found, own) == ([2], 1)  # the one that asks, too
 
 
+@FORKS
 async def test_a_process_that_a_task_forks_ends_with_it() -> None:
     """It takes no calls, and starts nothing again."""
     parent = os.getpid()

@@ -65,6 +65,14 @@ def test_what_is_changed_is_given_back() -> None:
     assert all(then != now for then, now in zip(before, meanwhile, strict=True))
 
 
+def test_handlers_are_given_back_where_others_changed_the_list_meanwhile() -> None:
+    """Python 3.14 makes a new list of a logger's handlers whenever one is removed."""
+    before = logging.root.handlers[:]
+    with installed():
+        logging.root.handlers = [*logging.root.handlers, logging.NullHandler()]
+    assert logging.root.handlers == before
+
+
 def test_single_loggers_have_levels_of_their_own() -> None:
     """As long as a function is served; they are no less quiet than they are told to be."""
     pipe, quiet, loud = Pipe(), logging.getLogger("quiet.one"), logging.getLogger("loud.one")

@@ -16,6 +16,7 @@ from service.calls.threads import ThreadOutcome
 from service.errors import InvalidEvent
 from service.records.attempts import call_user_code, is_worth, tries_of, verdict
 from service.records.outcomes import Drop, Retry
+from tests.harness import FORKS
 
 
 @pytest.mark.parametrize("retry", [True, 1.5, "3", object(), stamina.RetryingCaller()])
@@ -94,6 +95,7 @@ async def test_code_of_any_kind_is_called() -> None:
     assert isinstance(outcome.failure, ZeroDivisionError)
 
 
+@FORKS
 async def test_a_process_that_a_record_forks_ends_with_it() -> None:
     """It does not go on with the other records."""
     reader, writer = os.pipe()

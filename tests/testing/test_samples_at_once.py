@@ -24,6 +24,7 @@ from service.errors import StartError
 from service.events.sample import sample
 from service.testing.at_once import CallsMixed
 from tests.cloud import cloud
+from tests.harness import FORKS
 from tests.idempotency.redis_server import or_skip
 from tests.testing.modules import AtOnce, imported
 
@@ -241,7 +242,6 @@ def test_a_webhook_is_apart(
 
 HANDLERS = {"myinit": "main.my_handler", "slash": "src/index.handler"}
 HOOKS = {"cvar": "index.initialize", "myinit": "main.my_initializer"}
-FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 CASES = [
     pytest.param(name, marks=[FORKS, pytest.mark.long] if name in ("pool", "term") else ())
     for name in sorted(Path(each).name for each in FOUND if each.startswith("tests/"))
