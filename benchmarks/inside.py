@@ -82,6 +82,11 @@ class Timer:
         self._waiting.append(future)
         await future
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for it."""
+        return len(self._waiting)
+
     def ring(self) -> None:
         """Let the next one go on."""
         self._waiting.popleft().set_result(None)
@@ -224,28 +229,52 @@ async def serve(made: Made, work: Work, count: int) -> None:
         await _serve_timed(connections, count)
         return
     for _ in range(count // len(connections)):
-        await _send(connections, len(connections))
+        _arrive(connections)
+        await _answered(len(connections))
 
 
-async def _send(connections: Iterable[Any], answers: int) -> None:
-    """Send events, and wait for so many answers."""
-    due = Nowhere.answers + answers
-    for connection in connections:
-        connection.data_received(EVENT)
+def _arrive(connections: Iterable[Any]) -> None:
+    """Let an event arrive on each, in the loop's next turn: outside of any task."""
+
+    def arrive() -> None:
+        for connection in connections:
+            connection.data_received(EVENT)
+
+    asyncio.get_running_loop().call_soon(arrive)
+
+
+async def _answered(count: int) -> None:
+    """Wait for so many answers more."""
+    due = Nowhere.answers + count
     while Nowhere.answers < due:  # noqa: ASYNC110 - an event would be part of the count
         await asyncio.sleep(0)
 
 
 async def _serve_timed(connections: list[Any], count: int) -> None:
     """Let so many events end, TOGETHER in a turn of the loop, while all others wait."""
-    await _send(connections, 0)
+    await _end_first(connections[0])  # its head is the first one: it takes a longer way
+    _arrive(connections)
     groups = [connections[at : at + TOGETHER] for at in range(0, len(connections), TOGETHER)]
     for group in islice(cycle(groups), count // TOGETHER):
-        await asyncio.sleep(0)
+        await _waiting(len(connections))
         for _ in group:
             TIMER.ring()
-        await _send((), TOGETHER)
-        await _send(group, 0)
+        await _answered(TOGETHER)
+        _arrive(group)
+
+
+async def _end_first(connection: Any) -> None:
+    """Let an event arrive and end."""
+    _arrive([connection])
+    await _waiting(1)
+    TIMER.ring()
+    await _answered(1)
+
+
+async def _waiting(count: int) -> None:
+    """Wait until so many wait for TIMER."""
+    while TIMER.waiting < count:  # noqa: ASYNC110 - as in `_answered`
+        await asyncio.sleep(0)
 
 
 async def timed(made: Made, work: Work, seconds: float) -> float:
@@ -257,8 +286,7 @@ async def timed(made: Made, work: Work, seconds: float) -> float:
     async def serve_until(end: float) -> int:
         served = 0
         while time.process_time() < end:
-            for connection in connections:
-                connection.data_received(EVENT)
+            _arrive(connections)
             served += len(connections)
             while Nowhere.answers < served + before:  # noqa: ASYNC110 - the loop has nothing else
                 await asyncio.sleep(0)

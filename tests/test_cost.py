@@ -14,7 +14,6 @@ from types import FrameType
 from typing import Any
 
 import orjson
-import pytest
 
 from service.calls.left_behind import task_factory
 from service.calls.lifecycle import Lifecycle
@@ -32,8 +31,10 @@ from tests.harness import request
 MODULES = Path(__file__).parent / "modules.txt"
 """What is imported to serve, beyond the standard library; `WRITE_MODULES=1` writes it anew."""
 
-CALLS = 52.0
-"""Python functions that a small event may call, from its bytes to its answer's. It calls 51.2."""
+CALLS = 52.0 if sys.version_info >= (3, 12) else 64.0
+"""Python functions that a small event may call, from its bytes to its answer's. It calls 51.2, and
+63.2 on Python 3.11, whose own code for tasks is Python in part.
+"""
 
 ROUNDS = 25
 
@@ -133,7 +134,8 @@ async def count(pipe: GatheringPipe) -> Counter[str]:
             sys.setprofile(note)
         try:
             for connection in connections:
-                connection.data_received(EVENT)
+                asyncio.get_running_loop().call_soon(connection.data_received, EVENT)
+            await asyncio.sleep(0)  # they arrive, in no task, as from sockets
             await asyncio.sleep(0)  # the End lines and the answers of the crowd
         finally:
             sys.setprofile(None)
@@ -144,7 +146,6 @@ async def count(pipe: GatheringPipe) -> Counter[str]:
     return min(rounds, key=Counter.total)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks before 3.12")
 def test_a_small_event_calls_few_functions(tmp_path: Path) -> None:
     """From its bytes to its answer's, the calls of Python functions stay below their number."""
     with (tmp_path / "log").open("wb") as file:

@@ -13,7 +13,7 @@ from weakref import WeakSet
 from ..protocol import SERVICE_LOGGER
 from . import tracebacks
 from .serving import serving_others
-from .tasks import KNOWS_CONTEXTS, note_current_task, note_task, variable_of
+from .tasks import KNOWS_CONTEXTS, new_task, note_current_task, variable_of
 
 Policy = Literal["wait", "warn", "cancel"]
 
@@ -65,8 +65,7 @@ def task_factory(
     loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any
 ) -> asyncio.Task[Any]:
     """Make a task, for `loop.set_task_factory`, and note it as its call's."""
-    task = asyncio.Task(work, loop=loop, **options)
-    note_task(task, options.get("context"))
+    task = new_task(work, loop, **options)
     tasks = _TASKS.get(None)
     if tasks is not None and not task.done():
         tasks.add(task)

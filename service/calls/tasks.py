@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -14,8 +14,26 @@ from ..context.call import RUNNING, Context
 T = TypeVar("T")
 
 
-EAGER = KNOWS_CONTEXTS = sys.version_info >= (3, 12)
-"""Python 3.11 starts no task at once, and has no `Task.get_context`."""
+KNOWS_CONTEXTS = sys.version_info >= (3, 12)
+"""Python 3.11 has no `Task.get_context`."""
+
+_CONTEXTS: WeakKeyDictionary[asyncio.Task[Any], contextvars.Context] = WeakKeyDictionary()
+"""The contexts of the tasks, if Python does not know them."""
+
+
+def new_task(
+    work: Coroutine[Any, Any, T],
+    loop: asyncio.AbstractEventLoop,
+    context: contextvars.Context | None = None,
+    **options: Any,
+) -> asyncio.Task[T]:
+    """Return a task, in `context` or a copy of the current one, which `variable_of` knows."""
+    if KNOWS_CONTEXTS:
+        return asyncio.Task(work, loop=loop, context=context, **options)
+    context = contextvars.copy_context() if context is None else context
+    task = asyncio.Task(work, loop=loop, context=context, **options)
+    _CONTEXTS[task] = context
+    return task
 
 
 def eager_task(
@@ -23,29 +41,50 @@ def eager_task(
     loop: asyncio.AbstractEventLoop,
     context: contextvars.Context | None = None,
 ) -> asyncio.Task[T]:
-    """Return a task, in `context` or a copy of the current one, that has run up to its first wait
-    on Python 3.12 and later: work that never waits costs no turn of the loop then.
+    """Return a task, in `context` or a copy of the current one, that has run up to its first wait:
+    work that never waits costs no turn of the loop then. On Python 3.11 a task that another one
+    makes begins in the next turn.
     """
-    if EAGER:
+    if sys.version_info >= (3, 12):
         return asyncio.Task(work, loop=loop, context=context, eager_start=True)
-    return loop.create_task(work, context=context)
+    if asyncio.current_task(loop) is not None:
+        return loop.create_task(work, context=context)
+    return _begun(work, loop, contextvars.copy_context() if context is None else context)
 
 
-_CONTEXTS: WeakKeyDictionary[asyncio.Task[Any], contextvars.Context] = WeakKeyDictionary()
-
-
-def note_task(task: asyncio.Task[Any], context: contextvars.Context | None = None) -> None:
-    """Let `variable_of` know the context of a task, by default a copy of the current one, if Python
-    does not.
+def _begun(
+    work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: contextvars.Context
+) -> asyncio.Task[T]:
+    """Make a task, which gives the loop its first step, and take that step now. What others give
+    the loop meanwhile, as garbage that is found then may, it gets.
     """
-    if not KNOWS_CONTEXTS:
-        _CONTEXTS[task] = context or contextvars.copy_context()
+    given: list[tuple[Callable[..., object], tuple[Any, ...], contextvars.Context | None]] = []
+
+    def take(
+        step: Callable[..., object], *arguments: Any, context: contextvars.Context | None = None
+    ) -> None:
+        given.append((step, arguments, context))
+
+    loop.call_soon = take  # type: ignore[method-assign, assignment] # of this loop, until below
+    try:
+        task = new_task(work, loop, context)
+    finally:
+        del loop.call_soon
+    for step, arguments, its_context in given:
+        if getattr(step, "__self__", None) is task:
+            context.run(step)
+        else:
+            loop.call_soon(step, *arguments, context=its_context)
+    return task
 
 
 def note_current_task() -> None:
-    """Let `variable_of` know what the context of the task that runs here is by now."""
-    if (task := asyncio.current_task()) is not None:
-        note_task(task)
+    """Let `variable_of` know what the context of the task that runs here is by now, if no loop of
+    ours has made it.
+    """
+    task = asyncio.current_task()
+    if task is not None and task not in _CONTEXTS:
+        _CONTEXTS[task] = contextvars.copy_context()
 
 
 def variable_of(task: asyncio.Task[Any], variable: contextvars.ContextVar[T]) -> T | None:

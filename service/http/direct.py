@@ -107,7 +107,7 @@ class DirectCalls:
         return sent if sent is not None and len(sent[2]) <= self._max_body else None
 
     def begin(self, sent: Sent, loop: asyncio.AbstractEventLoop, client: Client) -> DirectCall:
-        """Run a call up to its first wait, on Python 3.11 from the next turn of the loop on."""
+        """Run a call up to its first wait."""
         fields, request_id, event = sent
         context = self.framing.context(fields, request_id)
         call = DirectCall(context.deadline, direct=self, context=context, client=client)

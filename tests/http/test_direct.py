@@ -134,6 +134,19 @@ async def waiting(event: bytes, context: Any) -> Any:
     }
 
 
+async def test_a_call_is_answered_in_the_turn_in_which_it_arrives() -> None:
+    """No task is woken up, and the loop does not turn, for what needs no wait: on each Python."""
+
+    async def at_once(event: bytes, _context: Any) -> bytes:
+        return event
+
+    async with Served(at_once) as served:
+        await served.ask(b"first")
+        asyncio.get_running_loop().call_soon(served.send, b"event")  # in no task, as from a socket
+        await asyncio.sleep(0)
+        assert served.wire.data.endswith(b"\r\n\r\nevent")
+
+
 @pytest.mark.parametrize("size", [2, 70_000])
 async def test_a_call_is_answered_the_same_both_ways(size: int) -> None:
     """With one block or more, with a wait or none: head, body and lines."""

@@ -83,7 +83,7 @@ class DirectInvocations:
     def begin(
         self, sent: tuple[KnownHead, bytes], loop: asyncio.AbstractEventLoop, client: Client
     ) -> DirectInvocation:
-        """Run a call up to its first wait, on Python 3.11 from the next turn of the loop on."""
+        """Run a call up to its first wait."""
         call = DirectInvocation(self.platform, client)
         call.task = eager_task(call.work(*sent), loop, Context())
         return call
