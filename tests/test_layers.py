@@ -45,7 +45,7 @@ WINGS = {
     "logs": "context locks protocol patterns",
     "settings": "context errors protocol",
     "profiling": "pictures calls",
-    "http": "calls logs context errors protocol",
+    "http": "calls logs context errors protocol patterns",
     "instance": "http calls logs settings context counting errors protocol",
     "lifetime": "instance http calls context errors protocol",
     "traces": "instance http calls logs settings context errors locks protocol",
@@ -156,7 +156,7 @@ OPTIONAL = {
     "stamina",
     *("matplotlib", "simpy"),
 }
-PURE = ("protocol", "http.chunked", "http.heads", "http.wire")
+PURE = ("patterns", "protocol", "http.chunked", "http.heads", "http.wire")
 """Modules of rules and bytes, which know nothing of sockets and tasks."""
 
 

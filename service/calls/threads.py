@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
 from functools import wraps
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -24,7 +24,7 @@ from .bell import Bell
 ForkingT = TypeVar("ForkingT")
 
 
-class ThreadOutcome(NamedTuple):
+class ThreadOutcome(msgspec.Struct, frozen=True):
     """What a piece of user code came to: its result, or what it raised."""
 
     result: Any

@@ -10,7 +10,9 @@ from pathlib import Path
 from textwrap import indent
 from traceback import walk_tb
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from ..errors import text_of
 
@@ -26,7 +28,7 @@ _BECAUSE = "\nThe above exception was the direct cause of the following exceptio
 _MEANWHILE = "\nDuring handling of the above exception, another exception occurred:\n"
 
 
-class CodePlace(NamedTuple):
+class CodePlace(msgspec.Struct, frozen=True):
     """A line of code that runs, or waits."""
 
     file: str

@@ -21,6 +21,11 @@ _WEB_SOCKETS = (
     *("WSMessageNoDecodeText", "WSMessageTextBytes", "WSMsgType", "ws_ext_gen", "ws_ext_parse"),
 )
 
+_GRAPH = (
+    *("FrameCallGraphEntry", "FutureCallGraph", "capture_call_graph", "format_call_graph"),
+    "print_call_graph",
+)
+
 LATE: Mapping[str, Sequence[str]] = {
     "_colorize": ("ANSIColors",),  # for traceback, which shows colours with it since Python 3.13
     "aiohttp._cookie_helpers": ("parse_cookie_header", "parse_set_cookie_headers"),  # for cookies
@@ -28,10 +33,13 @@ LATE: Mapping[str, Sequence[str]] = {
     "aiohttp.multipart": ("BodyPartReader", "MultipartReader"),  # for uploaded files
     "aiohttp.web_fileresponse": ("FileResponse",),  # for folders that aiohttp serves
     "aiohttp.web_ws": ("WSMsgType", "WebSocketReady", "WebSocketResponse"),  # for `aiohttp.web`
+    "asyncio.graph": _GRAPH,  # for asyncio's users, on Python 3.14
     "ast": (),  # for inspect, which reads text signatures with it
     "attr.validators": (),  # attrs has it at hand for its users
     "brotli": (),  # for aiohttp, which unpacks bodies with it
     "compression.zstd": ("ZstdDecompressor",),  # with this, too, on Python 3.14
+    "copy": (),  # for contexts, which can be copied, and attrs
+    "dataclasses": (),  # for what reads annotations, if they name one
     "email._encoded_words": ("decode_b",),  # for email.message, which aiohttp has a class of
     "email.header": (),  # with it
     "email.parser": ("HeaderParser",),  # for aiohttp, if a request's content type is asked for
@@ -41,6 +49,7 @@ LATE: Mapping[str, Sequence[str]] = {
     "http.cookies": ("BaseCookie", "Morsel", "SimpleCookie"),  # for aiohttp
     "idna": (),  # for yarl, which writes hosts beyond ASCII with it
     "ipaddress": ("ip_address",),  # for yarl, too: hosts that are numbers
+    "locale": (),  # for subprocess, which asks it for an encoding
     "mimetypes": (),  # for payloads that aiohttp makes of files
     "msgspec._json_schema": ("schema", "schema_components"),  # msgspec has it at hand for its users
     "msgspec.inspect": (),  # and this,
@@ -56,7 +65,7 @@ LATE: Mapping[str, Sequence[str]] = {
 classes, and what is only asked for its attributes.
 """
 
-SHOW = ("aiohttp.http", "aiohttp.web", "msgspec.json")
+SHOW = ("aiohttp.http", "aiohttp.web", "asyncio", "msgspec.json")
 """Modules that have such names for their users: these get the things themselves."""
 
 ZSTD = {"compression.zstd": "_zstd"}
@@ -147,6 +156,10 @@ class LateModule(ModuleType):
             self.__path__ = spec.submodule_search_locations  # its parts are imported without it
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__all__" and "." in self.__name__:  # for `import *` in its package
+            package, _, part = self.__name__.rpartition(".")
+            vars(sys.modules[package]).setdefault(part, self)
+            return tuple(self._names)
         if name.startswith("__"):
             raise AttributeError(name)  # who looks through all modules wants nothing of it
         if self.__name__ == "typing_extensions" and name in SAME:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum, auto
+
+from ..patterns import LatePattern
 
 MAX_CHUNK_LINE = 4096
 """Bytes of a line of the chunked coding: a size with its extensions, a trailer field."""
@@ -16,7 +17,7 @@ _HUGE = 1 << 63
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
-_SIZE = re.compile(
+_SIZE = LatePattern(
     rb"([0-9A-Fa-f]{1,1000})"
     rb"(?:[ \t]*;[ \t]*"
     + _TOKEN
@@ -26,9 +27,9 @@ _SIZE = re.compile(
     + _QUOTED
     + rb"))?)*\r\n"
 )
-_WHOLE_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
-_SIZE_BEGIN = re.compile(rb"[0-9A-Fa-f]+(?:[ \t;\r]|$)")
-_FIELD = re.compile(_TOKEN + rb":[\t -~\x80-\xff]*\r\n")
+_WHOLE_SIZE = LatePattern(rb"([0-9A-Fa-f]{1,8})\r\n")
+_SIZE_BEGIN = LatePattern(rb"[0-9A-Fa-f]+(?:[ \t;\r]|$)")
+_FIELD = LatePattern(_TOKEN + rb":[\t -~\x80-\xff]*\r\n")
 
 
 class BadChunk(Exception):
@@ -48,7 +49,7 @@ class _State(Enum):
 
 def _take_whole_chunks(data: bytes, at: int, parts: list[bytes]) -> int:
     """Add the content of the plain chunks that stand there whole to `parts`; return their end."""
-    while found := _WHOLE_SIZE.match(data, at):
+    while found := _WHOLE_SIZE.compiled.match(data, at):
         begin = found.end()
         end = begin + int(found[1], 16)
         if end == begin or data[end : end + 2] != b"\r\n":
@@ -113,7 +114,7 @@ class ChunkedBody:
         """Raise for what no line begins with: its sender may send no more, and wait for us."""
         if (
             b"\r" in begin[:-1]
-            or (self._state is _State.SIZE and not _SIZE_BEGIN.match(begin))
+            or (self._state is _State.SIZE and not _SIZE_BEGIN.compiled.match(begin))
             or (self._state is _State.DATA_END and begin != b"\r")
         ):
             raise BadChunk("the body is not sound HTTP/1.1")
@@ -125,7 +126,7 @@ class ChunkedBody:
                 raise BadChunk("a chunk is not as long as its size says")
             self._state = _State.SIZE
         elif self._state is _State.SIZE:
-            found = _SIZE.fullmatch(line)
+            found = _SIZE.compiled.fullmatch(line)
             if found is None or int(found[1], 16) >= _HUGE:
                 raise BadChunk("the size of a chunk is not sound HTTP/1.1")
             self._left = int(found[1], 16)
@@ -135,5 +136,5 @@ class ChunkedBody:
             if self._trailer > MAX_TRAILER:
                 raise TooLong(f"the trailer fields are over {MAX_TRAILER} bytes")
             self.over = line == b"\r\n"
-            if not self.over and not _FIELD.fullmatch(line):
+            if not self.over and not _FIELD.compiled.fullmatch(line):
                 raise BadChunk("a trailer field is not sound HTTP/1.1")

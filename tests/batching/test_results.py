@@ -22,7 +22,8 @@ def test_a_place_that_has_an_exception_fails_its_call() -> None:
     """All other places are results, whatever they are."""
     wrong = KeyError("no")
     outcomes = outcomes_of([1, wrong, None], 3, "index.predict")
-    assert [tuple(each) for each in outcomes] == [(1, None), (None, wrong), (None, None)]
+    assert [each.result for each in outcomes] == [1, None, None]
+    assert [each.failure for each in outcomes] == [None, wrong, None]
 
 
 def test_an_array_is_told_how_it_becomes_a_list() -> None:

@@ -14,7 +14,10 @@ from tests.harness import request
 ANNOTATED = {"http.cookies"} if sys.version_info < (3, 14) else set()
 """What is asked for its names by annotations, which were evaluated before 3.14."""
 
-NEEDED = {"ast", "bisect", "random", "typing_extensions", *ANNOTATED}
+ASKED = {"dataclasses", "locale"}
+"""What orjson and argparse ask for something, on some Pythons and where a language is set."""
+
+NEEDED = {"ast", "bisect", "random", "typing_extensions", *ANNOTATED, *ASKED}
 NOT_AT_START = sorted({*LATE, *HELD} - NEEDED)
 """Those that nothing needs to start."""
 
@@ -59,7 +62,8 @@ async def test_a_service_starts_without_what_few_need(serve: Serve) -> None:
 async def test_a_function_has_them_as_ever(serve: Serve) -> None:
     """It imports them itself, and what aiohttp, yarl, inspect and msgspec need them for works."""
     source = """
-        import html, inspect, tempfile, traceback, typing_extensions, urllib.request
+        import asyncio, copy, dataclasses, html, inspect, locale, tempfile, traceback
+        import typing_extensions, urllib.request
         from aiohttp import BodyPartReader, WSMsgType, web
         from typing import Required, TypedDict
         from ipaddress import ip_address
@@ -72,6 +76,13 @@ async def test_a_function_has_them_as_ever(serve: Serve) -> None:
 
         class Files(web.FileResponse):
             pass
+
+        @dataclasses.dataclass
+        class Place:
+            row: list
+
+        names = {}
+        exec("from asyncio import *", names)
 
         def told(failure):
             return "".join(traceback.format_exception(failure))
@@ -102,12 +113,17 @@ async def test_a_function_has_them_as_ever(serve: Serve) -> None:
                 isinstance(object.__new__(BodyPartReader), form.BodyPartReader),
                 msgspec.inspect.type_info(int) == msgspec.inspect.IntType(),
                 hasattr(web, "nothing"),
+                copy.deepcopy(Place([1])) == Place([1]),
+                bool(locale.getencoding()),
+                all(getattr(asyncio, name) is names[name] for name in asyncio.__all__),
+                any(type(each).__name__ == "LateName" for each in names.values()),
             ]
     """
     assert (await serve(source).ask(request())).json() == [
         *("&", True, "SpooledTemporaryFile", True, "utf-8", "xn--bcher-kva.example"),
         *("a=b; Path=/", "class", True, "(obj, /)", {"number": 1}),
         *(True, True, True, True, True, False),
+        *(True, True, True, False),
     ]
 
 
