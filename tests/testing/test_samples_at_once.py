@@ -83,10 +83,16 @@ class Desk(BaseHTTPRequestHandler):
         """Write nothing."""
 
 
+class Company(ThreadingHTTPServer):
+    """Takes all calls at once: who does not get in waits for a second before it tries again."""
+
+    request_queue_size = 128
+
+
 @pytest.fixture
 def desk() -> Iterator[str]:
     """The URL of what the samples post to."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Desk) as server:
+    with Company(("127.0.0.1", 0), Desk) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

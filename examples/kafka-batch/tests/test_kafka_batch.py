@@ -19,6 +19,8 @@ FOLDER = Path(__file__).parents[1]
 class Shop(ThreadingHTTPServer):
     """What the orders are shipped by."""
 
+    request_queue_size = 128  # all calls at once
+
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Desk)
         self.posted: list[tuple[str, dict[str, Any]]] = []

@@ -23,6 +23,8 @@ FOLDER = Path(__file__).parents[1]
 class Books(ThreadingHTTPServer):
     """What payments are booked by."""
 
+    request_queue_size = 128  # all calls at once
+
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Clerk)
         self.posted: list[tuple[str, dict[str, Any]]] = []
