@@ -56,7 +56,7 @@ def _begun(
     work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: contextvars.Context
 ) -> asyncio.Task[T]:
     """Make a task, which gives the loop its first step, and take that step now. What others give
-    the loop meanwhile, as garbage that is found then may, it gets.
+    the loop meanwhile, as garbage that is found then may, it gets before.
     """
     given: list[tuple[Callable[..., object], tuple[Any, ...], contextvars.Context | None]] = []
 
@@ -65,16 +65,17 @@ def _begun(
     ) -> None:
         given.append((step, arguments, context))
 
-    loop.call_soon = take  # type: ignore[method-assign, assignment] # of this loop, until below
     try:
+        loop.call_soon = take  # type: ignore[method-assign, assignment] # of this loop alone
         task = new_task(work, loop, context)
     finally:
-        del loop.call_soon
+        vars(loop).pop("call_soon", None)  # its kind's is its own again
     for step, arguments, its_context in given:
         if getattr(step, "__self__", None) is task:
-            context.run(step)
+            first = step
         else:
             loop.call_soon(step, *arguments, context=its_context)
+    context.run(first)
     return task
 
 

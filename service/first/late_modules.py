@@ -21,10 +21,12 @@ _WEB_SOCKETS = (
     *("WSMessageNoDecodeText", "WSMessageTextBytes", "WSMsgType", "ws_ext_gen", "ws_ext_parse"),
 )
 
-_GRAPH = (
-    *("FrameCallGraphEntry", "FutureCallGraph", "capture_call_graph", "format_call_graph"),
-    "print_call_graph",
-)
+_SINCE_3_14: Mapping[str, Sequence[str]] = {
+    "asyncio.graph": (  # for asyncio's users: all that it has for them
+        *("FrameCallGraphEntry", "FutureCallGraph"),
+        *("capture_call_graph", "format_call_graph", "print_call_graph"),
+    )
+}
 
 LATE: Mapping[str, Sequence[str]] = {
     "_colorize": ("ANSIColors",),  # for traceback, which shows colours with it since Python 3.13
@@ -33,7 +35,6 @@ LATE: Mapping[str, Sequence[str]] = {
     "aiohttp.multipart": ("BodyPartReader", "MultipartReader"),  # for uploaded files
     "aiohttp.web_fileresponse": ("FileResponse",),  # for folders that aiohttp serves
     "aiohttp.web_ws": ("WSMsgType", "WebSocketReady", "WebSocketResponse"),  # for `aiohttp.web`
-    "asyncio.graph": _GRAPH,  # for asyncio's users, on Python 3.14
     "ast": (),  # for inspect, which reads text signatures with it
     "attr.validators": (),  # attrs has it at hand for its users
     "brotli": (),  # for aiohttp, which unpacks bodies with it
@@ -60,6 +61,7 @@ LATE: Mapping[str, Sequence[str]] = {
     "tokenize": (),  # for traceback and inspect, which read source with it
     "typing_extensions": ("get_type_hints",),  # for msgspec, which reads a TypedDict with it
     "urllib.request": ("getproxies", "proxy_bypass"),  # for aiohttp's client
+    **(_SINCE_3_14 if sys.version_info >= (3, 14) else {}),
 }
 """The modules, with the names that are taken out of them by `from ... import`: functions and
 classes, and what is only asked for its attributes.

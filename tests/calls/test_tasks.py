@@ -190,6 +190,30 @@ def test_what_others_give_the_loop_meanwhile_is_done(running: Running) -> None:
     assert sorted(running.told) == ["collected", "done"]
 
 
+def test_what_others_give_the_loop_meanwhile_is_done_though_the_step_ends_the_process(
+    running: Running,
+) -> None:
+    """It got there before: who goes on after that has the loop as it should be."""
+    loop_task = asyncio.Task
+
+    def giving(work: Any, *, loop: Any, **options: Any) -> Any:
+        loop.call_soon(running.tell, "given")
+        return loop_task(work, loop=loop, **options)
+
+    async def work() -> None:
+        raise SystemExit(3)
+
+    def step() -> None:
+        with contextlib.suppress(SystemExit):
+            running.begin(work())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "Task", giving)
+        running.callback(step)
+    running.callback(lambda: None)
+    assert running.told == ["given"]
+
+
 def test_nothing_of_a_task_is_kept(running: Running) -> None:
     """Once it is done and nobody has it."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import textwrap
+from importlib.util import find_spec
 from pathlib import Path
 
 from service.first.late_modules import HELD, LATE
@@ -125,6 +127,14 @@ async def test_a_function_has_them_as_ever(serve: Serve) -> None:
         *(True, True, True, True, True, False),
         *(True, True, True, False),
     ]
+
+
+def test_what_a_package_takes_whole_has_all_its_names() -> None:
+    """asyncio shows all that its call graphs have for its users."""
+    for name in sorted(LATE.keys() & {"asyncio.graph"}):  # on Python 3.14 and later
+        whole = importlib.import_module(name)
+        assert sorted(LATE[name]) == sorted(whole.__all__)
+    assert ("asyncio.graph" in LATE) == (find_spec("asyncio.graph") is not None)
 
 
 async def test_no_file_of_the_function_takes_their_place(serve: Serve, tmp_path: Path) -> None:
